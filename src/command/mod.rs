@@ -1,0 +1,9 @@
+//! The command: its options, the mount, the background, signals. It puts the
+//! parts together and knows nothing of what they do.
+
+pub mod background;
+pub mod logging;
+pub mod mountpoint;
+pub mod options;
+pub mod run;
+pub mod state;

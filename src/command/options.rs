@@ -1,0 +1,209 @@
+//! The command line, and the mount options that `mount(8)` hands over.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser, ValueEnum};
+
+use crate::error::{Error, Result};
+
+/// Which engine does the mirroring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EngineName {
+    /// the kernel's device-mapper
+    Kernel,
+    /// in this process, without root and without device-mapper
+    Embedded,
+}
+
+/// Device-mapper mirrors as files.
+#[derive(Debug, Parser)]
+#[command(name = "mirrorfs", version, about, max_term_width = 100)]
+struct Arguments {
+    /// What does the mirroring
+    #[arg(short, long, value_enum)]
+    engine: Option<EngineName>,
+    /// Where records and log files live [default: /var/lib/mirrorfs]
+    #[arg(short, long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// Stay in the foreground
+    #[arg(short, long)]
+    foreground: bool,
+    /// Mount options, as mount(8) hands them over
+    #[arg(short, value_name = "OPT[,OPT...]", action = ArgAction::Append)]
+    options: Vec<String>,
+    /// Adopt what is running, restart nothing
+    #[arg(long)]
+    no_restore: bool,
+    /// Log more; twice: everything
+    #[arg(short, action = ArgAction::Count)]
+    verbose: u8,
+    /// Log errors only
+    #[arg(short, conflicts_with = "verbose")]
+    quiet: bool,
+    /// The folder to mount on; mount(8) puts a SOURCE before it
+    #[arg(required = true, num_args = 1..=2, value_name = "MOUNTPOINT")]
+    places: Vec<PathBuf>,
+}
+
+/// What the user wants, options of all sorts taken together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// What does the mirroring.
+    pub engine: EngineName,
+    /// Where records and log files live.
+    pub state_dir: PathBuf,
+    /// Whether to stay in the foreground.
+    pub foreground: bool,
+    /// Where to mount.
+    pub mountpoint: PathBuf,
+    /// The first word of the mount table's line.
+    pub source: String,
+    /// Whether other users may look; none leaves it to who mounts.
+    pub allow_other: Option<bool>,
+    /// Whether nothing may be written.
+    pub read_only: bool,
+    /// Flags for the kernel: `nodev`, `noexec`, …
+    pub flags: Vec<&'static str>,
+    /// How much to log: -1 errors, 0 usual, 1 more, 2 all.
+    pub verbosity: i8,
+}
+
+/// Mount options that the kernel takes as flags.
+const FLAGS: &[&str] = &[
+    "dev", "nodev", "suid", "nosuid", "exec", "noexec", "atime", "noatime", "sync", "async",
+    "dirsync",
+];
+
+/// What `mount(8)`, fstab(5) and systemd.mount(5) mean for themselves.
+const FOR_OTHERS: &[&str] = &[
+    "defaults",
+    "auto",
+    "noauto",
+    "user",
+    "nouser",
+    "users",
+    "nofail",
+    "_netdev",
+    "relatime",
+    "norelatime",
+    "strictatime",
+    "nostrictatime",
+    "lazytime",
+    "nolazytime",
+    "default_permissions",
+];
+
+/// Parse a command line, its first word the program's name. Help, version and
+/// mistakes come back as clap's error, which knows how to print itself.
+///
+/// # Errors
+/// What clap finds, or a mount option that is none.
+pub fn parse(
+    words: impl IntoIterator<Item = std::ffi::OsString>,
+) -> std::result::Result<Options, clap::Error> {
+    let arguments = Arguments::try_parse_from(words)?;
+    let mistake =
+        |error: Error| clap::Error::raw(clap::error::ErrorKind::InvalidValue, format!("{error}\n"));
+    combine(arguments).map_err(mistake)
+}
+
+fn combine(arguments: Arguments) -> Result<Options> {
+    let mut places = arguments.places.into_iter().rev();
+    let mountpoint = places.next().unwrap_or_default();
+    let source = places.next().map(|path| path.display().to_string());
+    let quiet = if arguments.quiet { -1 } else { 0 };
+    let mut options = Options {
+        engine: arguments.engine.unwrap_or(EngineName::Kernel),
+        state_dir: "/var/lib/mirrorfs".into(),
+        foreground: arguments.foreground,
+        mountpoint,
+        source: source.unwrap_or_else(|| "mirrorfs".into()),
+        allow_other: None,
+        read_only: false,
+        flags: Vec::new(),
+        verbosity: quiet + arguments.verbose.min(2) as i8,
+    };
+    for word in arguments.options.iter().flat_map(|list| list.split(',')) {
+        options.mount_option(word)?;
+    }
+    // What was given by its own flag wins over what stands in fstab.
+    options.engine = arguments.engine.unwrap_or(options.engine);
+    options.state_dir = arguments.state_dir.unwrap_or(options.state_dir);
+    // Records do not exist yet: there is nothing that could be restored.
+    let _ = arguments.no_restore;
+    Ok(options)
+}
+
+impl Options {
+    fn mount_option(&mut self, word: &str) -> Result<()> {
+        match word.split_once('=').unwrap_or((word, "")) {
+            ("", _) => {}
+            ("engine", name) => {
+                let engine = EngineName::from_str(name, false);
+                self.engine = engine
+                    .map_err(|_| Error::invalid(format!("-o engine={name}: kernel or embedded")))?;
+            }
+            ("state_dir", path) => self.state_dir = path.into(),
+            ("fsname", name) => self.source = name.into(),
+            ("allow_other", "") => self.allow_other = Some(true),
+            ("ro", "") => self.read_only = true,
+            ("rw", "") => self.read_only = false,
+            (name, "") if FOR_OTHERS.contains(&name) => {}
+            (name, _) if name.starts_with("x-") || name == "comment" => {}
+            (name, "") => match FLAGS.iter().find(|flag| **flag == name) {
+                Some(flag) => self.flags.push(flag),
+                None => return Err(unknown(word)),
+            },
+            _ => return Err(unknown(word)),
+        }
+        Ok(())
+    }
+}
+
+fn unknown(word: &str) -> Error {
+    Error::invalid(format!("-o {word}: mirrorfs knows no such mount option"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(line: &str) -> std::result::Result<Options, clap::Error> {
+        parse(line.split_whitespace().map(Into::into))
+    }
+
+    #[test]
+    fn as_mount_and_fstab_call_it() {
+        let parsed =
+            options("mirrorfs none /mnt -o rw,noauto,x-systemd.after=a,state_dir=/s -o nodev,ro")
+                .expect("parsed");
+        assert_eq!(parsed.mountpoint, PathBuf::from("/mnt"));
+        assert_eq!(parsed.source, "none");
+        assert_eq!(parsed.state_dir, PathBuf::from("/s"));
+        assert_eq!(parsed.flags, ["nodev"]);
+        assert!(parsed.read_only);
+    }
+
+    #[test]
+    fn its_own_flags_win() {
+        let parsed = options("mirrorfs -s /a -e kernel -f -q /mnt -o state_dir=/b,engine=embedded")
+            .expect("parsed");
+        assert_eq!(parsed.state_dir, PathBuf::from("/a"));
+        assert_eq!(parsed.engine, EngineName::Kernel);
+        assert!(parsed.foreground && parsed.verbosity == -1);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (line, word) in [
+            ("mirrorfs", "MOUNTPOINT"),
+            ("mirrorfs /mnt -o speed=9", "speed=9"),
+            ("mirrorfs /mnt -o engine=fast", "fast"),
+            ("mirrorfs /mnt --engine fast", "fast"),
+            ("mirrorfs a b c", "MOUNTPOINT"),
+        ] {
+            let error = options(line).expect_err(line).to_string();
+            assert!(error.contains(word), "{line}: {error}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Changing mirrors that exist: verbs, tables, names, settings.
+
+use std::path::PathBuf;
+
+use super::Daemon;
+use super::admit::admit;
+use super::events::Kind;
+use super::look::Detail;
+use super::registry::taken;
+use crate::error::{Errno, Error, Result};
+use crate::model::snapshot::{Owner, Snapshot};
+use crate::plan::build;
+use crate::plan::execute::execute;
+use crate::plan::verb::{self, Command};
+use crate::text::name;
+use crate::text::request::parse_tables;
+
+impl Daemon {
+    /// Do what a line of `ctl` asks for.
+    ///
+    /// # Errors
+    /// EINVAL for what is no verb, EBUSY while another runs or the device is in
+    /// use, EPERM where LVM owns it, and what device-mapper answers.
+    pub fn verb(&self, serial: u64, line: &str) -> Result<()> {
+        let result =
+            verb::parse(line).and_then(|command| self.command(serial, command, line.trim()));
+        self.report(&self.name_of(serial), result)
+    }
+
+    /// Load the table of a line and switch to it.
+    ///
+    /// # Errors
+    /// As those of `new`; the old table then goes on.
+    pub fn reload(&self, serial: u64, line: &str) -> Result<()> {
+        let result = self.switch(serial, line);
+        self.report(&self.name_of(serial), result)
+    }
+
+    /// Give a mirror another name.
+    ///
+    /// # Errors
+    /// EINVAL for a bad name, EEXIST for a taken one, EPERM where LVM owns it.
+    pub fn rename(&self, serial: u64, to: &str) -> Result<()> {
+        let result = self.move_to(serial, to);
+        self.report(&self.name_of(serial), result)
+    }
+
+    /// Set the share of time that copying may take.
+    ///
+    /// # Errors
+    /// EINVAL for what is no number from 1 to 100.
+    pub fn throttle(&self, line: &str) -> Result<()> {
+        let parsed = line.trim().trim_end_matches('%').parse::<u32>().ok();
+        let percent = parsed.filter(|percent| (1..=100).contains(percent));
+        let result = percent
+            .ok_or_else(|| {
+                Error::invalid("throttle takes one number from 1 to 100, percent of time")
+            })
+            .and_then(|percent| self.engine.set_throttle(percent));
+        if result.is_ok() {
+            self.events
+                .add("-", Kind::Set, &format!("throttle {}", line.trim()));
+        }
+        self.report("-", result)
+    }
+
+    fn name_of(&self, serial: u64) -> String {
+        self.registry
+            .get(serial)
+            .map_or_else(|_| "-".into(), |entry| entry.name)
+    }
+
+    fn command(&self, serial: u64, command: Command, line: &str) -> Result<()> {
+        let _begun = self.registry.begin(serial, line)?;
+        let snapshot = self.snapshot(serial, Detail::Devices)?;
+        build::check_owner(&snapshot)?;
+        if command == (Command::Remove { deferred: false }) {
+            build::check_closed(&snapshot)?;
+        }
+        let id = snapshot.info.id();
+        execute(self.engine.as_ref(), &id, &build::verb(&snapshot, command))?;
+        self.told(serial, &snapshot, command);
+        Ok(())
+    }
+
+    /// What follows from a verb that was done.
+    fn told(&self, serial: u64, snapshot: &Snapshot, command: Command) {
+        let name = &snapshot.info.name;
+        match command {
+            Command::Suspend(_) => self.events.add(name, Kind::Suspended, "I/O is held"),
+            Command::Resume => self.events.add(name, Kind::Resumed, "I/O goes on"),
+            Command::Remove { deferred } => {
+                let later = deferred && snapshot.info.open_count > 0;
+                if !later {
+                    self.registry.forget(serial);
+                }
+                let text = if later {
+                    "at its last close"
+                } else {
+                    "by request"
+                };
+                self.events.add(name, Kind::Removed, text);
+                own_logs(snapshot).iter().for_each(remove_file);
+            }
+        }
+        self.bell.ring();
+    }
+
+    fn switch(&self, serial: u64, line: &str) -> Result<()> {
+        let table = parse_tables(line)?;
+        let _begun = self.registry.begin(serial, "table")?;
+        let snapshot = self.snapshot(serial, Detail::Kernel)?;
+        build::check_owner(&snapshot)?;
+        let id = snapshot.info.id();
+        let mut own = self.engine.deps(&id)?;
+        own.push(snapshot.info.dev);
+        let devices = self.devices.as_ref();
+        let admitted = admit(devices, &self.claims, &table, &own, snapshot.info.read_only)?;
+        let steps = build::reload(&snapshot, admitted.table.clone());
+        if let Err(error) = execute(self.engine.as_ref(), &id, &steps) {
+            admitted.undo();
+            return Err(error);
+        }
+        self.registry.update(serial, |entry| entry.pace.clear());
+        self.events
+            .add(&snapshot.info.name, Kind::Reloaded, line.trim());
+        self.bell.ring();
+        Ok(())
+    }
+
+    fn move_to(&self, serial: u64, to: &str) -> Result<()> {
+        name::check(to)?;
+        let _begun = self.registry.begin(serial, "rename")?;
+        let _reserved = self.registry.reserve(to)?;
+        let snapshot = self.snapshot(serial, Detail::Kernel)?;
+        build::check_owner(&snapshot)?;
+        if self
+            .engine
+            .info(&crate::engine::Id::Name(to.into()))
+            .is_ok()
+        {
+            return Err(taken(to));
+        }
+        execute(
+            self.engine.as_ref(),
+            &snapshot.info.id(),
+            &build::rename(to),
+        )?;
+        let mut info = snapshot.info.clone();
+        info.name = to.into();
+        self.registry.renamed(serial, &info);
+        self.events
+            .add(to, Kind::Renamed, &format!("from {}", snapshot.info.name));
+        self.bell.ring();
+        Ok(())
+    }
+}
+
+/// The regular files that mirrorfs attached as logs: they go with the mirror. A
+/// loop device that somebody else set up is theirs, and its file too.
+fn own_logs(snapshot: &Snapshot) -> Vec<PathBuf> {
+    let ours = snapshot.owner() == Owner::Mirrorfs;
+    let facts = snapshot.logs.iter().filter_map(|log| log.facts.as_ref());
+    let files = facts.filter(|facts| ours && facts.autoclear);
+    files.filter_map(|facts| facts.file.clone()).collect()
+}
+
+fn remove_file(path: &PathBuf) {
+    match std::fs::remove_file(path) {
+        Ok(()) => {}
+        Err(error) if error.raw_os_error() == Some(Errno::ENOENT as i32) => {}
+        Err(error) => log::warn!("the log file {} stays: {error}", path.display()),
+    }
+}

@@ -1,0 +1,139 @@
+//! Making mirrors: from a request to a running device, wholly or not at all.
+
+use super::Daemon;
+use super::admit::admit;
+use super::events::Kind;
+use super::registry::{Reserved, taken};
+use crate::engine::Id;
+use crate::error::{Errno, Error, Result};
+use crate::model::snapshot::UUID_PREFIX;
+use crate::plan::build;
+use crate::plan::execute::execute;
+use crate::plan::step::Step;
+use crate::text::name;
+use crate::text::request::Request;
+
+/// The kernel's source of random UUIDs, random(4).
+const RANDOM_UUID: &str = "/proc/sys/kernel/random/uuid";
+
+impl Daemon {
+    /// Do what a line of `new` asks for, and answer the new mirror's name.
+    ///
+    /// # Errors
+    /// Those of the interface; nothing of a refused request is left behind.
+    pub fn create(&self, line: &str) -> Result<String> {
+        let request = Request::parse(line);
+        let name = request
+            .as_ref()
+            .ok()
+            .and_then(|request| request.name.clone());
+        let result = request.and_then(|request| self.make(&request));
+        self.report(name.as_deref().unwrap_or("-"), result)
+    }
+
+    /// A device without a table, for `mkdir`.
+    ///
+    /// # Errors
+    /// EINVAL for a bad name, EEXIST for a taken one.
+    pub fn create_empty(&self, name: &str) -> Result<u64> {
+        let made = || {
+            name::check(name)?;
+            let name = self.reserve(name)?;
+            let uuid = new_uuid()?;
+            self.start(
+                &name,
+                &uuid,
+                &build::create_empty(&name.name, &uuid),
+                "without a table",
+            )
+        };
+        self.report(name, made())
+    }
+
+    fn make(&self, request: &Request) -> Result<String> {
+        let name = self.name_for(request)?;
+        let uuid = request.uuid.clone().map_or_else(new_uuid, Ok)?;
+        let devices = self.devices.as_ref();
+        let admitted = admit(
+            devices,
+            &self.claims,
+            &request.table,
+            &[],
+            request.read_only,
+        )?;
+        let table = admitted.table.clone();
+        let text = table
+            .to_lines()
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>();
+        let steps = build::create(&name.name, &uuid, request.minor, table, request.read_only);
+        match self.start(&name, &uuid, &steps, &text.join(",")) {
+            Ok(_) => Ok(name.name.clone()),
+            Err(error) => {
+                admitted.undo();
+                Err(error)
+            }
+        }
+    }
+
+    /// Run the steps that make a device, and enter it before the watch can
+    /// take it for somebody else's.
+    fn start(&self, name: &Reserved<'_>, uuid: &str, steps: &[Step], text: &str) -> Result<u64> {
+        let id = Id::Uuid(uuid.into());
+        execute(self.engine.as_ref(), &id, steps)?;
+        let serial = self.registry.note(&self.engine.info(&id)?);
+        self.registry.update(serial, |entry| entry.announced = true);
+        self.events.add(&name.name, Kind::Created, text);
+        self.bell.ring();
+        Ok(serial)
+    }
+
+    fn name_for(&self, request: &Request) -> Result<Reserved<'_>> {
+        match &request.name {
+            Some(name) => {
+                name::check(name)?;
+                self.reserve(name)
+            }
+            None => self.first_free(),
+        }
+    }
+
+    /// Keep a name that neither a device nor a request has.
+    fn reserve(&self, name: &str) -> Result<Reserved<'_>> {
+        let reserved = self.registry.reserve(name)?;
+        match self.engine.info(&Id::Name(name.into())) {
+            Ok(_) => Err(taken(name)),
+            Err(error) if error.errno() == Errno::ENODEV => Ok(reserved),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn first_free(&self) -> Result<Reserved<'_>> {
+        let mut names = (0_u32..).map(|number| self.reserve(&format!("mirror{number}")));
+        let taken = |result: &Result<_>| {
+            let error = result.as_ref().err();
+            error.is_some_and(|error: &Error| error.errno() == Errno::EEXIST)
+        };
+        let free = names.find(|result| !taken(result));
+        free.unwrap_or_else(|| Err(Error::busy("no name mirror0, mirror1, … is free")))
+    }
+
+    /// Enter a failure among the events, where others find the reason too.
+    ///
+    /// # Errors
+    /// The result's own.
+    pub fn report<T>(&self, name: &str, result: Result<T>) -> Result<T> {
+        if let Err(error) = &result {
+            let text = format!("{:?}: {error}", error.errno());
+            self.events.add(name, Kind::Error, &text);
+        }
+        result
+    }
+}
+
+fn new_uuid() -> Result<String> {
+    let uuid = std::fs::read_to_string(RANDOM_UUID);
+    let uuid = uuid.map_err(|error| Error::io(RANDOM_UUID, &error))?;
+    Ok(format!("{UUID_PREFIX}{}", uuid.trim()))
+}

@@ -1,0 +1,184 @@
+//! Work that may take long, off the threads that answer FUSE: each piece has a
+//! thread of its own and an answer that is owed within a bounded time.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::error::{Errno, Error, Result};
+
+/// How long a caller of a verb waits before it is told EINPROGRESS.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A worker formats text and makes ioctls; it needs no deep stack.
+const STACK: usize = 512 * 1024;
+
+type Overdue = Box<dyn FnOnce() + Send>;
+
+#[derive(Default)]
+struct Due {
+    next: u64,
+    waiting: BTreeMap<(Instant, u64), Overdue>,
+}
+
+/// Runs work and answers for it in time.
+pub struct Desk {
+    due: Mutex<Due>,
+    changed: Condvar,
+    patience: Duration,
+}
+
+impl Desk {
+    /// A desk whose callers wait no longer than `patience`.
+    ///
+    /// # Errors
+    /// EAGAIN where no thread can be started.
+    pub fn open(patience: Duration) -> Result<Arc<Desk>> {
+        let desk = Arc::new(Desk {
+            due: Mutex::default(),
+            changed: Condvar::new(),
+            patience,
+        });
+        let clock = Arc::clone(&desk);
+        spawn("deadlines", move || clock.keep_time())?;
+        Ok(desk)
+    }
+
+    /// Do `work` on a thread of its own and give its result to `answer`; if it
+    /// takes too long, `answer` gets EINPROGRESS and the work goes on.
+    pub fn run<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+        answer: impl FnOnce(Result<T>) + Send + 'static,
+    ) {
+        let slot = Arc::new(Mutex::new(Some(answer)));
+        let late = Arc::clone(&slot);
+        let ticket = self.promise(Box::new(move || give(&late, Err(still_running()))));
+        let (desk, owed) = (Arc::clone(self), Arc::clone(&slot));
+        let started = spawn("verb", move || {
+            let result = work();
+            desk.settle(ticket);
+            give(&owed, result);
+        });
+        if let Err(error) = started {
+            self.settle(ticket);
+            give(&slot, Err(error));
+        }
+    }
+
+    fn promise(&self, overdue: Overdue) -> (Instant, u64) {
+        let mut due = self.due();
+        due.next += 1;
+        let ticket = (Instant::now() + self.patience, due.next);
+        due.waiting.insert(ticket, overdue);
+        // Only an earlier end than any before changes what the clock waits for.
+        if due.waiting.len() == 1 {
+            self.changed.notify_one();
+        }
+        ticket
+    }
+
+    fn settle(&self, ticket: (Instant, u64)) {
+        self.due().waiting.remove(&ticket);
+    }
+
+    fn keep_time(&self) {
+        let mut due = self.due();
+        loop {
+            let now = Instant::now();
+            let later = due.waiting.split_off(&(now, u64::MAX));
+            let overdue = std::mem::replace(&mut due.waiting, later);
+            if !overdue.is_empty() {
+                drop(due);
+                overdue.into_values().for_each(|tell| tell());
+                due = self.due();
+                continue;
+            }
+            due = match due.waiting.keys().next() {
+                Some((end, _)) => {
+                    let wait = end.saturating_duration_since(now);
+                    let waited = self.changed.wait_timeout(due, wait);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => self
+                    .changed
+                    .wait(due)
+                    .unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+
+    fn due(&self) -> MutexGuard<'_, Due> {
+        self.due.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn give<T, A: FnOnce(Result<T>)>(slot: &Mutex<Option<A>>, result: Result<T>) {
+    let answer = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(answer) = answer {
+        answer(result);
+    }
+}
+
+fn still_running() -> Error {
+    Error::new(
+        Errno::EINPROGRESS,
+        "still running: its end will stand in `events`",
+    )
+}
+
+/// Start a named thread.
+///
+/// # Errors
+/// EAGAIN where the system has no room for one more.
+pub fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<()> {
+    let builder = thread::Builder::new().name(name.into()).stack_size(STACK);
+    let started = builder.spawn(body);
+    started
+        .map(drop)
+        .map_err(|error| Error::io(format!("starting the thread `{name}`"), &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    #[test]
+    fn quick_work_gets_its_own_answer() {
+        let desk = Desk::open(PATIENCE).expect("desk");
+        let (send, receive) = mpsc::channel();
+        desk.run(|| Ok(7), move |result| send.send(result).expect("sent"));
+        assert_eq!(receive.recv(), Ok(Ok(7)));
+    }
+
+    #[test]
+    fn slow_work_goes_on_after_its_caller_was_told() {
+        let desk = Desk::open(Duration::from_millis(30)).expect("desk");
+        let (send, answers) = mpsc::channel();
+        let (end, ended) = mpsc::channel();
+        let (go, wait) = mpsc::channel::<()>();
+        let work = move || {
+            wait.recv().ok();
+            end.send(()).expect("end");
+            Ok(())
+        };
+        desk.run(work, move |result| send.send(result).expect("sent"));
+        let answer = answers.recv().expect("an answer");
+        assert_eq!(answer.map_err(|e| e.errno()), Err(Errno::EINPROGRESS));
+        go.send(()).expect("go");
+        assert_eq!(ended.recv_timeout(Duration::from_secs(5)), Ok(()));
+        assert!(answers.recv().is_err(), "one answer and no more");
+    }
+
+    #[test]
+    fn a_slow_one_does_not_hold_up_a_quick_one() {
+        let desk = Desk::open(PATIENCE).expect("desk");
+        let (_never, wait) = mpsc::channel::<()>();
+        desk.run(move || Ok(wait.recv().is_ok()), |_| ());
+        let (send, receive) = mpsc::channel();
+        desk.run(|| Ok(1), move |result| send.send(result).expect("sent"));
+        assert_eq!(receive.recv_timeout(Duration::from_secs(5)), Ok(Ok(1)));
+    }
+}

@@ -1,0 +1,173 @@
+//! What happened: the newest events, one line each, as an append-only file.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+/// How many lines are kept.
+pub const KEPT: usize = 1024;
+
+/// The third word of an event's line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The mirror ran already when the daemon started.
+    Adopted,
+    /// A mirror was made.
+    Created,
+    /// A mirror is gone.
+    Removed,
+    /// It has another name.
+    Renamed,
+    /// It has another table.
+    Reloaded,
+    /// Its I/O is held.
+    Suspended,
+    /// Its I/O goes on.
+    Resumed,
+    /// All regions are in sync.
+    Synced,
+    /// A leg's health letter changed.
+    Leg,
+    /// The log's health letter changed.
+    Log,
+    /// A setting was changed.
+    Set,
+    /// A command was refused or failed.
+    Error,
+}
+
+impl Kind {
+    /// The word, and whether somebody has to look.
+    fn row(self) -> (&'static str, bool) {
+        match self {
+            Kind::Adopted => ("adopted", false),
+            Kind::Created => ("created", false),
+            Kind::Removed => ("removed", false),
+            Kind::Renamed => ("renamed", false),
+            Kind::Reloaded => ("reloaded", false),
+            Kind::Suspended => ("suspended", false),
+            Kind::Resumed => ("resumed", false),
+            Kind::Synced => ("synced", false),
+            Kind::Leg => ("leg", true),
+            Kind::Log => ("log", true),
+            Kind::Set => ("set", false),
+            Kind::Error => ("error", true),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    lines: VecDeque<String>,
+    /// Bytes of the lines that were dropped: where the oldest kept one begins.
+    start: u64,
+    /// Bytes of all lines ever.
+    end: u64,
+    /// When the newest was added.
+    changed: Option<SystemTime>,
+}
+
+/// The events of a daemon. Byte offsets count from its start and never move,
+/// so that a follower stays where it is when old lines are dropped.
+#[derive(Debug, Default)]
+pub struct Events {
+    ring: Mutex<Ring>,
+}
+
+impl Events {
+    /// Add an event; `name` is the mirror's, or `-`.
+    pub fn add(&self, name: &str, kind: Kind, text: &str) {
+        let (word, alarming) = kind.row();
+        let text: String = text
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
+        let level = if alarming {
+            log::Level::Warn
+        } else {
+            log::Level::Info
+        };
+        log::log!(level, "{name}: {word}: {text}");
+        let now = SystemTime::now();
+        let time = humantime::format_rfc3339_millis(now);
+        let mut ring = self.ring();
+        ring.push(format!("{time} {name} {word} {text}\n"));
+        ring.changed = Some(now);
+        drop(ring);
+    }
+
+    /// Offsets of the oldest byte kept and of the end.
+    pub fn span(&self) -> (u64, u64) {
+        let ring = self.ring();
+        (ring.start, ring.end)
+    }
+
+    /// When the newest event was added; none before the first.
+    pub fn changed(&self) -> Option<SystemTime> {
+        self.ring().changed
+    }
+
+    /// Up to `size` bytes from `offset`, whatever is kept of them; what was
+    /// dropped reads as empty lines.
+    pub fn read(&self, offset: u64, size: usize) -> Vec<u8> {
+        let ring = self.ring();
+        if offset < ring.start {
+            let gap = usize::try_from(ring.start - offset).unwrap_or(usize::MAX);
+            return vec![b'\n'; gap.min(size)];
+        }
+        let skip = usize::try_from(offset - ring.start).unwrap_or(usize::MAX);
+        let bytes = ring.lines.iter().flat_map(|line| line.bytes());
+        bytes.skip(skip).take(size).collect()
+    }
+
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ring {
+    fn push(&mut self, line: String) {
+        self.end += line.len() as u64;
+        self.lines.push_back(line);
+        if self.lines.len() > KEPT
+            && let Some(oldest) = self.lines.pop_front()
+        {
+            self.start += oldest.len() as u64;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_holds_time_name_kind_and_text_whatever_the_text() {
+        let events = Events::default();
+        events.add("m0", Kind::Error, "two\nlines");
+        let text = String::from_utf8(events.read(0, 4096)).expect("text");
+        let words: Vec<&str> = text.split_whitespace().collect();
+        assert!(words[0].ends_with('Z') && words[0].contains('T'), "{text}");
+        assert_eq!(words[1..], ["m0", "error", "two", "lines"]);
+        assert_eq!(text.matches('\n').count(), 1);
+    }
+
+    #[test]
+    fn the_newest_stay_and_offsets_do_not_move() {
+        let events = Events::default();
+        for n in 0..KEPT + 10 {
+            events.add("m0", Kind::Synced, &format!("event {n:05}"));
+        }
+        let (start, end) = events.span();
+        let text = String::from_utf8(events.read(start, usize::MAX)).expect("text");
+        assert_eq!(text.len() as u64, end - start);
+        assert_eq!(text.lines().count(), KEPT);
+        assert!(
+            text.lines()
+                .next()
+                .is_some_and(|line| line.ends_with("00010"))
+        );
+        assert_eq!(events.read(start - 3, 10), b"\n\n\n");
+        assert!(events.read(end, 10).is_empty());
+    }
+}

@@ -1,0 +1,71 @@
+//! Looking: which mirrors there are now, and what one is like. Changes nothing
+//! in device-mapper.
+
+use super::Daemon;
+use crate::engine::{Facts, Id, Slot};
+use crate::error::{Errno, Error, Result};
+use crate::model::snapshot::{Snapshot, is_shown};
+use crate::text::device::DeviceRef;
+
+/// How much a file has to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Detail {
+    /// The engine, and no mirror.
+    Engine,
+    /// What device-mapper answers: two ioctls.
+    Kernel,
+    /// The names and sizes of devices too.
+    Devices,
+}
+
+impl Daemon {
+    /// The mirror that has this name now.
+    ///
+    /// # Errors
+    /// ENOENT where there is none.
+    pub fn find(&self, name: &str) -> Result<u64> {
+        let gone = || Error::new(Errno::ENOENT, format!("there is no mirror {name}"));
+        let id = Id::Name(name.into());
+        let (info, lines) = self.engine.table(&id, Slot::Live).map_err(|_| gone())?;
+        if !is_shown(&info, &lines) {
+            return Err(gone());
+        }
+        Ok(self.registry.note(&info))
+    }
+
+    /// The serials and names of all mirrors, in the kernel's order.
+    ///
+    /// # Errors
+    /// What the list of devices answers.
+    pub fn mirrors(&self) -> Result<Vec<(u64, String)>> {
+        let listed = self.engine.list()?;
+        let found = listed.into_iter().filter_map(|device| {
+            let serial = self.find(&device.name).ok()?;
+            Some((serial, device.name))
+        });
+        Ok(found.collect())
+    }
+
+    /// The mirror as it is now.
+    ///
+    /// # Errors
+    /// ENODEV where it is gone.
+    pub fn snapshot(&self, serial: u64, detail: Detail) -> Result<Snapshot> {
+        let entry = self.registry.get(serial)?;
+        let (info, lines) = self.engine.table(&entry.id, Slot::Live)?;
+        let (_, status) = self.engine.status(&entry.id)?;
+        if info.dev != entry.dev {
+            return Err(Error::new(Errno::ENODEV, format!("{} is gone", entry.name)));
+        }
+        let known = self.registry.known(serial);
+        let facts = |device: &DeviceRef| self.facts(device, detail);
+        Ok(Snapshot::new(info, status, lines, known, &facts))
+    }
+
+    fn facts(&self, device: &DeviceRef, detail: Detail) -> Option<Facts> {
+        match detail {
+            Detail::Engine | Detail::Kernel => None,
+            Detail::Devices => self.devices.facts(device).ok(),
+        }
+    }
+}

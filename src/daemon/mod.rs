@@ -1,0 +1,51 @@
+//! The daemon: what runs between the files above and device-mapper below. It
+//! knows no FUSE and no file names of the tree.
+
+pub mod admit;
+pub mod control;
+pub mod create;
+pub mod desk;
+pub mod events;
+pub mod logfile;
+pub mod look;
+pub mod registry;
+pub mod watch;
+
+use std::sync::Arc;
+
+use crate::engine::{Devices, Engine};
+use crate::error::Result;
+
+/// Everything that a mounted mirrorfs consists of, below the tree.
+pub struct Daemon {
+    /// Device-mapper.
+    pub engine: Arc<dyn Engine>,
+    /// The devices below it.
+    pub devices: Arc<dyn Devices>,
+    /// The mirrors.
+    pub registry: registry::Registry,
+    /// What happened.
+    pub events: events::Events,
+    /// Long work.
+    pub desk: Arc<desk::Desk>,
+    claims: admit::Claims,
+    bell: watch::Bell,
+}
+
+impl Daemon {
+    /// A daemon over `engine` and `devices`; [`watch::start`] sets it going.
+    ///
+    /// # Errors
+    /// EAGAIN, EMFILE where the system has no room for a thread or a pipe.
+    pub fn new(engine: Arc<dyn Engine>, devices: Arc<dyn Devices>) -> Result<Arc<Daemon>> {
+        Ok(Arc::new(Daemon {
+            engine,
+            devices,
+            registry: registry::Registry::default(),
+            events: events::Events::default(),
+            desk: desk::Desk::open(desk::PATIENCE)?,
+            claims: admit::Claims::default(),
+            bell: watch::Bell::new()?,
+        }))
+    }
+}

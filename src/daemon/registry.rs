@@ -1,0 +1,310 @@
+//! Which mirrors there are, under which serial number, and what the daemon
+//! remembers of each. A serial is never given twice, so that a reused name or
+//! device number is not mistaken for what had it before.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::engine::{Id, Info};
+use crate::error::{Errno, Error, Result};
+use crate::model::pace::Pace;
+use crate::model::snapshot::{Known, Running};
+use crate::text::device::DevNo;
+
+/// What the daemon remembers of one mirror.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Its number in this daemon's life.
+    pub serial: u64,
+    /// How to address it.
+    pub id: Id,
+    /// Its device number.
+    pub dev: DevNo,
+    /// The name under which it was last seen.
+    pub name: String,
+    /// Whether its appearance was told.
+    pub announced: bool,
+    /// Its event counter when it was last watched.
+    pub event_nr: Option<u32>,
+    /// Samples of its progress.
+    pub pace: Pace,
+    /// When it last got further, while it is not in sync.
+    pub moved: Option<(Instant, u64)>,
+    /// What its state was when it was last watched.
+    pub seen: Seen,
+    /// Errors seen on each leg.
+    pub errors: Vec<u64>,
+    running: Option<(String, Instant)>,
+}
+
+/// The part of a mirror's state whose changes are events.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// The table, to tell a new one's letters from changed ones.
+    pub table: Vec<String>,
+    /// Health letters of the legs.
+    pub letters: Vec<char>,
+    /// The log's.
+    pub log: Option<char>,
+    /// Whether all regions were in sync.
+    pub in_sync: bool,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    last: u64,
+    entries: HashMap<u64, Entry>,
+    by_id: HashMap<(Id, DevNo), u64>,
+    reserved: HashSet<String>,
+}
+
+/// The mirrors that the daemon knows.
+#[derive(Debug, Default)]
+pub struct Registry {
+    inner: Mutex<Inner>,
+}
+
+impl Registry {
+    /// The serial of the device that answered `info`, new if it is.
+    pub fn note(&self, info: &Info) -> u64 {
+        let mut inner = self.inner();
+        let key = (info.id(), info.dev);
+        if let Some(serial) = inner.by_id.get(&key).copied() {
+            if let Some(entry) = inner.entries.get_mut(&serial) {
+                entry.name.clone_from(&info.name);
+            }
+            return serial;
+        }
+        inner.insert(key, &info.name)
+    }
+
+    /// The entry of `serial`.
+    ///
+    /// # Errors
+    /// ENODEV where the mirror is gone.
+    pub fn get(&self, serial: u64) -> Result<Entry> {
+        let entry = self.inner().entries.get(&serial).cloned();
+        entry.ok_or_else(|| Error::new(Errno::ENODEV, "the mirror is gone"))
+    }
+
+    /// Change what is remembered of `serial`; nothing where it is gone.
+    pub fn update<T>(&self, serial: u64, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
+        self.inner().entries.get_mut(&serial).map(change)
+    }
+
+    /// All serials.
+    pub fn serials(&self) -> Vec<u64> {
+        self.inner().entries.keys().copied().collect()
+    }
+
+    /// The device of `serial` answers as `info` from now on: it was renamed.
+    pub fn renamed(&self, serial: u64, info: &Info) {
+        let mut inner = self.inner();
+        inner.by_id.retain(|_, other| *other != serial);
+        inner.by_id.insert((info.id(), info.dev), serial);
+        if let Some(entry) = inner.entries.get_mut(&serial) {
+            entry.id = info.id();
+            entry.name.clone_from(&info.name);
+        }
+    }
+
+    /// Forget a mirror that is gone, and say what was known of it.
+    pub fn forget(&self, serial: u64) -> Option<Entry> {
+        let mut inner = self.inner();
+        inner.by_id.retain(|_, other| *other != serial);
+        inner.entries.remove(&serial)
+    }
+
+    /// What a snapshot shows of what the daemon remembers.
+    pub fn known(&self, serial: u64) -> Known {
+        let inner = self.inner();
+        let Some(entry) = inner.entries.get(&serial) else {
+            return Known::default();
+        };
+        let running = entry.running.as_ref().map(|(verb, start)| Running {
+            verb: verb.clone(),
+            since: start.elapsed(),
+        });
+        Known {
+            rate: entry.pace.rate(),
+            running,
+            errors: entry.errors.clone(),
+        }
+    }
+
+    /// Keep a name for a mirror that is being made.
+    ///
+    /// # Errors
+    /// EEXIST where another one is being made under it.
+    pub fn reserve(&self, name: &str) -> Result<Reserved<'_>> {
+        if !self.inner().reserved.insert(name.into()) {
+            return Err(taken(name));
+        }
+        let name = name.into();
+        Ok(Reserved {
+            registry: self,
+            name,
+        })
+    }
+
+    /// Whether a name is kept for a mirror that is being made.
+    pub fn is_reserved(&self, name: &str) -> bool {
+        self.inner().reserved.contains(name)
+    }
+
+    /// Begin a verb on a mirror.
+    ///
+    /// # Errors
+    /// EBUSY while another one runs, ENODEV where the mirror is gone.
+    pub fn begin(&self, serial: u64, verb: &str) -> Result<Begun<'_>> {
+        let mut inner = self.inner();
+        let entry = inner.entries.get_mut(&serial);
+        let entry = entry.ok_or_else(|| Error::new(Errno::ENODEV, "the mirror is gone"))?;
+        if let Some((other, start)) = &entry.running {
+            return Err(Error::busy(format!(
+                "`{other}` has been running on {} for {} s: wait for its end in `events`",
+                entry.name,
+                start.elapsed().as_secs()
+            )));
+        }
+        entry.running = Some((verb.into(), Instant::now()));
+        Ok(Begun {
+            registry: self,
+            serial,
+        })
+    }
+
+    /// Whether a verb runs on the mirror.
+    pub fn is_running(&self, serial: u64) -> bool {
+        let inner = self.inner();
+        inner
+            .entries
+            .get(&serial)
+            .is_some_and(|entry| entry.running.is_some())
+    }
+
+    /// Whether anything is being made or changed.
+    pub fn is_busy(&self) -> bool {
+        let inner = self.inner();
+        let mut entries = inner.entries.values();
+        !inner.reserved.is_empty() || entries.any(|entry| entry.running.is_some())
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn insert(&mut self, key: (Id, DevNo), name: &str) -> u64 {
+        self.last += 1;
+        let entry = Entry {
+            serial: self.last,
+            id: key.0.clone(),
+            dev: key.1,
+            name: name.into(),
+            announced: false,
+            event_nr: None,
+            pace: Pace::default(),
+            moved: None,
+            seen: Seen::default(),
+            errors: Vec::new(),
+            running: None,
+        };
+        self.entries.insert(self.last, entry);
+        self.by_id.insert(key, self.last);
+        self.last
+    }
+}
+
+/// The error of a name that is in use.
+pub fn taken(name: &str) -> Error {
+    Error::new(
+        Errno::EEXIST,
+        format!("the name {name} is taken: choose another, or remove that device"),
+    )
+}
+
+/// A name that is kept until this is dropped.
+#[derive(Debug)]
+pub struct Reserved<'a> {
+    registry: &'a Registry,
+    /// The name.
+    pub name: String,
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        self.registry.inner().reserved.remove(&self.name);
+    }
+}
+
+/// A verb that runs until this is dropped.
+#[derive(Debug)]
+pub struct Begun<'a> {
+    registry: &'a Registry,
+    serial: u64,
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        self.registry
+            .update(self.serial, |entry| entry.running = None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(name: &str, uuid: &str, minor: u32) -> Info {
+        Info {
+            name: name.into(),
+            uuid: uuid.into(),
+            dev: DevNo { major: 254, minor },
+            event_nr: 0,
+            open_count: 0,
+            suspended: false,
+            read_only: false,
+            live: true,
+            inactive: false,
+            deferred: false,
+        }
+    }
+
+    #[test]
+    fn a_serial_outlives_a_rename_and_is_never_given_twice() {
+        let registry = Registry::default();
+        let first = registry.note(&info("a", "MIRRORFS-1", 0));
+        assert_eq!(registry.note(&info("b", "MIRRORFS-1", 0)), first);
+        assert_eq!(registry.get(first).map(|entry| entry.name), Ok("b".into()));
+        registry.forget(first);
+        let second = registry.note(&info("a", "MIRRORFS-1", 0));
+        assert_ne!(second, first);
+        assert_ne!(registry.note(&info("a", "", 0)), second);
+        assert_eq!(
+            registry.get(first).map_err(|e| e.errno()).err(),
+            Some(Errno::ENODEV)
+        );
+    }
+
+    #[test]
+    fn one_verb_at_a_time_and_one_maker_of_a_name() {
+        let registry = Registry::default();
+        let serial = registry.note(&info("a", "MIRRORFS-1", 0));
+        let begun = registry.begin(serial, "suspend").expect("free");
+        let error = registry.begin(serial, "resume").expect_err("busy");
+        assert_eq!(error.errno(), Errno::EBUSY);
+        assert!(error.sentence().contains("suspend"), "{error}");
+        drop(begun);
+        assert!(registry.begin(serial, "resume").is_ok());
+        let kept = registry.reserve("b").expect("free");
+        assert_eq!(
+            registry.reserve("b").err().map(|e| e.errno()),
+            Some(Errno::EEXIST)
+        );
+        drop(kept);
+        assert!(registry.reserve("b").is_ok());
+    }
+}

@@ -1,0 +1,263 @@
+//! The watch: one thread that sleeps until device-mapper says that something
+//! happened, compares what is with what was, and tells the difference. While
+//! something copies it also wakes each second to take samples, since progress
+//! raises no event.
+
+use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::Daemon;
+use super::desk::spawn;
+use super::events::Kind;
+use super::look::Detail;
+use super::registry::{Entry, Seen};
+use crate::engine::Listed;
+use crate::error::{Error, Result};
+use crate::model::progress::{Progress, SyncState};
+use crate::model::snapshot::Snapshot;
+use crate::text::status::{leg_words, log_words};
+
+/// Between two samples of a copy.
+const BEAT: u16 = 1000;
+
+/// A copy that has not got further for this long is not sampled until somebody
+/// looks or something happens.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Wakes the watch.
+#[derive(Debug)]
+pub struct Bell {
+    hear: PipeReader,
+    ring: PipeWriter,
+}
+
+impl Bell {
+    /// A bell that nobody has rung.
+    ///
+    /// # Errors
+    /// EMFILE, ENFILE where no pipe can be had.
+    pub fn new() -> Result<Self> {
+        let (hear, ring) = pipe().map_err(|error| Error::io("making a pipe", &error))?;
+        for fd in [hear.as_fd(), ring.as_fd()] {
+            fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))
+                .map_err(|errno| Error::sys("a pipe that does not block", errno))?;
+        }
+        Ok(Bell { hear, ring })
+    }
+
+    /// Wake the watch. A full pipe has woken it already.
+    pub fn ring(&self) {
+        let _ = (&self.ring).write(&[0]);
+    }
+
+    fn silence(&self) {
+        let mut sounds = [0; 64];
+        while matches!((&self.hear).read(&mut sounds), Ok(count) if count > 0) {}
+    }
+}
+
+/// Enter what runs already, then watch on a thread of its own.
+///
+/// # Errors
+/// What the list of devices answers; EAGAIN where no thread can be had.
+pub fn start(daemon: &Arc<Daemon>) -> Result<()> {
+    daemon.engine.arm()?;
+    daemon.pass(Kind::Adopted)?;
+    let daemon = Arc::clone(daemon);
+    spawn("watch", move || daemon.watch())
+}
+
+impl Daemon {
+    /// Take samples again of a copy that had stopped: somebody looks at it.
+    pub fn stir(&self, serial: u64) {
+        let stirred = self.registry.update(serial, |entry| {
+            let asleep = entry.moved.is_some_and(|(at, _)| at.elapsed() >= PATIENCE);
+            if asleep {
+                entry.moved = None;
+            }
+            asleep
+        });
+        if stirred == Some(true) {
+            self.bell.ring();
+        }
+    }
+
+    fn watch(&self) {
+        loop {
+            // Armed before the list is read, so that nothing falls between.
+            let armed = self.engine.arm();
+            let copying = armed.and_then(|()| self.pass(Kind::Created));
+            let copying = copying.unwrap_or_else(|error| {
+                log::error!("watching device-mapper: {error}");
+                true
+            });
+            self.sleep(copying);
+        }
+    }
+
+    fn sleep(&self, copying: bool) {
+        let timeout = if copying {
+            PollTimeout::from(BEAT)
+        } else {
+            PollTimeout::NONE
+        };
+        let (events, bell) = (self.engine.events(), self.bell.hear.as_fd());
+        let mut fds = [events, bell].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        // An interrupted poll is one more pass.
+        let _ = poll(&mut fds, timeout);
+        self.bell.silence();
+    }
+
+    /// Look at everything once; answers whether something copies.
+    fn pass(&self, appeared: Kind) -> Result<bool> {
+        let listed = self.engine.list()?;
+        let mut copying = false;
+        let mut present = Vec::new();
+        for device in &listed {
+            let Ok(serial) = self.find(&device.name) else {
+                continue;
+            };
+            present.push(serial);
+            self.announce(serial, device, appeared);
+            copying |= self.observe(serial, device);
+        }
+        let gone = self.registry.serials();
+        let gone = gone.into_iter().filter(|serial| !present.contains(serial));
+        gone.for_each(|serial| self.bury(serial));
+        Ok(copying)
+    }
+
+    /// Tell of a mirror that somebody else made or renamed.
+    fn announce(&self, serial: u64, device: &Listed, appeared: Kind) {
+        if self.registry.is_reserved(&device.name) || self.registry.is_running(serial) {
+            return;
+        }
+        let told = self.registry.update(serial, |entry| {
+            std::mem::replace(&mut entry.announced, true)
+        });
+        if told == Some(false) {
+            self.events
+                .add(&device.name, appeared, "by another program");
+        }
+    }
+
+    /// Forget a mirror that is gone; the verb that removes one tells it itself.
+    fn bury(&self, serial: u64) {
+        if self.registry.is_running(serial) {
+            return;
+        }
+        if let Some(entry) = self.registry.forget(serial).filter(|entry| entry.announced) {
+            self.events
+                .add(&entry.name, Kind::Removed, "by another program");
+        }
+    }
+
+    /// Look at one mirror if it copies or something happened to it.
+    fn observe(&self, serial: u64, device: &Listed) -> bool {
+        let Ok(entry) = self.registry.get(serial) else {
+            return false;
+        };
+        if entry.event_nr == Some(device.event_nr) && entry.seen.in_sync {
+            return false;
+        }
+        let Ok(snapshot) = self.snapshot(serial, Detail::Kernel) else {
+            return false;
+        };
+        let (progress, now) = (Progress::of(&snapshot), Instant::now());
+        let copying = self.registry.update(serial, |entry| {
+            entry.event_nr = Some(device.event_nr);
+            sample(entry, &snapshot, &progress, now)
+        });
+        self.compare(&entry, &snapshot, &progress);
+        copying.unwrap_or(false)
+    }
+
+    /// Tell what changed since the mirror was last looked at.
+    fn compare(&self, entry: &Entry, snapshot: &Snapshot, progress: &Progress) {
+        let (old, new) = (&entry.seen, seen(snapshot, progress));
+        let same_table = old.table == new.table;
+        let mut errors = if same_table {
+            entry.errors.clone()
+        } else {
+            Vec::new()
+        };
+        errors.resize(new.letters.len(), 0);
+        for (number, letter) in new.letters.iter().enumerate() {
+            let before = old
+                .letters
+                .get(number)
+                .filter(|_| same_table)
+                .unwrap_or(&'A');
+            if before == letter {
+                continue;
+            }
+            if let Some(count) = errors.get_mut(number).filter(|_| *letter != 'A') {
+                *count += 1;
+            }
+            let text = format!(
+                "{number} {} {letter} {}",
+                leg_name(self, snapshot, number),
+                leg_words(*letter)
+            );
+            self.events.add(&snapshot.info.name, Kind::Leg, &text);
+        }
+        self.compare_log(snapshot, old.log.filter(|_| same_table), new.log);
+        if new.in_sync && !(old.in_sync && same_table) && !new.table.is_empty() {
+            let text = format!("{} regions in sync", progress.regions_total);
+            self.events.add(&snapshot.info.name, Kind::Synced, &text);
+        }
+        self.registry.update(entry.serial, |entry| {
+            (entry.seen, entry.errors) = (new, errors);
+        });
+    }
+
+    fn compare_log(&self, snapshot: &Snapshot, old: Option<char>, new: Option<char>) {
+        let Some(letter) = new.filter(|letter| *letter != old.unwrap_or('A')) else {
+            return;
+        };
+        let text = format!("{letter} {}", log_words(letter));
+        self.events.add(&snapshot.info.name, Kind::Log, &text);
+    }
+}
+
+/// A leg as an event names it: by its node, which costs a look at the device.
+fn leg_name(daemon: &Daemon, snapshot: &Snapshot, number: usize) -> String {
+    let Some(leg) = snapshot.legs.get(number) else {
+        return "-".into();
+    };
+    let facts = daemon.devices.facts(&leg.device);
+    facts.map_or_else(|_| leg.node(), |facts| facts.node.display().to_string())
+}
+
+fn seen(snapshot: &Snapshot, progress: &Progress) -> Seen {
+    Seen {
+        table: snapshot.lines.iter().map(ToString::to_string).collect(),
+        letters: snapshot.legs.iter().map(|leg| leg.letter).collect(),
+        log: snapshot.log().map(|log| log.letter),
+        in_sync: progress.state == SyncState::InSync,
+    }
+}
+
+/// Note how far the copy is; answers whether to look again soon.
+fn sample(entry: &mut Entry, snapshot: &Snapshot, progress: &Progress, now: Instant) -> bool {
+    let missing = !matches!(progress.state, SyncState::None | SyncState::InSync);
+    if !missing || snapshot.info.suspended {
+        entry.pace.clear();
+        entry.moved = None;
+        return false;
+    }
+    let done = progress.bytes_done;
+    entry.pace.sample(now, done);
+    match entry.moved {
+        Some((at, before)) if before == done => now.duration_since(at) < PATIENCE,
+        _ => {
+            entry.moved = Some((now, done));
+            true
+        }
+    }
+}

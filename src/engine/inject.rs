@@ -1,0 +1,273 @@
+//! Errors and delays on demand, over any engine: what makes every point of
+//! failure of a plan testable without breaking a disk. For tests only; it knows
+//! nothing of what the calls mean.
+
+use std::os::fd::BorrowedFd;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::{Engine, Id, Info, Kind, Listed, Slot, Suspend, Versions};
+use crate::error::{Errno, Error, Result};
+use crate::text::device::DevNo;
+use crate::text::table::Line;
+
+/// Every call of [`Engine`] that can fail, by its name there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Op {
+    /// [`Engine::versions`]
+    Versions,
+    /// [`Engine::list`]
+    List,
+    /// [`Engine::info`]
+    Info,
+    /// [`Engine::status`]
+    Status,
+    /// [`Engine::table`]
+    Table,
+    /// [`Engine::deps`]
+    Deps,
+    /// [`Engine::create`]
+    Create,
+    /// [`Engine::load`]
+    Load,
+    /// [`Engine::clear`]
+    Clear,
+    /// [`Engine::suspend`]
+    Suspend,
+    /// [`Engine::resume`]
+    Resume,
+    /// [`Engine::remove`]
+    Remove,
+    /// [`Engine::rename`]
+    Rename,
+    /// [`Engine::arm`]
+    Arm,
+    /// [`Engine::throttle`]
+    Throttle,
+    /// [`Engine::set_throttle`]
+    SetThrottle,
+}
+
+/// What is to happen instead of, or before, a call.
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    Fail(Errno),
+    Delay(Duration),
+}
+
+/// The faults that are still to come, and the calls that were made.
+#[derive(Debug, Default)]
+struct Script {
+    calls: Vec<Op>,
+    /// The call's place among those of its kind, counted from the first ever.
+    faults: Vec<(Op, usize, Fault)>,
+}
+
+impl Script {
+    fn count(&self, op: Op) -> usize {
+        self.calls.iter().filter(|&&made| made == op).count()
+    }
+
+    /// Note the call and take out the faults that were waiting for it.
+    fn enter(&mut self, op: Op) -> Vec<Fault> {
+        self.calls.push(op);
+        let now = self.count(op);
+        let due = |&mut (kind, nth, _): &mut (Op, usize, Fault)| kind == op && nth == now;
+        self.faults
+            .extract_if(.., due)
+            .map(|(_, _, fault)| fault)
+            .collect()
+    }
+}
+
+/// An engine that does as it is told before it does as it is asked.
+#[derive(Debug)]
+pub struct Inject<E> {
+    engine: E,
+    script: Mutex<Script>,
+}
+
+impl<E> Inject<E> {
+    /// `engine`, with nothing injected yet.
+    pub fn new(engine: E) -> Self {
+        let script = Mutex::default();
+        Inject { engine, script }
+    }
+
+    /// The engine below.
+    pub fn engine(&self) -> &E {
+        &self.engine
+    }
+
+    /// Let the `nth` call of `op` from now on fail with `errno` and do nothing;
+    /// 1 is the next one.
+    pub fn fail(&self, op: Op, nth: usize, errno: Errno) {
+        self.plan(op, nth, Fault::Fail(errno));
+    }
+
+    /// Let the `nth` call of `op` from now on take `time` longer; 1 is the next.
+    pub fn delay(&self, op: Op, nth: usize, time: Duration) {
+        self.plan(op, nth, Fault::Delay(time));
+    }
+
+    /// The calls made so far, those that were made to fail among them.
+    pub fn calls(&self) -> Vec<Op> {
+        self.script().calls.clone()
+    }
+
+    fn plan(&self, op: Op, nth: usize, fault: Fault) {
+        let mut script = self.script();
+        let nth = script.count(op).saturating_add(nth);
+        script.faults.push((op, nth, fault));
+    }
+
+    // A test that panics elsewhere has its own report; the script stays usable.
+    fn script(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn enter(&self, op: Op) -> Result<()> {
+        // The guard is gone before the sleep: other calls must not wait with it.
+        let faults = self.script().enter(op);
+        let mut answer = Ok(());
+        for fault in faults {
+            match fault {
+                Fault::Delay(time) => std::thread::sleep(time),
+                Fault::Fail(errno) => answer = Err(Error::sys(format!("{op:?} (injected)"), errno)),
+            }
+        }
+        answer
+    }
+}
+
+macro_rules! through {
+    ($($op:ident $call:ident($($arg:ident: $type:ty),*) -> $answer:ty;)*) => {
+        $(fn $call(&self $(, $arg: $type)*) -> Result<$answer> {
+            self.enter(Op::$op)?;
+            self.engine.$call($($arg),*)
+        })*
+    };
+}
+
+impl<E: Engine> Engine for Inject<E> {
+    fn kind(&self) -> Kind {
+        self.engine.kind()
+    }
+
+    fn events(&self) -> BorrowedFd<'_> {
+        self.engine.events()
+    }
+
+    through! {
+        Versions versions() -> Versions;
+        List list() -> Vec<Listed>;
+        Info info(id: &Id) -> Info;
+        Status status(id: &Id) -> (Info, Vec<Line>);
+        Table table(id: &Id, slot: Slot) -> (Info, Vec<Line>);
+        Deps deps(id: &Id) -> Vec<DevNo>;
+        Create create(name: &str, uuid: &str, minor: Option<u32>) -> Info;
+        Load load(id: &Id, table: &[Line], read_only: bool) -> ();
+        Clear clear(id: &Id) -> ();
+        Suspend suspend(id: &Id, how: Suspend) -> ();
+        Resume resume(id: &Id) -> ();
+        Remove remove(id: &Id, deferred: bool) -> ();
+        Rename rename(id: &Id, name: &str) -> ();
+        Arm arm() -> ();
+        Throttle throttle() -> u32;
+        SetThrottle set_throttle(percent: u32) -> ();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::fd::AsFd;
+    use std::time::Instant;
+
+    use super::*;
+
+    /// Answers one number and one list; everything else is ENOSYS.
+    struct Plain(File);
+
+    macro_rules! nothing {
+        ($($call:ident($($type:ty),*) -> $answer:ty;)*) => {
+            $(fn $call(&self $(, _: $type)*) -> Result<$answer> {
+                Err(Error::sys(stringify!($call), Errno::ENOSYS))
+            })*
+        };
+    }
+
+    impl Engine for Plain {
+        fn kind(&self) -> Kind {
+            Kind::Kernel
+        }
+        fn events(&self) -> BorrowedFd<'_> {
+            self.0.as_fd()
+        }
+        fn throttle(&self) -> Result<u32> {
+            Ok(42)
+        }
+        fn list(&self) -> Result<Vec<Listed>> {
+            Ok(Vec::new())
+        }
+        nothing! {
+            versions() -> Versions;
+            info(&Id) -> Info;
+            status(&Id) -> (Info, Vec<Line>);
+            table(&Id, Slot) -> (Info, Vec<Line>);
+            deps(&Id) -> Vec<DevNo>;
+            create(&str, &str, Option<u32>) -> Info;
+            load(&Id, &[Line], bool) -> ();
+            clear(&Id) -> ();
+            suspend(&Id, Suspend) -> ();
+            resume(&Id) -> ();
+            remove(&Id, bool) -> ();
+            rename(&Id, &str) -> ();
+            arm() -> ();
+            set_throttle(u32) -> ();
+        }
+    }
+
+    fn engine() -> Inject<Plain> {
+        Inject::new(Plain(File::open("/dev/null").unwrap()))
+    }
+
+    #[test]
+    fn only_the_nth_call_of_that_kind_fails_and_only_once() {
+        let engine = engine();
+        engine.throttle().unwrap();
+        engine.fail(Op::Throttle, 2, Errno::EIO);
+        assert_eq!(engine.throttle(), Ok(42));
+        engine.list().unwrap();
+        assert_eq!(engine.throttle().unwrap_err().errno(), Errno::EIO);
+        assert_eq!(engine.throttle(), Ok(42));
+        let all = [
+            Op::Throttle,
+            Op::Throttle,
+            Op::List,
+            Op::Throttle,
+            Op::Throttle,
+        ];
+        assert_eq!(engine.calls(), all);
+    }
+
+    #[test]
+    fn what_is_not_injected_goes_through() {
+        let engine = engine();
+        assert_eq!(engine.arm().unwrap_err().errno(), Errno::ENOSYS);
+        let id = Id::Name("m0".into());
+        assert_eq!(engine.info(&id).unwrap_err().errno(), Errno::ENOSYS);
+    }
+
+    #[test]
+    fn a_delayed_call_answers_late_and_a_failed_one_may_be_late_too() {
+        let engine = engine();
+        let time = Duration::from_millis(30);
+        engine.delay(Op::List, 1, time);
+        engine.fail(Op::List, 1, Errno::EBUSY);
+        let begin = Instant::now();
+        assert_eq!(engine.list().unwrap_err().errno(), Errno::EBUSY);
+        assert!(begin.elapsed() >= time);
+        assert_eq!(engine.list(), Ok(Vec::new()));
+    }
+}

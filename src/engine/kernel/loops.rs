@@ -1,0 +1,142 @@
+//! Regular files as loop devices that free themselves
+//! (loop(4), drivers/block/loop.c).
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
+
+use loopdev::{LoopControl, LoopDevice};
+
+use super::open::load_module;
+use crate::engine::Attachment;
+use crate::error::{Errno, Error, Result};
+use crate::text::device::{DevNo, DeviceRef};
+
+/// Between two tries to get a free loop device, and how many there are: others
+/// may be quicker, and a new node may take udev a moment.
+const PAUSE: Duration = Duration::from_millis(40);
+const TRIES: usize = 50;
+
+/// Attach `file`; the loop device goes with its last user, and with the guard if
+/// nobody else ever opens it.
+///
+/// ENOENT and EACCES as open(2); ENODEV for what is no regular file or where the
+/// kernel has no loop devices; EBUSY where none could be had in two seconds.
+pub(super) fn attach(file: &Path, read_only: bool) -> Result<Attachment> {
+    let backing = backing(file, read_only)?;
+    let control = control()?;
+    let asked = format_args!("attaching {} to a loop device", file.display());
+    let device = patiently(|| attach_once(&control, &backing, read_only))
+        .map_err(|e| Error::io(asked, &e))?;
+    // Where it does not work (tmpfs, a file system of larger blocks) the page
+    // cache is in between, and that is only slower.
+    if let Err(e) = device.set_direct_io(true) {
+        log::debug!("no direct I/O on {}: {e}", file.display());
+    }
+    let number = number(&device).map_err(|e| Error::io(asked, &e))?;
+    Ok(Attachment {
+        device: DeviceRef::Number(number),
+        guard: Box::new(device),
+    })
+}
+
+fn backing(path: &Path, read_only: bool) -> Result<File> {
+    let whole = |e| Error::io(path.display(), &e);
+    // Looked at before it is opened: a FIFO would wait for its other end.
+    if !path.metadata().map_err(whole)?.is_file() {
+        let path = path.display();
+        return Err(Error::new(
+            Errno::ENODEV,
+            format!("{path} is not a regular file"),
+        ));
+    }
+    OpenOptions::new()
+        .read(true)
+        .write(!read_only)
+        .open(path)
+        .map_err(whole)
+}
+
+fn control() -> Result<LoopControl> {
+    LoopControl::open()
+        .or_else(|e| match e.kind() {
+            io::ErrorKind::NotFound => {
+                load_module("loop");
+                LoopControl::open()
+            }
+            _ => Err(e),
+        })
+        .map_err(|e| match e.kind() {
+            io::ErrorKind::NotFound => Error::new(
+                Errno::ENODEV,
+                "this kernel has no loop devices for regular files",
+            ),
+            _ => Error::io("/dev/loop-control", &e),
+        })
+}
+
+fn attach_once(control: &LoopControl, file: &File, read_only: bool) -> io::Result<LoopDevice> {
+    let device = control.next_free()?;
+    let options = device.with().autoclear(true).read_only(read_only);
+    options.attach_fd(file.as_raw_fd())?;
+    Ok(device)
+}
+
+fn patiently<T>(mut once: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let mut tried = 0;
+    loop {
+        tried += 1;
+        match once() {
+            Err(e) if tried < TRIES && passes(&e) => sleep(PAUSE),
+            answer => return answer,
+        }
+    }
+}
+
+// EBUSY: another was quicker. ENOENT, ENXIO: the node is not there yet. EAGAIN:
+// LOOP_SET_STATUS64 met pages of the device's former life.
+fn passes(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(
+        errno,
+        Some(Errno::EBUSY | Errno::ENOENT | Errno::ENXIO | Errno::EAGAIN)
+    )
+}
+
+fn number(device: &LoopDevice) -> io::Result<DevNo> {
+    Ok(DevNo {
+        major: device.major()?,
+        minor: device.minor()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_before_it_is_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = |path: &Path| backing(path, true).unwrap_err().errno();
+        assert_eq!(refused(folder.path()), Errno::ENODEV);
+        assert_eq!(refused(Path::new("/dev/null")), Errno::ENODEV);
+        assert_eq!(refused(&folder.path().join("none")), Errno::ENOENT);
+    }
+
+    #[test]
+    fn what_passes_is_tried_again_and_the_rest_is_not() {
+        let answer = |errnos: &[Errno]| {
+            let mut left = errnos.iter();
+            let tried = patiently(|| match left.next() {
+                Some(&errno) => Err(io::Error::from_raw_os_error(errno as i32)),
+                None => Ok(()),
+            });
+            tried.map_err(|e| e.raw_os_error())
+        };
+        assert_eq!(answer(&[Errno::EBUSY, Errno::ENOENT]), Ok(()));
+        assert_eq!(answer(&[Errno::EPERM]), Err(Some(Errno::EPERM as i32)));
+    }
+}

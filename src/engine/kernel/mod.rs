@@ -1,0 +1,323 @@
+//! The kernel's device-mapper behind the seam, through the devicemapper crate.
+//! Only this folder names `devicemapper::DM`; it knows nothing of what a mirror
+//! is for.
+
+mod convert;
+mod create;
+pub mod devices;
+mod failure;
+mod ids;
+mod kmsg;
+mod loops;
+mod mounts;
+mod nodes;
+mod open;
+mod signals;
+mod sysfs;
+mod throttle;
+mod turn;
+mod users;
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use devicemapper::{DM, DevId, DeviceInfo, DmError, DmFlags, DmOptions};
+
+use self::convert::{info, line, number, target};
+use self::failure::{failure, refusal};
+use self::ids::Fitting;
+use self::kmsg::Mark;
+use self::nodes::Nodes;
+use self::signals::Blocked;
+use self::sysfs::Sysfs;
+use self::turn::Turn;
+use super::{Engine, Id, Info, Kind, Listed, Slot, Suspend, Versions};
+use crate::error::{Errno, Error, Result};
+use crate::text::device::DevNo;
+use crate::text::table::Line;
+
+/// How long a load waits for another one, so that the kernel log's lines that
+/// name no device can be told apart; then it goes on without them.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// device-mapper, as the kernel has it.
+pub struct Kernel {
+    dm: DM,
+    // Readiness belongs to the open file: no other call may touch this one.
+    events: DM,
+    nodes: Nodes,
+    loads: Turn,
+}
+
+impl Kernel {
+    /// Open device-mapper, and load its modules where they are missing.
+    ///
+    /// ENODEV where this kernel has none, EACCES or EPERM for who is not root,
+    /// ENOTSUP where it is older than 4.37 (drivers/md/dm-ioctl.c,
+    /// DM_DEV_ARM_POLL).
+    pub fn open() -> Result<Kernel> {
+        Ok(Kernel {
+            dm: open::dm()?,
+            events: open::dm()?,
+            nodes: Nodes::default(),
+            loads: Turn::default(),
+        })
+    }
+
+    fn failed(&self, doing: &str, id: &Id, error: &DmError) -> Error {
+        // People know a device by its name, not its UUID.
+        let called = self
+            .info(id)
+            .map_or_else(|_| id.to_string(), |info| info.name);
+        failure(format_args!("{doing} {called}"), error)
+    }
+
+    fn lines(&self, id: &Id, flags: DmFlags, doing: &str) -> Result<(Info, Vec<Line>)> {
+        let which = Fitting::new(id)?;
+        self.dm
+            .table_status(&which.dev_id(), options(flags))
+            .map(|(header, lines)| (info(&header), lines.into_iter().map(line).collect()))
+            .map_err(|e| self.failed(doing, id, &e))
+    }
+
+    /// DM_DEV_SUSPEND, which resumes too.
+    fn switch(&self, id: &Id, flags: DmFlags, doing: &str) -> Result<DeviceInfo> {
+        let which = Fitting::new(id)?;
+        let _quiet = Blocked::all()?;
+        self.dm
+            .device_suspend(&which.dev_id(), options(flags))
+            .map_err(|e| self.failed(doing, id, &e))
+    }
+
+    fn make(&self, name: &str, uuid: &str, minor: Option<u32>) -> Result<()> {
+        let asked = format_args!("creating {name}");
+        let known = ids::name(name)?;
+        let unique = match uuid {
+            "" => None,
+            text => Some(ids::uuid(text)?),
+        };
+        match minor {
+            Some(minor) => create::create(self.dm.file(), name, uuid, minor)
+                .map_err(|errno| refusal(asked, errno)),
+            None => self
+                .dm
+                .device_create(&known, unique.as_deref(), DmOptions::default())
+                .map(drop)
+                .map_err(|e| failure(asked, &e)),
+        }
+    }
+
+    /// Which of the three is taken, if one is.
+    fn taken(&self, name: &str, uuid: &str, minor: Option<u32>) -> Option<Error> {
+        if self.info(&Id::Name(name.into())).is_ok() {
+            let sentence = format!("the name {name} is taken");
+            return Some(Error::new(Errno::EEXIST, sentence));
+        }
+        if let Ok(other) = self.info(&Id::Uuid(uuid.into())) {
+            let sentence = format!("the UUID {uuid} is that of {}", other.name);
+            return Some(Error::new(Errno::EEXIST, sentence));
+        }
+        minor.map(|minor| Error::busy(format!("creating {name}: minor number {minor} is in use")))
+    }
+
+    /// One device after the other, where a single odd name makes the crate refuse
+    /// the whole list. Such a device cannot be addressed either, so it is left out.
+    fn list_singly(&self) -> Vec<Listed> {
+        let names = Sysfs::default().mapping_names();
+        let infos = names
+            .into_iter()
+            .filter_map(|name| self.info(&Id::Name(name)).ok());
+        infos
+            .map(|info| Listed {
+                name: info.name,
+                dev: info.dev,
+                event_nr: info.event_nr,
+            })
+            .collect()
+    }
+}
+
+fn options(flags: DmFlags) -> DmOptions {
+    DmOptions::default().set_flags(flags)
+}
+
+impl Engine for Kernel {
+    fn kind(&self) -> Kind {
+        Kind::Kernel
+    }
+
+    fn versions(&self) -> Result<Versions> {
+        let asked = "asking device-mapper for its versions";
+        let (major, minor, patch) = self.dm.version().map_err(|e| failure(asked, &e))?;
+        let targets = self.dm.list_versions().map_err(|e| failure(asked, &e))?;
+        let mirror = targets.iter().find(|(name, ..)| name == "mirror");
+        Ok(Versions {
+            dm: format!("{major}.{minor}.{patch}"),
+            mirror: mirror.map(|(_, major, minor, patch)| format!("{major}.{minor}.{patch}")),
+        })
+    }
+
+    fn list(&self) -> Result<Vec<Listed>> {
+        match self.dm.list_devices() {
+            Ok(devices) => Ok(devices.into_iter().map(listed).collect()),
+            Err(e) if failure::errno(&e).is_some() => Err(failure("listing the devices", &e)),
+            Err(_) => Ok(self.list_singly()),
+        }
+    }
+
+    fn info(&self, id: &Id) -> Result<Info> {
+        let which = Fitting::new(id)?;
+        self.dm
+            .device_info(&which.dev_id())
+            .map(|header| info(&header))
+            .map_err(|e| failure(format_args!("looking up {id}"), &e))
+    }
+
+    fn status(&self, id: &Id) -> Result<(Info, Vec<Line>)> {
+        // Without it, reading a thin pool's status would write its metadata.
+        self.lines(id, DmFlags::DM_NOFLUSH, "reading the status of")
+    }
+
+    fn table(&self, id: &Id, slot: Slot) -> Result<(Info, Vec<Line>)> {
+        let flags = match slot {
+            Slot::Live => DmFlags::DM_STATUS_TABLE,
+            Slot::Inactive => DmFlags::DM_STATUS_TABLE | DmFlags::DM_QUERY_INACTIVE_TABLE,
+        };
+        self.lines(id, flags | DmFlags::DM_NOFLUSH, "reading the table of")
+    }
+
+    fn deps(&self, id: &Id) -> Result<Vec<DevNo>> {
+        let which = Fitting::new(id)?;
+        self.dm
+            .table_deps(&which.dev_id(), DmOptions::default())
+            .map(|devices| devices.into_iter().map(number).collect())
+            .map_err(|e| self.failed("asking for the devices below", id, &e))
+    }
+
+    fn create(&self, name: &str, uuid: &str, minor: Option<u32>) -> Result<Info> {
+        self.make(name, uuid, minor).map_err(|e| match e.errno() {
+            // EBUSY for a name or a UUID, ENXIO for a number (dm-ioctl.c,
+            // dev_create).
+            Errno::EBUSY | Errno::ENODEV => self.taken(name, uuid, minor).unwrap_or(e),
+            _ => e,
+        })?;
+        self.info(&Id::Name(name.into()))
+    }
+
+    fn load(&self, id: &Id, table: &[Line], read_only: bool) -> Result<()> {
+        let targets = table.iter().map(target).collect::<Result<Vec<_>>>()?;
+        let which = Fitting::new(id)?;
+        let Info { name, dev, .. } = self.info(id)?;
+        let flags = match read_only {
+            true => DmFlags::DM_READONLY,
+            false => DmFlags::empty(),
+        };
+        let alone = self.loads.take(PATIENCE);
+        let mark = Mark::now();
+        self.dm
+            .table_load(&which.dev_id(), &targets, options(flags))
+            .map(drop)
+            .map_err(|e| failure(format_args!("loading a table into {name}"), &e))
+            .map_err(|e| mark.explain(e, dev, alone.is_some()))
+    }
+
+    fn clear(&self, id: &Id) -> Result<()> {
+        let which = Fitting::new(id)?;
+        self.dm
+            .table_clear(&which.dev_id())
+            .map(drop)
+            .map_err(|e| self.failed("clearing the inactive table of", id, &e))
+    }
+
+    fn suspend(&self, id: &Id, how: Suspend) -> Result<()> {
+        let mut flags = DmFlags::DM_SUSPEND;
+        flags.set(DmFlags::DM_NOFLUSH, how.noflush);
+        flags.set(DmFlags::DM_SKIP_LOCKFS, how.skip_lockfs);
+        self.switch(id, flags, "suspending").map(drop)
+    }
+
+    fn resume(&self, id: &Id) -> Result<()> {
+        let Info { name, dev, .. } = self.info(id)?;
+        let mark = Mark::now();
+        // Other calls may go on at the same time, so only what names this device
+        // counts.
+        self.switch(id, DmFlags::empty(), "resuming")
+            .map_err(|e| mark.explain(e, dev, false))?;
+        self.nodes.make(&name, dev);
+        Ok(())
+    }
+
+    fn remove(&self, id: &Id, deferred: bool) -> Result<()> {
+        let which = Fitting::new(id)?;
+        let Info { name, dev, .. } = self.info(id)?;
+        let flags = match deferred {
+            true => DmFlags::DM_DEFERRED_REMOVE,
+            false => DmFlags::empty(),
+        };
+        {
+            let _quiet = Blocked::all()?;
+            self.dm.device_remove(&which.dev_id(), options(flags))
+        }
+        .map_err(|e| match failure::errno(&e) {
+            Some(Errno::EBUSY) => Error::busy(format!("removing {name}: it is open")),
+            _ => failure(format_args!("removing {name}"), &e),
+        })?;
+        // One that waits for its last close goes too: nobody is to open it again.
+        self.nodes.remove(&name, dev);
+        Ok(())
+    }
+
+    fn rename(&self, id: &Id, name: &str) -> Result<()> {
+        let new = ids::name(name)?;
+        // The kernel renames by name only.
+        let before = self.info(id)?;
+        let old = ids::name(&before.name)?;
+        {
+            let _quiet = Blocked::all()?;
+            self.dm.device_rename(&old, &DevId::Name(&new))
+        }
+        .map_err(|e| match failure::errno(&e) {
+            Some(Errno::EBUSY) => Error::new(
+                Errno::EEXIST,
+                format!("renaming {}: the name {name} is taken", before.name),
+            ),
+            _ => failure(format_args!("renaming {} to {name}", before.name), &e),
+        })?;
+        self.nodes.remove(&before.name, before.dev);
+        if before.live {
+            self.nodes.make(name, before.dev);
+        }
+        Ok(())
+    }
+
+    fn arm(&self) -> Result<()> {
+        let asked = "arming the poll of device-mapper's events";
+        self.events
+            .arm_poll()
+            .map(drop)
+            .map_err(|e| failure(asked, &e))
+    }
+
+    fn events(&self) -> BorrowedFd<'_> {
+        self.events.file().as_fd()
+    }
+
+    fn throttle(&self) -> Result<u32> {
+        throttle::get()
+    }
+
+    fn set_throttle(&self, percent: u32) -> Result<()> {
+        throttle::set(percent)
+    }
+}
+
+fn listed(
+    (name, device, event_nr): (devicemapper::DmNameBuf, devicemapper::Device, Option<u32>),
+) -> Listed {
+    Listed {
+        name: name.to_string(),
+        dev: number(device),
+        // Every interface that [`Kernel::open`] accepts has one.
+        event_nr: event_nr.unwrap_or_default(),
+    }
+}

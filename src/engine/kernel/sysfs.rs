@@ -1,0 +1,292 @@
+//! Block devices as /sys shows them (Documentation/ABI/stable/sysfs-block). Reads
+//! only, needs no privilege, and knows nothing of what an answer is for.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::text::device::DevNo;
+
+/// A sector of sysfs, whatever the device's own blocks are.
+const SECTOR: u64 = 512;
+
+/// The place where sysfs is mounted.
+#[derive(Debug, Clone)]
+pub(super) struct Sysfs(PathBuf);
+
+impl Default for Sysfs {
+    fn default() -> Self {
+        Sysfs("/sys".into())
+    }
+}
+
+impl Sysfs {
+    #[cfg(test)]
+    pub(super) fn at(root: &Path) -> Self {
+        Sysfs(root.into())
+    }
+
+    /// The device with this number; none where the kernel has no such one.
+    pub(super) fn block(&self, dev: DevNo) -> Option<Block> {
+        Block::at(&self.0.join(format!("dev/block/{dev}")))
+    }
+
+    /// All loop devices, attached or not.
+    pub(super) fn loops(&self) -> Vec<Block> {
+        self.disks("loop")
+    }
+
+    /// The names of all mappings.
+    pub(super) fn mapping_names(&self) -> Vec<String> {
+        let mappings = self.disks("dm-");
+        mappings
+            .iter()
+            .filter_map(|mapping| mapping.text("dm/name"))
+            .collect()
+    }
+
+    /// Whether a mounted btrfs has the device `name` among its own: it mounts
+    /// under a number that is none of theirs.
+    pub(super) fn in_btrfs(&self, name: &str) -> bool {
+        let systems = entries(&self.0.join("fs/btrfs"));
+        systems
+            .iter()
+            .any(|system| system.join("devices").join(name).exists())
+    }
+
+    fn disks(&self, prefix: &str) -> Vec<Block> {
+        let all = entries(&self.0.join("block"));
+        let wanted = |path: &&PathBuf| file_name(path).starts_with(prefix);
+        all.iter()
+            .filter(wanted)
+            .filter_map(|path| Block::at(path))
+            .collect()
+    }
+}
+
+/// The folder of a disk or a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Block {
+    folder: PathBuf,
+    /// Its number.
+    pub(super) dev: DevNo,
+}
+
+impl Block {
+    fn at(path: &Path) -> Option<Self> {
+        let folder = path.canonicalize().ok()?;
+        let dev = fs::read_to_string(folder.join("dev")).ok()?;
+        let dev = dev.trim().parse().ok()?;
+        Some(Block { folder, dev })
+    }
+
+    /// An attribute without its newline; none where there is no such one.
+    pub(super) fn text(&self, attribute: &str) -> Option<String> {
+        let text = fs::read_to_string(self.folder.join(attribute)).ok()?;
+        Some(text.strip_suffix('\n').unwrap_or(&text).to_owned())
+    }
+
+    /// An attribute that is a number.
+    pub(super) fn number(&self, attribute: &str) -> Option<u64> {
+        self.text(attribute)?.trim().parse().ok()
+    }
+
+    /// An attribute in sectors, as bytes.
+    pub(super) fn bytes(&self, attribute: &str) -> Option<u64> {
+        self.number(attribute)?.checked_mul(SECTOR)
+    }
+
+    /// The kernel's name for it: `sda1`, `dm-0`.
+    pub(super) fn name(&self) -> String {
+        file_name(&self.folder).replace('!', "/")
+    }
+
+    /// What devtmpfs calls it.
+    pub(super) fn kernel_node(&self) -> PathBuf {
+        let name = self.text("uevent").and_then(|uevent| {
+            let line = uevent
+                .lines()
+                .find_map(|line| line.strip_prefix("DEVNAME="));
+            line.map(str::to_owned)
+        });
+        Path::new("/dev").join(name.unwrap_or_else(|| self.name()))
+    }
+
+    /// What people call it: a mapping has a name of its own.
+    pub(super) fn node(&self) -> PathBuf {
+        match self.mapping() {
+            Some(name) => Path::new("/dev/mapper").join(name),
+            None => self.kernel_node(),
+        }
+    }
+
+    /// The mapping's name, if it is one.
+    pub(super) fn mapping(&self) -> Option<String> {
+        self.text("dm/name").filter(|name| !name.is_empty())
+    }
+
+    /// Whether it is an md array.
+    pub(super) fn is_array(&self) -> bool {
+        self.folder.join("md").is_dir()
+    }
+
+    /// The disk that this is a partition of.
+    pub(super) fn whole(&self) -> Option<Block> {
+        let parent = self
+            .folder
+            .join("partition")
+            .exists()
+            .then(|| self.folder.parent());
+        Block::at(parent??)
+    }
+
+    /// The partitions of this disk.
+    pub(super) fn partitions(&self) -> Vec<Block> {
+        let parts = entries(&self.folder);
+        let wanted = |path: &&PathBuf| path.join("partition").exists();
+        parts
+            .iter()
+            .filter(wanted)
+            .filter_map(|path| Block::at(path))
+            .collect()
+    }
+
+    /// The devices that are made of this one.
+    pub(super) fn holders(&self) -> Vec<Block> {
+        let holders = entries(&self.folder.join("holders"));
+        holders.iter().filter_map(|path| Block::at(path)).collect()
+    }
+
+    /// The path of the file behind a loop device, as it was when it was
+    /// attached; the kernel ends it with ` (deleted)` once it has no name.
+    pub(super) fn backing_file(&self) -> Option<String> {
+        self.text("loop/backing_file")
+            .filter(|path| !path.is_empty())
+    }
+}
+
+// In an order that does not change from one call to the next.
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let read = fs::read_dir(folder).into_iter().flatten();
+    let mut paths: Vec<_> = read.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.sort();
+    paths
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// A made-up tree for the tests of this folder.
+#[cfg(test)]
+pub(super) mod fake {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    /// A /sys that a test fills.
+    pub(in crate::engine::kernel) struct Tree(tempfile::TempDir);
+
+    impl Tree {
+        pub(in crate::engine::kernel) fn new() -> Self {
+            Tree(tempfile::tempdir().unwrap())
+        }
+
+        pub(in crate::engine::kernel) fn sysfs(&self) -> Sysfs {
+            Sysfs::at(self.0.path())
+        }
+
+        /// A device at `place` (`sda`, `sda/sda1`) with these attributes.
+        pub(in crate::engine::kernel) fn device(
+            &self,
+            place: &str,
+            dev: &str,
+            attributes: &[(&str, &str)],
+        ) {
+            let folder = self.0.path().join("block").join(place);
+            let number = ("dev", dev);
+            for (name, value) in attributes.iter().chain([&number]) {
+                let path = folder.join(name);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, format!("{value}\n")).unwrap();
+            }
+            let links = self.0.path().join("dev/block");
+            fs::create_dir_all(&links).unwrap();
+            symlink(folder, links.join(dev)).unwrap();
+        }
+
+        /// `upper` is made of `lower`.
+        pub(in crate::engine::kernel) fn hold(&self, lower: &str, upper: &str) {
+            let block = self.0.path().join("block");
+            let holders = block.join(lower).join("holders");
+            fs::create_dir_all(&holders).unwrap();
+            symlink(block.join(upper), holders.join(upper)).unwrap();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dev(text: &str) -> DevNo {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_partition_knows_its_disk_and_the_disk_its_partitions() {
+        let tree = fake::Tree::new();
+        tree.device("sda", "8:0", &[("size", "100")]);
+        tree.device(
+            "sda/sda1",
+            "8:1",
+            &[("partition", "1"), ("start", "34"), ("size", "66")],
+        );
+        let sys = tree.sysfs();
+        let part = sys.block(dev("8:1")).unwrap();
+        let disk = sys.block(dev("8:0")).unwrap();
+        assert_eq!(part.whole(), Some(disk.clone()));
+        assert_eq!(disk.whole(), None);
+        assert_eq!(disk.partitions(), std::slice::from_ref(&part));
+        assert_eq!(part.bytes("start"), Some(34 * 512));
+    }
+
+    #[test]
+    fn names_are_the_kernel_s_or_the_mapping_s() {
+        let tree = fake::Tree::new();
+        tree.device(
+            "dm-0",
+            "254:0",
+            &[
+                ("dm/name", "vg0-root"),
+                ("uevent", "MAJOR=254\nDEVNAME=dm-0"),
+            ],
+        );
+        tree.device("cciss!c0d0", "104:0", &[]);
+        let sys = tree.sysfs();
+        let mapping = sys.block(dev("254:0")).unwrap();
+        assert_eq!(mapping.node(), Path::new("/dev/mapper/vg0-root"));
+        assert_eq!(mapping.kernel_node(), Path::new("/dev/dm-0"));
+        let old = sys.block(dev("104:0")).unwrap();
+        assert_eq!(old.node(), Path::new("/dev/cciss/c0d0"));
+        assert_eq!(sys.mapping_names(), ["vg0-root"]);
+    }
+
+    #[test]
+    fn what_is_not_there_is_none() {
+        let tree = fake::Tree::new();
+        let sys = tree.sysfs();
+        assert_eq!(sys.block(dev("8:0")), None);
+        assert!(sys.loops().is_empty());
+        tree.device(
+            "sda",
+            "8:0",
+            &[("size", "many"), ("huge", "18446744073709551615")],
+        );
+        let disk = sys.block(dev("8:0")).unwrap();
+        assert_eq!(disk.bytes("size"), None);
+        assert_eq!(disk.bytes("huge"), None);
+        assert!(disk.holders().is_empty());
+    }
+}

@@ -1,0 +1,223 @@
+//! The seam to device-mapper: what mirrorfs asks of it, and nothing more.
+//!
+//! [`Engine`] is device-mapper itself, [`Devices`] the block devices and files
+//! below it. Policy, planning and the tree stand above and exist once; an
+//! implementation knows nothing of them.
+
+pub mod inject;
+pub mod kernel;
+
+use std::any::Any;
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
+
+use crate::error::Result;
+use crate::text::device::{DevNo, DeviceRef};
+use crate::text::table::Line;
+
+/// How a device is addressed: by UUID where it has one, since names change.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Id {
+    /// The device's name, for devices without a UUID.
+    Name(String),
+    /// The device's UUID; it outlives a rename.
+    Uuid(String),
+}
+
+impl std::fmt::Display for Id {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Id::Name(text) | Id::Uuid(text) => write!(f, "{text}"),
+        }
+    }
+}
+
+/// One line of DM_LIST_DEVICES.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The device's name, as the kernel has it.
+    pub name: String,
+    /// Its number.
+    pub dev: DevNo,
+    /// Its event counter.
+    pub event_nr: u32,
+}
+
+/// The header that every ioctl on one device answers with
+/// (`struct dm_ioctl`, include/uapi/linux/dm-ioctl.h).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Info {
+    /// The device's name.
+    pub name: String,
+    /// Its UUID, empty where it has none.
+    pub uuid: String,
+    /// Its number.
+    pub dev: DevNo,
+    /// Its event counter.
+    pub event_nr: u32,
+    /// How often it is open.
+    pub open_count: u32,
+    /// Whether I/O to it is held.
+    pub suspended: bool,
+    /// Whether it can only be read.
+    pub read_only: bool,
+    /// Whether it has a live table.
+    pub live: bool,
+    /// Whether a loaded table waits for a resume.
+    pub inactive: bool,
+    /// Whether it goes at its last close.
+    pub deferred: bool,
+}
+
+impl Info {
+    /// How to address this device from now on.
+    pub fn id(&self) -> Id {
+        if self.uuid.is_empty() {
+            Id::Name(self.name.clone())
+        } else {
+            Id::Uuid(self.uuid.clone())
+        }
+    }
+}
+
+/// Which of a device's two tables is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slot {
+    /// The one that I/O goes through.
+    Live,
+    /// The one that was loaded and waits for a resume.
+    Inactive,
+}
+
+/// How to suspend. The default flushes and freezes, as `dmsetup suspend` does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Suspend {
+    /// Requeue held I/O instead of waiting for it: the only way to get writes
+    /// off a failed leg without failing them.
+    pub noflush: bool,
+    /// Do not freeze the file system on the device.
+    pub skip_lockfs: bool,
+}
+
+/// The versions that `version` prints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Versions {
+    /// The ioctl interface, `4.47.0`.
+    pub dm: String,
+    /// The mirror target, `1.14.0`; none where it is not loaded.
+    pub mirror: Option<String>,
+}
+
+/// Which implementation stands below the seam.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The kernel's device-mapper.
+    Kernel,
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Kind::Kernel => write!(f, "kernel"),
+        }
+    }
+}
+
+/// The device-mapper operations that mirrorfs needs.
+///
+/// Calls may block (a suspend waits for I/O, a resume for udev): never make one
+/// that changes something on a thread that answers FUSE. A device that is not
+/// there answers ENODEV, a name that is taken EEXIST, a device in use EBUSY.
+pub trait Engine: Send + Sync {
+    /// Which implementation this is.
+    fn kind(&self) -> Kind;
+    /// Versions of the interface and of the mirror target.
+    fn versions(&self) -> Result<Versions>;
+    /// All devices, in the kernel's order (DM_LIST_DEVICES).
+    fn list(&self) -> Result<Vec<Listed>>;
+    /// The device's header (DM_DEV_STATUS).
+    fn info(&self, id: &Id) -> Result<Info>;
+    /// The live table's status (DM_TABLE_STATUS).
+    fn status(&self, id: &Id) -> Result<(Info, Vec<Line>)>;
+    /// A table (DM_TABLE_STATUS with DM_STATUS_TABLE).
+    fn table(&self, id: &Id, slot: Slot) -> Result<(Info, Vec<Line>)>;
+    /// The devices that the live table holds open (DM_TABLE_DEPS).
+    fn deps(&self, id: &Id) -> Result<Vec<DevNo>>;
+    /// A new device without a table (DM_DEV_CREATE); `minor` asks for a number.
+    fn create(&self, name: &str, uuid: &str, minor: Option<u32>) -> Result<Info>;
+    /// Load a table into the inactive slot (DM_TABLE_LOAD). The error carries
+    /// the kernel's own reason where the kernel log has one.
+    fn load(&self, id: &Id, table: &[Line], read_only: bool) -> Result<()>;
+    /// Throw the inactive table away (DM_TABLE_CLEAR).
+    fn clear(&self, id: &Id) -> Result<()>;
+    /// Hold I/O (DM_DEV_SUSPEND). Signals are blocked meanwhile.
+    fn suspend(&self, id: &Id, how: Suspend) -> Result<()>;
+    /// Switch to the inactive table, if any, and let I/O go on.
+    fn resume(&self, id: &Id) -> Result<()>;
+    /// Remove the device; `deferred`: at its last close (DM_DEV_REMOVE).
+    fn remove(&self, id: &Id, deferred: bool) -> Result<()>;
+    /// Give it another name (DM_DEV_RENAME).
+    fn rename(&self, id: &Id, name: &str) -> Result<()>;
+    /// Forget past events: [`Engine::events`] is readable only for later ones
+    /// (DM_DEV_ARM_POLL).
+    fn arm(&self) -> Result<()>;
+    /// Becomes readable at any event, creation, removal or rename.
+    fn events(&self) -> BorrowedFd<'_>;
+    /// Percent of time that copying may take (`raid1_resync_throttle`).
+    fn throttle(&self) -> Result<u32>;
+    /// Set it, 1 to 100.
+    fn set_throttle(&self, percent: u32) -> Result<()>;
+}
+
+/// A span of bytes on the lowest device or file that is known, so that two
+/// names of one place can be told to be one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extent {
+    /// What it lies on: a whole disk, or the file behind a loop device.
+    pub base: String,
+    /// First byte there.
+    pub start: u64,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// What is known of a device or file that a table names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// How a table names it: `8:16`.
+    pub device: DeviceRef,
+    /// Its node: `/dev/sdb`; the file itself where it is none.
+    pub node: PathBuf,
+    /// The regular file behind it, if any.
+    pub file: Option<PathBuf>,
+    /// Whether the loop device goes with its last user (LO_FLAGS_AUTOCLEAR).
+    pub autoclear: bool,
+    /// Bytes.
+    pub size: u64,
+    /// Bytes of a logical block.
+    pub block_size: u64,
+    /// Where its bytes really are.
+    pub extent: Extent,
+}
+
+/// A file made usable as a device. Dropped before a table holds the device
+/// open, it is detached again; afterwards it goes with the table.
+pub struct Attachment {
+    /// What to write into the table.
+    pub device: DeviceRef,
+    /// Keeps the attachment alive.
+    pub guard: Box<dyn Any + Send>,
+}
+
+/// The block devices and files below device-mapper.
+pub trait Devices: Send + Sync {
+    /// What is known of `device`. A path that does not exist is ENOENT; what is
+    /// neither a block device nor a regular file is ENODEV.
+    fn facts(&self, device: &DeviceRef) -> Result<Facts>;
+    /// Make a regular file usable in a table.
+    fn attach(&self, file: &Path, read_only: bool) -> Result<Attachment>;
+    /// Who else uses the device or file, as words for a sentence: `mounted on
+    /// /home`, `used by the mapping vg0-root`; none where it is free. What the
+    /// devices in `own` hold does not count.
+    fn user(&self, facts: &Facts, own: &[DevNo]) -> Result<Option<String>>;
+}

@@ -1,0 +1,69 @@
+//! The one error of mirrorfs: an errno for the caller of `write(2)` and a
+//! sentence for the person who reads it. Owns nothing else and imports nothing
+//! of this crate.
+
+use std::fmt;
+
+pub use nix::errno::Errno;
+
+/// What every fallible operation of mirrorfs returns.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// An errno and one sentence that names the offending word, device or number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    errno: Errno,
+    sentence: String,
+}
+
+impl Error {
+    /// An error whose `write(2)` answers `errno`.
+    pub fn new(errno: Errno, sentence: impl Into<String>) -> Self {
+        let sentence = sentence.into();
+        Error { errno, sentence }
+    }
+
+    /// The line does not parse, or asks for what cannot be (`EINVAL`).
+    pub fn invalid(sentence: impl Into<String>) -> Self {
+        Error::new(Errno::EINVAL, sentence)
+    }
+
+    /// Somebody else uses it (`EBUSY`).
+    pub fn busy(sentence: impl Into<String>) -> Self {
+        Error::new(Errno::EBUSY, sentence)
+    }
+
+    /// An error of the operating system while doing `what`.
+    pub fn io(what: impl fmt::Display, error: &std::io::Error) -> Self {
+        let errno = error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
+        Error::sys(what, errno)
+    }
+
+    /// The errno that a system call answered while doing `what`.
+    pub fn sys(what: impl fmt::Display, errno: Errno) -> Self {
+        Error::new(errno, format!("{what}: {}", errno.desc()))
+    }
+
+    /// The same error with `context` and a colon before its sentence.
+    pub fn context(self, context: impl fmt::Display) -> Self {
+        Error::new(self.errno, format!("{context}: {}", self.sentence))
+    }
+
+    /// What `write(2)` returns.
+    pub fn errno(&self) -> Errno {
+        self.errno
+    }
+
+    /// What the person reads.
+    pub fn sentence(&self) -> &str {
+        &self.sentence
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.sentence)
+    }
+}
+
+impl std::error::Error for Error {}

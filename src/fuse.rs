@@ -1,0 +1,359 @@
+//! FUSE's requests handed to the tree, and its results handed back. Callbacks
+//! so thin that they decide nothing; only this file names fuser's replies.
+
+use std::ffi::OsStr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use fuser::{
+    AccessFlags, BsdFileFlags, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags,
+    Generation, INodeNo, LockOwner, OpenAccMode, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate,
+    ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyWrite, ReplyXattr, Request,
+    TimeOrNow, WriteFlags,
+};
+
+use crate::error::{Error, Result};
+use crate::tree::Tree;
+use crate::tree::attr::{Attr, Look, Sort};
+use crate::tree::node::Node;
+use crate::tree::write::not_here;
+
+/// Names and attributes that only change through this mount.
+const LASTING: Duration = Duration::from_secs(3600);
+
+/// Names of mirrors and legs come and go behind the kernel's back.
+const FLEETING: Duration = Duration::ZERO;
+
+/// Bytes of a block, as stat(2) counts them.
+const BLOCK: u64 = 512;
+
+/// The tree as fuser sees it.
+pub struct Fs {
+    tree: Arc<Tree>,
+}
+
+impl Fs {
+    /// A file system that shows `tree`.
+    pub fn new(tree: Tree) -> Self {
+        let tree = Arc::new(tree);
+        Fs { tree }
+    }
+
+    /// Do `work` where it may take long, and answer when it is done or has
+    /// taken too long.
+    fn later<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Tree) -> Result<T> + Send + 'static,
+        answer: impl FnOnce(Result<T>) + Send + 'static,
+    ) {
+        let tree = Arc::clone(&self.tree);
+        self.tree.daemon.desk.run(move || work(&tree), answer);
+    }
+}
+
+fn errno(error: &Error) -> Errno {
+    Errno::from_i32(error.errno() as i32)
+}
+
+fn node(ino: INodeNo) -> Result<Node> {
+    let node = Node::from_ino(ino.0);
+    node.ok_or_else(|| Error::new(crate::error::Errno::ENOENT, "there is no such file"))
+}
+
+fn text(name: &OsStr) -> Result<&str> {
+    let text = name.to_str();
+    text.ok_or_else(|| Error::invalid("the name is no text"))
+}
+
+fn file_type(sort: Sort) -> FileType {
+    match sort {
+        Sort::Folder => FileType::Directory,
+        Sort::File => FileType::RegularFile,
+        Sort::Link => FileType::Symlink,
+    }
+}
+
+fn file_attr(attr: &Attr) -> FileAttr {
+    FileAttr {
+        ino: INodeNo(attr.node.ino()),
+        size: attr.size,
+        blocks: attr.size.div_ceil(BLOCK),
+        atime: attr.mtime,
+        mtime: attr.mtime,
+        ctime: attr.mtime,
+        crtime: attr.mtime,
+        kind: file_type(attr.sort),
+        perm: attr.mode,
+        // One, as on file systems whose folders count no subfolders.
+        nlink: 1,
+        uid: attr.uid,
+        gid: attr.gid,
+        rdev: 0,
+        blksize: 4096,
+        flags: 0,
+    }
+}
+
+fn attr_life(attr: &Attr) -> Duration {
+    if attr.fleeting { FLEETING } else { LASTING }
+}
+
+fn name_life(node: Node) -> Duration {
+    match node {
+        Node::Mirror(_) | Node::Leg(..) => FLEETING,
+        _ => LASTING,
+    }
+}
+
+fn reply_entry(reply: ReplyEntry, result: Result<Attr>) {
+    match result {
+        Ok(attr) => {
+            let (name, life) = (name_life(attr.node), attr_life(&attr));
+            reply.entry_with_ttls(&name, &life, &file_attr(&attr), Generation(0));
+        }
+        Err(error) => reply.error(errno(&error)),
+    }
+}
+
+fn reply_attr(reply: ReplyAttr, result: Result<Attr>) {
+    match result {
+        Ok(attr) => reply.attr(&attr_life(&attr), &file_attr(&attr)),
+        Err(error) => reply.error(errno(&error)),
+    }
+}
+
+fn reply_empty(reply: ReplyEmpty, result: Result<()>) {
+    match result {
+        Ok(()) => reply.ok(),
+        Err(error) => reply.error(errno(&error)),
+    }
+}
+
+fn reply_data(reply: ReplyData, result: Result<Vec<u8>>) {
+    match result {
+        Ok(data) => reply.data(&data),
+        Err(error) => reply.error(errno(&error)),
+    }
+}
+
+impl Filesystem for Fs {
+    fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let found = node(parent).and_then(|parent| {
+            let found = self.tree.lookup(parent, text(name)?)?;
+            self.tree.attr(found)
+        });
+        reply_entry(reply, found);
+    }
+
+    fn getattr(&self, _: &Request, ino: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
+        reply_attr(reply, node(ino).and_then(|node| self.tree.attr(node)));
+    }
+
+    fn setattr(
+        &self,
+        _: &Request,
+        ino: INodeNo,
+        mode: Option<u32>,
+        uid: Option<u32>,
+        gid: Option<u32>,
+        _size: Option<u64>,
+        _: Option<TimeOrNow>,
+        _: Option<TimeOrNow>,
+        _: Option<SystemTime>,
+        _: Option<FileHandle>,
+        _: Option<SystemTime>,
+        _: Option<SystemTime>,
+        _: Option<SystemTime>,
+        _: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        let mode = mode.map(|mode| (mode & 0o7777) as u16);
+        let look = Look { mode, uid, gid };
+        reply_attr(
+            reply,
+            node(ino).and_then(|node| self.tree.dress(node, look)),
+        );
+    }
+
+    fn readlink(&self, _: &Request, ino: INodeNo, reply: ReplyData) {
+        let link = node(ino).and_then(|node| self.tree.link(node));
+        reply_data(reply, link.map(String::into_bytes));
+    }
+
+    fn open(&self, _: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        let writing = flags.acc_mode() != OpenAccMode::O_RDONLY;
+        match node(ino).and_then(|node| self.tree.open(node, writing)) {
+            // Direct: what is read is made when it is read, whatever its size.
+            Ok(handle) => reply.opened(FileHandle(handle), FopenFlags::FOPEN_DIRECT_IO),
+            Err(error) => reply.error(errno(&error)),
+        }
+    }
+
+    fn read(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        handle: FileHandle,
+        offset: u64,
+        size: u32,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        reply_data(reply, self.tree.read(handle.0, offset, size as usize));
+    }
+
+    fn write(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        handle: FileHandle,
+        _offset: u64,
+        data: &[u8],
+        _: WriteFlags,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        let (number, data, tree) = (handle.0, data.to_vec(), Arc::clone(&self.tree));
+        let answer = move |result: Result<usize>| match result {
+            Ok(written) => reply.written(u32::try_from(written).unwrap_or(u32::MAX)),
+            Err(error) => {
+                if error.errno() == crate::error::Errno::EINPROGRESS {
+                    tree.write_goes_on(number, &error);
+                }
+                reply.error(errno(&error));
+            }
+        };
+        self.later(move |tree| tree.write(number, &data), answer);
+    }
+
+    fn release(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        handle: FileHandle,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        _: bool,
+        reply: ReplyEmpty,
+    ) {
+        self.tree.close(handle.0);
+        reply.ok();
+    }
+
+    fn flush(&self, _: &Request, _: INodeNo, _: FileHandle, _: LockOwner, reply: ReplyEmpty) {
+        // Nothing is ever left to flush: the kernel need not ask again.
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn fsync(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
+        reply.ok();
+    }
+
+    fn readdir(
+        &self,
+        _: &Request,
+        ino: INodeNo,
+        _: FileHandle,
+        offset: u64,
+        mut reply: ReplyDirectory,
+    ) {
+        let names = node(ino).and_then(|node| self.tree.list(node));
+        let names = match names {
+            Ok(names) => names,
+            Err(error) => return reply.error(errno(&error)),
+        };
+        let dots = [".", ".."].map(|dot| (ino, FileType::Directory, dot.to_string()));
+        let names = names
+            .into_iter()
+            .map(|name| (INodeNo(name.node.ino()), file_type(name.sort), name.name));
+        let all = dots.into_iter().chain(names).zip(1_u64..);
+        for ((ino, sort, name), next) in all.skip(usize::try_from(offset).unwrap_or(usize::MAX)) {
+            if reply.add(ino, next, sort, name) {
+                break;
+            }
+        }
+        reply.ok();
+    }
+
+    fn mkdir(&self, _: &Request, parent: INodeNo, name: &OsStr, _: u32, _: u32, reply: ReplyEntry) {
+        let wanted = node(parent).and_then(|parent| Ok((parent, text(name)?.to_string())));
+        self.later(
+            move |tree| {
+                let (parent, name) = wanted?;
+                tree.attr(tree.make_folder(parent, &name)?)
+            },
+            |result| reply_entry(reply, result),
+        );
+    }
+
+    fn rmdir(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let wanted = node(parent).and_then(|parent| Ok((parent, text(name)?.to_string())));
+        self.later(
+            move |tree| {
+                let (parent, name) = wanted?;
+                tree.remove_folder(parent, &name)
+            },
+            |result| reply_empty(reply, result),
+        );
+    }
+
+    fn rename(
+        &self,
+        _: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        new_parent: INodeNo,
+        new_name: &OsStr,
+        flags: RenameFlags,
+        reply: ReplyEmpty,
+    ) {
+        if flags.contains(RenameFlags::RENAME_EXCHANGE) {
+            return reply.error(Errno::EINVAL);
+        }
+        let from = node(parent).and_then(|parent| Ok((parent, text(name)?.to_string())));
+        let to = node(new_parent).and_then(|parent| Ok((parent, text(new_name)?.to_string())));
+        self.later(
+            move |tree| {
+                let (from, to) = (from?, to?);
+                tree.rename((from.0, &from.1), (to.0, &to.1))
+            },
+            |result| reply_empty(reply, result),
+        );
+    }
+
+    fn create(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        _: &OsStr,
+        _: u32,
+        _: u32,
+        _: i32,
+        reply: ReplyCreate,
+    ) {
+        reply.error(errno(&not_here()));
+    }
+
+    fn mknod(&self, _: &Request, _: INodeNo, _: &OsStr, _: u32, _: u32, _: u32, reply: ReplyEntry) {
+        reply.error(errno(&not_here()));
+    }
+
+    fn unlink(&self, _: &Request, _: INodeNo, _: &OsStr, reply: ReplyEmpty) {
+        reply.error(errno(&not_here()));
+    }
+
+    fn access(&self, _: &Request, _: INodeNo, _: AccessFlags, reply: ReplyEmpty) {
+        // `default_permissions` lets the kernel decide.
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn getxattr(&self, _: &Request, _: INodeNo, _: &OsStr, _: u32, reply: ReplyXattr) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn listxattr(&self, _: &Request, _: INodeNo, _: u32, reply: ReplyXattr) {
+        reply.error(Errno::ENOSYS);
+    }
+}

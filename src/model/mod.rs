@@ -1,0 +1,7 @@
+//! One mirror as it was at one moment, and what follows from it. Pure: it is
+//! built from what the seam answered and does no I/O itself.
+
+pub mod health;
+pub mod pace;
+pub mod progress;
+pub mod snapshot;

@@ -1,0 +1,310 @@
+//! The snapshot: everything a file may show of one mirror, taken at one moment.
+
+use std::time::Duration;
+
+use super::pace::Rate;
+use crate::engine::{Facts, Info};
+use crate::text::device::DeviceRef;
+use crate::text::mirror::{Log, Mirror};
+use crate::text::status::{LogStatus, MirrorStatus};
+use crate::text::table::{Line, Table};
+
+/// Bytes of a sector, the unit of tables.
+pub const SECTOR: u64 = 512;
+
+/// Who made the device, and so who may change it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// mirrorfs: its UUID says so.
+    Mirrorfs,
+    /// LVM, which keeps metadata that a change behind its back would falsify.
+    Lvm,
+    /// `dmsetup` or another program.
+    Foreign,
+}
+
+/// The prefix of the UUIDs that mirrorfs gives.
+pub const UUID_PREFIX: &str = "MIRRORFS-";
+
+/// Whose device has this UUID.
+pub fn owner_of(uuid: &str) -> Owner {
+    match uuid {
+        _ if uuid.starts_with(UUID_PREFIX) => Owner::Mirrorfs,
+        _ if uuid.starts_with("LVM-") => Owner::Lvm,
+        _ => Owner::Foreign,
+    }
+}
+
+/// Whether mirrorfs shows a device: any with a mirror target, and its own.
+pub fn is_shown(info: &Info, lines: &[Line]) -> bool {
+    owner_of(&info.uuid) == Owner::Mirrorfs || lines.iter().any(|line| line.kind == "mirror")
+}
+
+/// A verb that runs on the mirror right now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Running {
+    /// The verb as it was written.
+    pub verb: String,
+    /// How long it has been running.
+    pub since: Duration,
+}
+
+/// What the daemon knows of a mirror beside the kernel's answers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Known {
+    /// The pace of copying.
+    pub rate: Rate,
+    /// The verb that runs, if any.
+    pub running: Option<Running>,
+    /// For each leg, the errors that the daemon saw since the table was loaded.
+    pub errors: Vec<u64>,
+}
+
+/// One mirror target of the device, with its status where that was readable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Its length in sectors.
+    pub length: u64,
+    /// Its table; none where the kernel's text is of a kind unknown here.
+    pub mirror: Option<Mirror>,
+    /// Its status.
+    pub status: Option<MirrorStatus>,
+}
+
+impl Part {
+    /// Whether it tracks errors (`handle_errors`).
+    pub fn tracks_errors(&self) -> bool {
+        let mirror = self.mirror.as_ref();
+        mirror.is_some_and(|mirror| mirror.features.handle_errors)
+    }
+
+    /// Bytes of a region.
+    pub fn region_size(&self) -> Option<u64> {
+        self.mirror.as_ref()?.region()?.checked_mul(SECTOR)
+    }
+}
+
+/// One leg, numbered through all mirror targets of the device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leg {
+    /// Its number, from 0.
+    pub number: usize,
+    /// As the table names it.
+    pub device: DeviceRef,
+    /// What is known of it; none where the device is gone or nobody asked.
+    pub facts: Option<Facts>,
+    /// Where the mirror begins on it, in bytes.
+    pub offset: u64,
+    /// The kernel's health letter.
+    pub letter: char,
+    /// Whether reads and copying come from it.
+    pub source: bool,
+    /// Errors that the daemon saw on it.
+    pub errors: u64,
+}
+
+impl Leg {
+    /// How a person finds it: its node, else its number.
+    pub fn node(&self) -> String {
+        node_of(&self.device, self.facts.as_ref())
+    }
+}
+
+/// The log of a mirror target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogView {
+    /// `core`, `disk` or `userspace`.
+    pub kind: String,
+    /// The log device as the table names it.
+    pub device: Option<DeviceRef>,
+    /// What is known of that device.
+    pub facts: Option<Facts>,
+    /// The kernel's health letter; `A` for a core log, which cannot fail.
+    pub letter: char,
+}
+
+impl LogView {
+    /// How a person finds its device; `-` where it has none.
+    pub fn node(&self) -> String {
+        let device = self.device.as_ref();
+        device.map_or_else(|| "-".into(), |d| node_of(d, self.facts.as_ref()))
+    }
+}
+
+fn node_of(device: &DeviceRef, facts: Option<&Facts>) -> String {
+    facts.map_or_else(|| device.to_string(), |f| f.node.display().to_string())
+}
+
+/// A mirror at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The device's header.
+    pub info: Info,
+    /// Its status lines as the kernel printed them.
+    pub status: Vec<Line>,
+    /// Its table lines as the kernel printed them.
+    pub lines: Vec<Line>,
+    /// Its table, parsed.
+    pub table: Table,
+    /// Its mirror targets.
+    pub parts: Vec<Part>,
+    /// All its legs.
+    pub legs: Vec<Leg>,
+    /// The logs of its mirror targets.
+    pub logs: Vec<LogView>,
+    /// What the daemon knows beside.
+    pub known: Known,
+}
+
+impl Snapshot {
+    /// Put together what the seam answered. `facts` looks a device up, or
+    /// answers none where the caller needs no facts.
+    pub fn new(
+        info: Info,
+        status: Vec<Line>,
+        lines: Vec<Line>,
+        known: Known,
+        facts: &dyn Fn(&DeviceRef) -> Option<Facts>,
+    ) -> Self {
+        let table = Table::from_lines(&lines);
+        let parts = parts(&table, &lines, &status);
+        let legs = parts
+            .iter()
+            .flat_map(|part| legs_of(part, facts))
+            .enumerate()
+            .map(|(number, leg)| Leg {
+                number,
+                errors: known.errors.get(number).copied().unwrap_or(0),
+                ..leg
+            })
+            .collect();
+        let logs = parts.iter().map(|part| log_of(part, facts)).collect();
+        Snapshot {
+            info,
+            status,
+            lines,
+            table,
+            parts,
+            legs,
+            logs,
+            known,
+        }
+    }
+
+    /// Who may change the device.
+    pub fn owner(&self) -> Owner {
+        owner_of(&self.info.uuid)
+    }
+
+    /// The log that `log/` shows: the first mirror target's.
+    pub fn log(&self) -> Option<&LogView> {
+        self.logs.first()
+    }
+
+    /// Bytes of the device.
+    pub fn size(&self) -> u64 {
+        self.table.length().saturating_mul(SECTOR)
+    }
+
+    /// Whether every mirror target tracks errors (`handle_errors`).
+    pub fn tracks_errors(&self) -> bool {
+        self.parts.iter().all(Part::tracks_errors)
+    }
+
+    /// The bytes of a region of the first mirror target.
+    pub fn region_size(&self) -> Option<u64> {
+        self.parts.first()?.region_size()
+    }
+}
+
+/// A part for each line that the kernel calls a mirror, parsed or not: one that
+/// cannot be parsed must not look as if it were none.
+fn parts(table: &Table, lines: &[Line], status: &[Line]) -> Vec<Part> {
+    let mirrors = lines.iter().filter(|line| line.kind == "mirror");
+    let part = |line: &Line| Part {
+        length: line.length,
+        mirror: mirror_at(table, line.start),
+        status: status
+            .iter()
+            .find(|other| other.start == line.start && other.kind == "mirror")
+            .and_then(|line| MirrorStatus::parse(&line.params).ok()),
+    };
+    mirrors.map(part).collect()
+}
+
+fn mirror_at(table: &Table, start: u64) -> Option<Mirror> {
+    let mut mirrors = table.mirrors();
+    let found = mirrors.find(|(target, _)| target.start == start);
+    found.map(|(_, mirror)| mirror.clone())
+}
+
+fn legs_of(part: &Part, facts: &dyn Fn(&DeviceRef) -> Option<Facts>) -> Vec<Leg> {
+    let source = source_of(part);
+    let places = places_of(part).into_iter().enumerate();
+    let leg = |(number, (device, offset)): (usize, (DeviceRef, u64))| Leg {
+        number,
+        facts: facts(&device),
+        device,
+        offset: offset.saturating_mul(SECTOR),
+        letter: letter_of(part, number),
+        source: number == source,
+        errors: 0,
+    };
+    places.map(leg).collect()
+}
+
+/// Devices and offsets, from the table or, where that is unknown, the status.
+fn places_of(part: &Part) -> Vec<(DeviceRef, u64)> {
+    if let Some(mirror) = &part.mirror {
+        let legs = mirror.legs.iter();
+        return legs.map(|leg| (leg.device.clone(), leg.offset)).collect();
+    }
+    let devices = part.status.iter().flat_map(|status| &status.devices);
+    devices
+        .filter_map(|device| Some((device.parse().ok()?, 0)))
+        .collect()
+}
+
+/// A leg without a readable status counts as unknown, never as healthy.
+fn letter_of(part: &Part, index: usize) -> char {
+    let status = part.status.as_ref();
+    let letter = status.and_then(|status| status.health.get(index));
+    letter.copied().unwrap_or('U')
+}
+
+/// The leg that reads and copying come from. The kernel does not print it: it
+/// is leg 0 until, in sync and with `handle_errors`, it fails; then the lowest
+/// clean leg (`choose_mirror`, `fail_mirror` in drivers/md/dm-raid1.c).
+fn source_of(part: &Part) -> usize {
+    let Some(status) = &part.status else { return 0 };
+    let moves = status.in_sync == status.total && part.tracks_errors();
+    let clean = status.health.iter().position(|letter| *letter == 'A');
+    clean.filter(|_| moves).unwrap_or(0)
+}
+
+fn log_of(part: &Part, facts: &dyn Fn(&DeviceRef) -> Option<Facts>) -> LogView {
+    let device = part.mirror.as_ref().and_then(Mirror::log_device).cloned();
+    let letter = match part.status.as_ref().map(|status| &status.log) {
+        Some(LogStatus::Disk { health, .. }) => *health,
+        Some(_) => 'A',
+        None => 'U',
+    };
+    LogView {
+        kind: kind_of(part).into(),
+        facts: device.as_ref().and_then(facts),
+        device,
+        letter,
+    }
+}
+
+fn kind_of(part: &Part) -> &str {
+    match part.mirror.as_ref().map(|mirror| &mirror.log) {
+        Some(Log::Core { .. }) => "core",
+        Some(Log::Disk { .. }) => "disk",
+        Some(Log::Userspace { .. }) => "userspace",
+        None => part
+            .status
+            .as_ref()
+            .map_or("unknown", |status| status.log.kind()),
+    }
+}

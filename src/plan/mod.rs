@@ -1,0 +1,8 @@
+//! What to do, decided without doing it. A request becomes a list of
+//! [`step::Step`]s from a snapshot, with no I/O; [`execute`] alone acts, and
+//! undoes what it did when a step fails.
+
+pub mod build;
+pub mod execute;
+pub mod step;
+pub mod verb;

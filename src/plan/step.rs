@@ -1,0 +1,54 @@
+//! The steps that plans are made of: one device-mapper call each.
+
+use std::fmt;
+
+use crate::engine::Suspend;
+use crate::text::table::Table;
+
+/// One device-mapper call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// A new device, without a table.
+    Create {
+        /// Its name.
+        name: String,
+        /// Its UUID.
+        uuid: String,
+        /// Its minor number, if it must be a certain one.
+        minor: Option<u32>,
+    },
+    /// Load a table beside the live one.
+    Load {
+        /// The table.
+        table: Table,
+        /// Whether the device can only be read.
+        read_only: bool,
+    },
+    /// Hold I/O.
+    Suspend(Suspend),
+    /// Switch to the loaded table, if any, and let I/O go on.
+    Resume,
+    /// Remove the device.
+    Remove {
+        /// At its last close.
+        deferred: bool,
+    },
+    /// Give the device another name.
+    Rename {
+        /// The new name.
+        name: String,
+    },
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::Create { .. } => write!(f, "create"),
+            Step::Load { .. } => write!(f, "load the table"),
+            Step::Suspend(_) => write!(f, "suspend"),
+            Step::Resume => write!(f, "resume"),
+            Step::Remove { .. } => write!(f, "remove"),
+            Step::Rename { name } => write!(f, "rename to {name}"),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! How a table names a block device. Knows nothing of the devices themselves:
+//! whether one exists is for others to find out.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+use crate::text::words::{is_space, number, quote, unescape};
+
+/// Largest major number, 12 bits (`MINORBITS`, include/linux/kdev_t.h).
+const MAX_MAJOR: u32 = (1 << 12) - 1;
+
+/// Largest minor number, 20 bits (`MINORBITS`, include/linux/kdev_t.h).
+pub const MAX_MINOR: u32 = (1 << 20) - 1;
+
+/// Largest block device in sectors: its bytes fit a signed 64-bit number
+/// (`loff_t`), so no sum of a start and a length below it can overflow.
+pub const MAX_SECTORS: u64 = i64::MAX as u64 / 512;
+
+/// A block device's number, `254:3`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DevNo {
+    /// The driver's number.
+    pub major: u32,
+    /// The device's number with that driver.
+    pub minor: u32,
+}
+
+impl fmt::Display for DevNo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.major, self.minor)
+    }
+}
+
+impl FromStr for DevNo {
+    type Err = Error;
+
+    fn from_str(word: &str) -> Result<Self> {
+        let (major, minor) = word.split_once(':').ok_or_else(|| no_device(word))?;
+        let parse = |digits, what, max| {
+            let found = number::<u32>(digits, what).ok();
+            found
+                .filter(|&n| n <= max)
+                .ok_or_else(|| no_number(word, what, max))
+        };
+        Ok(DevNo {
+            major: parse(major, "major", MAX_MAJOR)?,
+            minor: parse(minor, "minor", MAX_MINOR)?,
+        })
+    }
+}
+
+/// A block device as a word of a table: its number or its path.
+///
+/// White space and backslashes of a path have a backslash before them, as the
+/// kernel wants them (`dm_split_args`, drivers/md/dm-table.c). A backslash
+/// before a letter or digit is read as itself, so that udev's `\x20` names
+/// need no quoting.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum DeviceRef {
+    /// `MAJOR:MINOR`
+    Number(DevNo),
+    /// An absolute path.
+    Path(PathBuf),
+}
+
+impl fmt::Display for DeviceRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = match self {
+            DeviceRef::Number(number) => return number.fmt(f),
+            DeviceRef::Path(path) => path.to_string_lossy(),
+        };
+        path.chars().try_for_each(|c| match c {
+            '\\' => write!(f, "\\\\"),
+            _ if is_space(c) => write!(f, "\\{c}"),
+            _ => write!(f, "{c}"),
+        })
+    }
+}
+
+impl FromStr for DeviceRef {
+    type Err = Error;
+
+    fn from_str(word: &str) -> Result<Self> {
+        if word.chars().any(char::is_control) {
+            return Err(no_device(word));
+        }
+        if word.starts_with('/') {
+            let path = unescape(word, |c| c.is_alphanumeric());
+            return Ok(DeviceRef::Path(path.into()));
+        }
+        if word.starts_with(|c: char| c.is_ascii_digit()) && word.contains(':') {
+            return word.parse().map(DeviceRef::Number);
+        }
+        Err(no_device(word))
+    }
+}
+
+/// Refuse sectors beyond [`MAX_SECTORS`]; the sentence begins with the
+/// `kernel`'s words.
+pub(super) fn check_end(kernel: &str, start: u64, length: u64) -> Result<()> {
+    let end = start.checked_add(length);
+    if end.is_some_and(|end| end <= MAX_SECTORS) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "{kernel}: {length} sectors from {start} on end beyond the largest device, {MAX_SECTORS} sectors"
+    )))
+}
+
+/// A relative path is not guessed at: the daemon has another working directory
+/// than the person who writes the line.
+fn no_device(word: &str) -> Error {
+    Error::invalid(format!(
+        "{} is no device: write an absolute path or MAJOR:MINOR",
+        quote(word)
+    ))
+}
+
+fn no_number(word: &str, what: &str, max: u32) -> Error {
+    Error::invalid(format!(
+        "{} is no device number: its {what} is not a number from 0 to {max}; write an absolute path or MAJOR:MINOR",
+        quote(word)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(word: &str) -> DeviceRef {
+        word.parse().unwrap()
+    }
+
+    #[test]
+    fn numbers_and_absolute_paths() {
+        let number = DevNo {
+            major: 254,
+            minor: 3,
+        };
+        assert_eq!(parse("254:3"), DeviceRef::Number(number));
+        assert_eq!(number.to_string(), "254:3");
+        assert_eq!(parse("/dev/sdb"), DeviceRef::Path("/dev/sdb".into()));
+    }
+
+    #[test]
+    fn anything_else_is_refused_and_named() {
+        for word in [
+            "sdb",
+            "./x",
+            "",
+            "1:",
+            ":1",
+            "1:2:3",
+            "-1:2",
+            "4096:0",
+            "1:1048576",
+            "1:99999999999",
+            "x:1",
+            "/a\nb",
+            "1:2x",
+        ] {
+            let error = word.parse::<DeviceRef>().unwrap_err();
+            assert!(error.sentence().contains(&quote(word)), "{error}");
+            assert!(error.sentence().contains("absolute path or MAJOR:MINOR"));
+        }
+    }
+
+    #[test]
+    fn paths_are_quoted_as_the_kernel_wants() {
+        let spaced = DeviceRef::Path("/my disk".into());
+        assert_eq!(parse(r"/my\ disk"), spaced);
+        assert_eq!(spaced.to_string(), r"/my\ disk");
+        let udev = DeviceRef::Path(r"/dev/disk/by-label/a\x20b".into());
+        assert_eq!(parse(r"/dev/disk/by-label/a\x20b"), udev);
+        assert_eq!(parse(&udev.to_string()), udev);
+        assert_eq!(parse(r"/a\,b"), DeviceRef::Path("/a,b".into()));
+    }
+}

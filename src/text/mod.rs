@@ -1,0 +1,19 @@
+//! Text of device-mapper, parsed and printed by the same table. Pure: no file
+//! here does I/O or knows that there is a kernel.
+
+pub mod device;
+pub mod disklog;
+pub mod linear;
+pub mod log;
+pub mod mirror;
+pub mod name;
+pub mod request;
+pub mod status;
+pub mod table;
+pub mod units;
+pub mod words;
+
+#[cfg(test)]
+mod refusals;
+#[cfg(test)]
+mod tests;

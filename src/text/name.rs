@@ -1,0 +1,156 @@
+//! What a mirror may be called, and what its UUID may be. Knows the rules of
+//! device-mapper and of this tree, not which names are taken.
+
+use crate::error::{Errno, Error, Result};
+use crate::text::words::{cut, quote};
+
+/// Names of the root's files: a mirror of that name would hide the file.
+pub const RESERVED: &[&str] = &[
+    "new",
+    "status",
+    "table",
+    "progress",
+    "health",
+    "events",
+    "metrics",
+    "mirrors.json",
+    "throttle",
+    "version",
+    "help",
+];
+
+/// Names that cannot be a directory, or are device-mapper's own node.
+const TAKEN: &[&str] = &[".", "..", "control"];
+
+/// What libdevmapper writes into `/dev/mapper` without mangling it, besides
+/// letters and digits (`_is_whitelisted_char`, libdm-common.c).
+const PUNCTUATION: &str = "#+-.:=@_";
+
+/// Longest name in bytes (`DM_NAME_LEN` less its NUL, dm-ioctl.h).
+const MAX_NAME: usize = 127;
+
+/// Longest UUID in bytes (`DM_UUID_LEN` less its NUL, dm-ioctl.h).
+pub const MAX_UUID: usize = 128;
+
+/// Whether a mirror may be called `name`.
+pub fn check(name: &str) -> Result<()> {
+    if name.is_empty() {
+        return Err(Error::invalid(
+            "the name is empty: write 1 to 127 characters",
+        ));
+    }
+    if let Some(c) = name.chars().find(|&c| !is_allowed(c)) {
+        return Err(bad_character(name, c));
+    }
+    if name.len() > MAX_NAME {
+        return Err(Error::invalid(format!(
+            "the name {} has {} characters: at most {MAX_NAME} fit",
+            quote(name),
+            name.len()
+        )));
+    }
+    if TAKEN.contains(&name) || RESERVED.contains(&name) {
+        return Err(Error::invalid(format!(
+            "{} cannot be a mirror's name: it is reserved; choose another",
+            quote(name)
+        )));
+    }
+    Ok(())
+}
+
+/// Whether a mirror may have the UUID `uuid`.
+pub fn check_uuid(uuid: &str) -> Result<()> {
+    if uuid.is_empty() {
+        return Err(Error::invalid("the UUID is empty: write 1 to 128 bytes"));
+    }
+    if let Some(c) = uuid.chars().find(|&c| !c.is_ascii_graphic() || c == ',') {
+        return Err(Error::invalid(format!(
+            "the UUID {} has the character '{}' in it: write printable ASCII without spaces or commas",
+            quote(uuid),
+            cut(&c.to_string())
+        )));
+    }
+    if uuid.len() > MAX_UUID {
+        return Err(Error::invalid(format!(
+            "the UUID {} has {} bytes: at most {MAX_UUID} fit",
+            quote(uuid),
+            uuid.len()
+        )));
+    }
+    if uuid.starts_with("LVM-") {
+        return Err(Error::new(
+            Errno::EPERM,
+            format!(
+                "the UUID {} is LVM's: those that begin with LVM- belong to it",
+                quote(uuid)
+            ),
+        ));
+    }
+    Ok(())
+}
+
+fn is_allowed(c: char) -> bool {
+    c.is_ascii_alphanumeric() || PUNCTUATION.contains(c)
+}
+
+fn bad_character(name: &str, c: char) -> Error {
+    Error::invalid(format!(
+        "the name {} has the character '{}' in it: write A-Z a-z 0-9 # + - . : = @ _ only",
+        quote(name),
+        cut(&c.to_string())
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        for name in [
+            "m0",
+            "vg-pvmove0",
+            "a#+-.:=@_Z9",
+            "...",
+            "news",
+            &"x".repeat(127),
+        ] {
+            check(name).unwrap();
+        }
+        for (name, named) in [
+            ("", "empty"),
+            ("a b", "' '"),
+            ("a/b", "'/'"),
+            ("ä", "'ä'"),
+            ("a\n", "'\\n'"),
+            ("a,b", "','"),
+            (".", "\".\""),
+            ("..", "\"..\""),
+            ("control", "\"control\""),
+            ("mirrors.json", "\"mirrors.json\""),
+            (&"x".repeat(128), "128 characters"),
+        ] {
+            let error = check(name).unwrap_err();
+            assert_eq!(error.errno(), Errno::EINVAL);
+            assert!(error.sentence().contains(named), "{error}");
+        }
+    }
+
+    #[test]
+    fn uuids() {
+        check_uuid("MIRRORFS-1234").unwrap();
+        check_uuid(&"u".repeat(128)).unwrap();
+        for (uuid, named, errno) in [
+            ("", "empty", Errno::EINVAL),
+            ("a b", "' '", Errno::EINVAL),
+            ("a,b", "','", Errno::EINVAL),
+            ("ü", "'ü'", Errno::EINVAL),
+            (&"u".repeat(129), "129 bytes", Errno::EINVAL),
+            ("LVM-abc", "LVM-abc", Errno::EPERM),
+        ] {
+            let error = check_uuid(uuid).unwrap_err();
+            assert_eq!(error.errno(), errno);
+            assert!(error.sentence().contains(named), "{error}");
+        }
+    }
+}

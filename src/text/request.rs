@@ -1,0 +1,335 @@
+//! A line that is written to `new`, or to a mirror's `table`: the table form
+//! and the concise form of `dmsetup`. Knows what a line asks for, not whether
+//! it can be done.
+
+use std::fmt;
+
+use crate::error::{Error, Result};
+use crate::text::device::MAX_MINOR;
+use crate::text::mirror::is_parameter;
+use crate::text::name;
+use crate::text::table::{Table, Target};
+use crate::text::words::{Words, cut, is_digits, is_space, number, quote, unescape, unquoted};
+
+/// The table form, for sentences.
+const TABLE_FORM: &str = "[NAME: ]START LENGTH mirror LOG_TYPE #LOGARGS LOGARG… #DEVS DEVICE OFFSET… [#FEATURES FEATURE…]";
+
+/// The concise form, for sentences.
+const CONCISE_FORM: &str = "NAME,[UUID],[MINOR],[FLAGS],TABLE[,TABLE…]";
+
+/// A mirror that somebody asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Its name; none asks for the first that is free.
+    pub name: Option<String>,
+    /// Its UUID; none asks for a new one.
+    pub uuid: Option<String>,
+    /// Its minor number; none leaves it to the kernel.
+    pub minor: Option<u32>,
+    /// Whether it may only be read.
+    pub read_only: bool,
+    /// Its table, with a mirror target.
+    pub table: Table,
+}
+
+impl Request {
+    /// Read one line, without or with its newline.
+    pub fn parse(line: &str) -> Result<Request> {
+        let line = printable(line)?;
+        let request = if is_concise(line) {
+            concise(line)?
+        } else {
+            plain(line)?
+        };
+        if request.table.has_mirror() {
+            return Ok(request);
+        }
+        Err(no_mirror(&request.table))
+    }
+}
+
+/// The concise form, as `dmsetup table --concise` prints it.
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name.as_deref().unwrap_or_default();
+        let uuid = self.uuid.as_deref().unwrap_or_default();
+        let minor = self.minor.map(|minor| minor.to_string());
+        let flags = if self.read_only { "ro" } else { "rw" };
+        write!(f, "{},{}", escape(name), escape(uuid))?;
+        write!(f, ",{},{flags}", minor.unwrap_or_default())?;
+        let mut targets = self.table.targets.iter();
+        targets.try_for_each(|target| write!(f, ",{}", escape(&target.to_string())))
+    }
+}
+
+/// A table on one line: one target, or several with commas between them,
+/// escaped as in the concise form.
+pub fn parse_tables(text: &str) -> Result<Table> {
+    match split_tables(printable(text)?).as_slice() {
+        [one] => Table::parse(&[one]),
+        several => unescaped_table(several),
+    }
+}
+
+/// Refuses what no line of a table can hold before a sentence repeats it.
+fn printable(line: &str) -> Result<&str> {
+    let line = Words::new(line).rest();
+    if line.is_empty() {
+        return Err(Error::invalid(format!(
+            "the line is empty: write {TABLE_FORM}"
+        )));
+    }
+    match line.chars().find(|&c| c.is_control() && c != '\t') {
+        None => Ok(line),
+        Some(c) => Err(Error::invalid(format!(
+            "the line {} has the control character '{}' in it: write printable text",
+            quote(line),
+            cut(&c.to_string())
+        ))),
+    }
+}
+
+/// A name has neither white space nor a slash, and a table begins with a
+/// number and white space: what stands before the first comma tells the two.
+fn is_concise(line: &str) -> bool {
+    let name = split_comma(line).map(|(name, _)| name);
+    name.is_some_and(|name| !name.contains(|c| is_space(c) || c == '/'))
+}
+
+fn plain(line: &str) -> Result<Request> {
+    let mut words = Words::new(line);
+    let name = words.peek().and_then(|word| word.strip_suffix(':'));
+    if let Some(name) = name {
+        name::check(name)?;
+        words.next("the name")?;
+    }
+    let text = words.rest();
+    check_start(text)?;
+    Ok(Request {
+        name: name.map(str::to_owned),
+        uuid: None,
+        minor: None,
+        read_only: false,
+        table: Table::parse(&[text])?,
+    })
+}
+
+fn check_start(text: &str) -> Result<()> {
+    match Words::new(text).peek() {
+        None => Err(Error::invalid(format!(
+            "the line ends where a table should stand: write {TABLE_FORM}"
+        ))),
+        Some(word) if is_digits(word) => Ok(()),
+        Some(word) if word.starts_with('/') => Err(Error::invalid(format!(
+            "{} stands where START should: the form SOURCE TARGET… is not known yet, write {TABLE_FORM}",
+            quote(word)
+        ))),
+        Some(word) => Err(Error::invalid(format!(
+            "{} stands where START should: write {TABLE_FORM}, the name with a colon and a space behind it",
+            quote(word)
+        ))),
+    }
+}
+
+fn concise(line: &str) -> Result<Request> {
+    if unquoted(line).any(|(_, c)| c == ';') {
+        return Err(Error::invalid(format!(
+            "{} holds a `;`, which begins a second device: one line is one mirror; a `;` of a path is written `\\;`",
+            quote(line)
+        )));
+    }
+    let [name, uuid, minor, flags, tables] = fields(line).ok_or_else(|| too_few_fields(line))?;
+    Ok(Request {
+        name: given(name, name::check)?,
+        uuid: given(uuid, name::check_uuid)?,
+        minor: parse_minor(minor)?,
+        read_only: parse_flags(flags)?,
+        table: unescaped_table(&split_tables(tables))?,
+    })
+}
+
+fn fields(line: &str) -> Option<[&str; 5]> {
+    let (name, line) = split_comma(line)?;
+    let (uuid, line) = split_comma(line)?;
+    let (minor, line) = split_comma(line)?;
+    let (flags, tables) = split_comma(line)?;
+    Some([name, uuid, minor, flags, tables])
+}
+
+fn too_few_fields(line: &str) -> Error {
+    let commas = unquoted(line).filter(|&(_, c)| c == ',').count();
+    Error::invalid(format!(
+        "{} has {commas} of the 4 or more commas of {CONCISE_FORM}; the other form is {TABLE_FORM}, a name with a colon behind it",
+        quote(line)
+    ))
+}
+
+fn given(field: &str, check: fn(&str) -> Result<()>) -> Result<Option<String>> {
+    if field.is_empty() {
+        return Ok(None);
+    }
+    let field = unescape(field, |_| false);
+    check(&field)?;
+    Ok(Some(field))
+}
+
+fn parse_minor(field: &str) -> Result<Option<u32>> {
+    if field.is_empty() {
+        return Ok(None);
+    }
+    let minor = number(field, "the minor number")?;
+    if minor <= MAX_MINOR {
+        return Ok(Some(minor));
+    }
+    Err(Error::invalid(format!(
+        "{minor} is no minor number: they go to {MAX_MINOR}"
+    )))
+}
+
+fn parse_flags(field: &str) -> Result<bool> {
+    match field {
+        "ro" => Ok(true),
+        "rw" | "" => Ok(false),
+        _ => Err(Error::invalid(format!(
+            "{} stands where the flags should: write ro, rw or nothing, as in {CONCISE_FORM}",
+            quote(field)
+        ))),
+    }
+}
+
+fn split_comma(text: &str) -> Option<(&str, &str)> {
+    let (at, _) = unquoted(text).find(|&(_, c)| c == ',')?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
+}
+
+/// Targets with commas between them. Only a comma before `START LENGTH KIND`
+/// parts two: paths like those of iSCSI have commas that nobody escapes.
+fn split_tables(text: &str) -> Vec<&str> {
+    let commas = unquoted(text).filter(|&(at, c)| c == ',' && begins_target(text, at + 1));
+    let mut tables = Vec::new();
+    let mut start = 0;
+    for (at, _) in commas {
+        tables.extend(text.get(start..at));
+        start = at + 1;
+    }
+    tables.extend(text.get(start..));
+    tables
+}
+
+/// Behind the comma of a path, `OFFSET 1 handle_errors` and `0 REGION sync` only
+/// look like a target.
+fn begins_target(text: &str, at: usize) -> bool {
+    let mut words = Words::new(text.get(at..).unwrap_or_default());
+    let mut next = || words.next("").unwrap_or_default();
+    let numbers = is_digits(next()) && is_digits(next());
+    let kind = next();
+    let kind = split_comma(kind).map_or(kind, |(kind, _)| kind);
+    numbers && !is_parameter(kind) && kind.starts_with(|c: char| c.is_ascii_alphabetic())
+}
+
+fn unescaped_table(tables: &[&str]) -> Result<Table> {
+    let plain = tables.iter().map(|table| unescape(table, |_| false));
+    let plain: Vec<String> = plain.collect();
+    let lines: Vec<&str> = plain.iter().map(String::as_str).collect();
+    Table::parse(&lines)
+}
+
+fn escape(text: &str) -> String {
+    let special = |c| matches!(c, '\\' | ',' | ';');
+    let pieces = text.chars().map(|c| (special(c).then_some('\\'), c));
+    pieces
+        .flat_map(|(quote, c)| quote.into_iter().chain([c]))
+        .collect()
+}
+
+fn no_mirror(table: &Table) -> Error {
+    let kind = |target: &Target| cut(target.mapping.kind());
+    let kinds: Vec<String> = table.targets.iter().map(kind).collect();
+    Error::invalid(format!(
+        "the table has no mirror target, only {}: make such a device with dmsetup",
+        cut(&kinds.join(", "))
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Errno;
+
+    const MIRROR: &str = "0 4096 mirror core 1 8 2 8:0 0 8:1 0";
+
+    #[test]
+    fn both_forms_with_and_without_a_name() {
+        for (line, name) in [
+            (MIRROR.to_owned(), None),
+            (format!("m0: {MIRROR}\n"), Some("m0")),
+            (format!("  a:b:\t{MIRROR} \r\n"), Some("a:b")),
+            (format!("m0,,,,{MIRROR}"), Some("m0")),
+            (format!(",,,,{MIRROR}"), None),
+        ] {
+            let request = Request::parse(&line).unwrap();
+            assert_eq!(request.name.as_deref(), name, "{line}");
+            assert_eq!(request.table, Table::parse(&[MIRROR]).unwrap());
+        }
+    }
+
+    #[test]
+    fn all_fields_of_the_concise_form() {
+        let line = format!("m0,U-1,7,ro,{MIRROR},4096 8 linear /a\\,b 0");
+        let request = Request::parse(&line).unwrap();
+        assert_eq!(request.uuid.as_deref(), Some("U-1"));
+        assert_eq!(request.minor, Some(7));
+        assert!(request.read_only);
+        assert_eq!(request.table.targets.len(), 2);
+        assert_eq!(request.to_string(), line);
+    }
+
+    #[test]
+    fn commas_of_paths_part_nothing() {
+        let line = "0 4096 mirror disk 3 /l,0 8 sync 2 /ip-1,iscsi 0 /b, 0 1 handle_errors";
+        let table = Table::parse(&[line]).unwrap();
+        assert_eq!(Request::parse(line).unwrap().table, table);
+        assert_eq!(parse_tables(line).unwrap(), table);
+        let two = format!("{line}, 4096 8 error");
+        assert_eq!(parse_tables(&two).unwrap().targets.len(), 2);
+        assert_eq!(
+            parse_tables(&format!("{line},5 8 error"))
+                .unwrap_err()
+                .errno(),
+            Errno::EINVAL
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (line, named) in [
+            (" \n".to_owned(), "the line is empty"),
+            (format!("{MIRROR}\0x"), "'\\0'"),
+            (format!("\u{1b}[2J{MIRROR}"), "'\\u{1b}'"),
+            (format!("{MIRROR}\n{MIRROR}"), "'\\n'"),
+            ("/dev/sda /dev/sdb".to_owned(), "LENGTH mirror"),
+            ("m0: /dev/sda /dev/sdb".to_owned(), "\"/dev/sda\""),
+            ("m0:".to_owned(), "a table should stand"),
+            (format!("m0 {MIRROR}"), "\"m0\""),
+            (format!("m0:{MIRROR}"), "\"m0:0\""),
+            (format!("new: {MIRROR}"), "\"new\""),
+            (format!("m0, {MIRROR}"), "has 1 of the 4"),
+            (format!("m0,,,{MIRROR}"), "has 3 of the 4"),
+            (format!("m0,,,,{MIRROR};m1,,,,{MIRROR}"), "second device"),
+            (format!("m0,,,r,{MIRROR}"), "\"r\""),
+            (format!("m0,,x,,{MIRROR}"), "\"x\""),
+            (format!("m0,,1048576,,{MIRROR}"), "1048576"),
+            (format!("m0,LVM-1,,,{MIRROR}"), "LVM-1"),
+            (format!("m/0,,,,{MIRROR}"), "\"m/0,,,,0\""),
+            ("m0,,,,".to_owned(), "start"),
+            (format!("m0,,,,{MIRROR},"), "\"0,\""),
+            ("0 8 linear 8:0 0".to_owned(), "only linear"),
+            ("m0,,,,0 8 zero,8 8 error".to_owned(), "only zero, error"),
+            ("0 8".to_owned(), "kind"),
+        ] {
+            let error = Request::parse(&line).unwrap_err();
+            assert!(error.sentence().contains(named), "{line}: {error}");
+        }
+        assert_eq!(parse_tables("").unwrap_err().errno(), Errno::EINVAL);
+    }
+}

@@ -1,0 +1,132 @@
+//! Owners and modes of files: what the rows say, unless root said otherwise.
+
+use std::sync::PoisonError;
+use std::time::SystemTime;
+
+use super::node::Node;
+use super::row::{Row, Show};
+use super::{Tree, mirror, root};
+use crate::error::{Errno, Error, Result};
+
+/// What root changed of a file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Look {
+    /// Another mode.
+    pub mode: Option<u16>,
+    /// Another owner.
+    pub uid: Option<u32>,
+    /// Another group.
+    pub gid: Option<u32>,
+}
+
+impl Look {
+    fn over(self, old: Look) -> Look {
+        Look {
+            mode: self.mode.or(old.mode),
+            uid: self.uid.or(old.uid),
+            gid: self.gid.or(old.gid),
+        }
+    }
+}
+
+/// What sort of file a node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sort {
+    /// A folder.
+    Folder,
+    /// A regular file.
+    File,
+    /// A symbolic link.
+    Link,
+}
+
+/// What `stat(2)` shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attr {
+    /// The place that it describes.
+    pub node: Node,
+    /// What sort of file.
+    pub sort: Sort,
+    /// Permission bits.
+    pub mode: u16,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Bytes; 0 for what is made when it is opened.
+    pub size: u64,
+    /// Last change.
+    pub mtime: SystemTime,
+    /// Whether it may change without the kernel being told.
+    pub fleeting: bool,
+}
+
+impl Tree {
+    /// What `stat(2)` shows of a place.
+    ///
+    /// # Errors
+    /// ENODEV where its mirror is gone, ENOENT where the number names nothing.
+    pub fn attr(&self, node: Node) -> Result<Attr> {
+        if let Some(serial) = node.serial() {
+            self.daemon.registry.get(serial)?;
+        }
+        let (sort, mode, events) = describe(node)?;
+        let (size, mtime) = if events { self.news() } else { (0, self.born) };
+        let look = self.look(node);
+        Ok(Attr {
+            node,
+            sort,
+            mode: look.mode.unwrap_or(mode),
+            uid: look.uid.unwrap_or(self.owner.0),
+            gid: look.gid.unwrap_or(self.owner.1),
+            size,
+            mtime,
+            fleeting: events,
+        })
+    }
+
+    /// Change owner, group or mode.
+    ///
+    /// # Errors
+    /// As [`Tree::attr`].
+    pub fn dress(&self, node: Node, look: Look) -> Result<Attr> {
+        self.attr(node)?;
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = looks.entry(node.ino()).or_default();
+        *entry = look.over(*entry);
+        drop(looks);
+        self.attr(node)
+    }
+
+    fn look(&self, node: Node) -> Look {
+        let looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        looks.get(&node.ino()).copied().unwrap_or_default()
+    }
+
+    fn news(&self) -> (u64, SystemTime) {
+        let (_, end) = self.daemon.events.span();
+        (end, self.daemon.events.changed().unwrap_or(self.born))
+    }
+}
+
+/// Sort, mode, and whether it is the list of events.
+fn describe(node: Node) -> Result<(Sort, u16, bool)> {
+    match node {
+        Node::Root | Node::Mirror(_) | Node::Folder(..) | Node::Leg(..) => {
+            Ok((Sort::Folder, 0o755, false))
+        }
+        Node::RootFile(row) => of_row(root::ROWS.get(row)),
+        Node::File(_, row) => of_row(mirror::ROWS.get(row)),
+        Node::LegFile(_, _, row) => of_row(mirror::LEG_ROWS.get(row)),
+    }
+}
+
+fn of_row<S>(row: Option<&Row<S>>) -> Result<(Sort, u16, bool)> {
+    let row = row.ok_or_else(|| Error::new(Errno::ENOENT, "there is no such file"))?;
+    let (sort, events) = match row.show {
+        Show::Link(_) => (Sort::Link, false),
+        Show::Events => (Sort::File, true),
+        Show::Text(..) | Show::Fixed(_) => (Sort::File, false),
+    };
+    Ok((sort, row.mode(), events))
+}

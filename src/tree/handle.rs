@@ -1,0 +1,137 @@
+//! An open file: the text that its reader gets, and the answer that its last
+//! write owes.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::node::Node;
+use crate::daemon::events::Events;
+
+/// What a reader of this handle gets.
+#[derive(Debug, Default)]
+enum Text {
+    /// Nothing was read yet.
+    #[default]
+    None,
+    /// The file as it was when it was opened, or read from its beginning.
+    Snapshot(Vec<u8>),
+    /// The answer to a write. It begins where it is first read, since the
+    /// write moved the descriptor's offset.
+    Answer(Vec<u8>, Option<u64>),
+    /// Events from this offset on: that of the oldest kept for a reader who
+    /// began at the beginning, 0 for one who follows.
+    Events(u64),
+}
+
+/// An open file.
+#[derive(Debug)]
+pub struct Handle {
+    /// The file.
+    pub node: Node,
+    text: Mutex<Text>,
+}
+
+impl Handle {
+    /// A handle that nothing was read from.
+    pub fn new(node: Node) -> Self {
+        let text = Mutex::default();
+        Handle { node, text }
+    }
+
+    /// The answer to a write, for the next reader of this handle.
+    pub fn answer(&self, text: &str) {
+        let bytes = format!("{}\n", text.trim_end()).into_bytes();
+        *self.text() = Text::Answer(bytes, None);
+    }
+
+    /// Whether a read at `offset` needs a new snapshot of the file.
+    pub fn is_stale(&self, offset: u64) -> bool {
+        match &*self.text() {
+            Text::None => true,
+            Text::Snapshot(_) => offset == 0,
+            Text::Answer(..) | Text::Events(_) => false,
+        }
+    }
+
+    /// Show `text` from now on.
+    pub fn show(&self, text: String) {
+        *self.text() = Text::Snapshot(text.into_bytes());
+    }
+
+    /// Up to `size` bytes of the text at `offset`.
+    pub fn read(&self, offset: u64, size: usize) -> Vec<u8> {
+        match &mut *self.text() {
+            Text::None | Text::Events(_) => Vec::new(),
+            Text::Snapshot(bytes) => part(bytes, offset, size),
+            Text::Answer(bytes, base) => {
+                // A reader who seeks back reads the answer once more.
+                let start = base.filter(|base| *base <= offset).unwrap_or(offset);
+                *base = Some(start);
+                part(bytes, offset - start, size)
+            }
+        }
+    }
+
+    /// Up to `size` bytes of the events at `offset`.
+    pub fn read_events(&self, events: &Events, offset: u64, size: usize) -> Vec<u8> {
+        let mut text = self.text();
+        let shift = match &*text {
+            Text::Events(shift) if offset > 0 => *shift,
+            _ if offset == 0 => events.span().0,
+            _ => 0,
+        };
+        *text = Text::Events(shift);
+        events.read(offset.saturating_add(shift), size)
+    }
+
+    fn text(&self) -> MutexGuard<'_, Text> {
+        self.text.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn part(bytes: &[u8], offset: u64, size: usize) -> Vec<u8> {
+    let start = usize::try_from(offset)
+        .unwrap_or(usize::MAX)
+        .min(bytes.len());
+    let end = start.saturating_add(size).min(bytes.len());
+    bytes.get(start..end).unwrap_or_default().to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_is_read_in_parts_and_anew_from_its_beginning() {
+        let handle = Handle::new(Node::Root);
+        assert!(handle.is_stale(0) && handle.is_stale(5));
+        handle.show("0123456789".into());
+        assert_eq!(handle.read(2, 3), b"234");
+        assert_eq!(handle.read(8, 100), b"89");
+        assert_eq!(handle.read(10, 100), b"");
+        assert_eq!(handle.read(u64::MAX, usize::MAX), b"");
+        assert!(handle.is_stale(0) && !handle.is_stale(3));
+    }
+
+    #[test]
+    fn an_answer_begins_where_the_write_left_the_offset() {
+        let handle = Handle::new(Node::Root);
+        handle.answer("mirror0");
+        assert!(!handle.is_stale(0));
+        assert_eq!(handle.read(57, 4), b"mirr");
+        assert_eq!(handle.read(61, 100), b"or0\n");
+        assert_eq!(handle.read(65, 100), b"");
+        assert_eq!(handle.read(0, 100), b"mirror0\n");
+    }
+
+    #[test]
+    fn events_are_followed_by_the_same_offset() {
+        use crate::daemon::events::Kind;
+        let (events, handle) = (Events::default(), Handle::new(Node::Root));
+        events.add("m", Kind::Synced, "one");
+        let first = handle.read_events(&events, 0, 4096);
+        events.add("m", Kind::Synced, "two");
+        let second = handle.read_events(&events, first.len() as u64, 4096);
+        assert!(second.ends_with(b"two\n"));
+        assert_eq!(second.iter().filter(|byte| **byte == b'\n').count(), 1);
+    }
+}

@@ -1,0 +1,51 @@
+//! The texts that explain the tree, made from the rows that define it.
+
+use super::row::Row;
+use super::{mirror, root};
+use crate::plan::verb;
+
+/// What reading `new` shows.
+pub fn usage() -> String {
+    "Write one line to make a mirror; read on the same descriptor for its name, or the reason.\n\
+     \n\
+     [NAME: ]START LENGTH mirror LOG_TYPE #LOGARGS LOGARG... #DEVS DEVICE OFFSET... [#FEATURES FEATURE...]\n\
+     NAME,[UUID],[MINOR],[FLAGS],TABLE[,TABLE...]\n\
+     \n\
+     Lengths, offsets and region sizes are sectors of 512 bytes. DEVICE is a block device, a\n\
+     regular file or MAJOR:MINOR; the first one is copied to the others. Examples:\n\
+     \n\
+     old: 0 209715200 mirror core 1 16384 2 /dev/sdb 0 /dev/sdc 0 1 handle_errors\n\
+     old: 0 209715200 mirror disk 2 /var/lib/meta.dat 16384 2 /dev/sdb 0 /dev/sdc 0 1 handle_errors\n"
+        .into()
+}
+
+/// What reading `help` shows.
+pub fn text() -> String {
+    let mut text = String::from(
+        "mirrorfs: device-mapper mirrors as files. cat a file to look, echo a line to act.\n",
+    );
+    section(&mut text, "At the top", "", root::ROWS);
+    text.push_str("  mkdir NAME            a device without a table: write its NAME/table\n");
+    text.push_str("  rmdir NAME            remove a mirror, as NAME/ctl does\n");
+    text.push_str("  mv NAME NEW           give a mirror another name\n");
+    section(&mut text, "Of each mirror", "NAME/", mirror::ROWS);
+    section(
+        &mut text,
+        "Of each leg, N from 0",
+        "NAME/legs/N/",
+        mirror::LEG_ROWS,
+    );
+    text.push_str("\nVerbs, written to NAME/ctl\n");
+    text.extend(verb::help().lines().map(|line| format!("  {line}\n")));
+    text.push_str("\nWhat was refused, and why, stands in events.\n");
+    text
+}
+
+fn section<S>(text: &mut String, title: &str, prefix: &str, rows: &[Row<S>]) {
+    text.push_str(&format!("\n{title}\n"));
+    for row in rows {
+        let path = format!("{prefix}{}", row.path);
+        let access = if row.store.is_some() { "rw" } else { "r " };
+        text.push_str(&format!("  {path:<24} {access}  {}\n", row.doc));
+    }
+}

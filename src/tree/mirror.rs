@@ -1,0 +1,223 @@
+//! The files of a mirror and of each of its legs, a row each.
+
+use super::row::{Order, Row, Show};
+use crate::daemon::look::Detail::{Devices, Kernel};
+use crate::model::health;
+use crate::model::progress::Progress;
+use crate::model::snapshot::{Leg, LogView, Snapshot};
+use crate::plan::verb;
+use crate::text::table::Line;
+
+/// The rows of `NAME/`, in the order of the interface.
+pub const ROWS: &[Row<Snapshot>] = &[
+    Row::read(
+        "status",
+        Kernel,
+        |m| lines(&m.status),
+        "the status, as `dmsetup status NAME` prints it",
+    ),
+    Row::write(
+        "table",
+        Kernel,
+        |m| lines(&m.lines),
+        Order::Table,
+        "the table, as `dmsetup table NAME`; write one to switch to it",
+    ),
+    Row::read(
+        "progress",
+        Kernel,
+        |m| value(Progress::of(m).line()),
+        "percent, regions, amount, rate and time left",
+    ),
+    Row::read(
+        "health",
+        Devices,
+        health::text,
+        "the state in one word; then legs, log and warnings, a line each",
+    ),
+    Row::act(
+        "ctl",
+        verb::help,
+        Order::Verb,
+        "write a verb here; read: the verbs",
+    ),
+    Row::read("uuid", Kernel, |m| value(&m.info.uuid), "the device's UUID"),
+    Row::read(
+        "dev",
+        Kernel,
+        |m| value(m.info.dev),
+        "its number, MAJOR:MINOR",
+    ),
+    Row::read("size", Kernel, |m| value(m.size()), "its size in bytes"),
+    Row::read(
+        "suspended",
+        Kernel,
+        |m| value(u8::from(m.info.suspended)),
+        "1 while its I/O is held, else 0",
+    ),
+    Row::read(
+        "event_nr",
+        Kernel,
+        |m| value(m.info.event_nr),
+        "the kernel's count of its events",
+    ),
+    Row::new(
+        "device",
+        Show::Link(|m| format!("/dev/mapper/{}", m.info.name)),
+        "the block device itself",
+    ),
+    Row::read(
+        "sync/state",
+        Kernel,
+        |m| value(Progress::of(m).state.word()),
+        "syncing, in_sync, stopped or none",
+    ),
+    Row::read(
+        "sync/percent",
+        Kernel,
+        |m| value(Progress::of(m).percent()),
+        "percent in sync, cut to two digits",
+    ),
+    Row::read(
+        "sync/regions_done",
+        Kernel,
+        |m| value(Progress::of(m).regions_done),
+        "regions in sync",
+    ),
+    Row::read(
+        "sync/regions_total",
+        Kernel,
+        |m| value(Progress::of(m).regions_total),
+        "all regions",
+    ),
+    Row::read(
+        "sync/region_size",
+        Kernel,
+        |m| optional(m.region_size()),
+        "bytes of a region",
+    ),
+    Row::read(
+        "sync/bytes_done",
+        Kernel,
+        |m| value(Progress::of(m).bytes_done),
+        "bytes in sync",
+    ),
+    Row::read(
+        "sync/bytes_total",
+        Kernel,
+        |m| value(Progress::of(m).bytes_total),
+        "all bytes",
+    ),
+    Row::read(
+        "sync/rate",
+        Kernel,
+        |m| optional(Progress::of(m).rate_bytes()),
+        "bytes copied per second, where known",
+    ),
+    Row::read(
+        "sync/eta",
+        Kernel,
+        |m| optional(Progress::of(m).eta()),
+        "seconds until in sync, where known",
+    ),
+    Row::read(
+        "log/type",
+        Kernel,
+        |m| log(m, |log| Some(log.kind.clone())),
+        "core, disk or userspace",
+    ),
+    Row::read(
+        "log/device",
+        Kernel,
+        |m| log(m, |log| log.device.as_ref().map(ToString::to_string)),
+        "the log device, MAJOR:MINOR",
+    ),
+    Row::read(
+        "log/file",
+        Devices,
+        |m| log(m, log_file),
+        "the regular file behind the log, if any",
+    ),
+    Row::read(
+        "log/health",
+        Kernel,
+        |m| log(m, |log| Some(log.letter.to_string())),
+        "the kernel's letter: A is healthy",
+    ),
+];
+
+/// The rows of `NAME/legs/N/`.
+pub const LEG_ROWS: &[Row<Leg>] = &[
+    Row::read(
+        "device",
+        Kernel,
+        |leg| value(&leg.device),
+        "the device, MAJOR:MINOR",
+    ),
+    Row::read(
+        "path",
+        Devices,
+        |leg| value(path(leg)),
+        "its path; the regular file, if one is behind it",
+    ),
+    Row::read(
+        "offset",
+        Kernel,
+        |leg| value(leg.offset),
+        "where the mirror begins on it, in bytes",
+    ),
+    Row::read(
+        "size",
+        Devices,
+        |leg| optional(leg.facts.as_ref().map(|f| f.size)),
+        "its size in bytes",
+    ),
+    Row::read(
+        "health",
+        Kernel,
+        |leg| value(leg.letter),
+        "the kernel's letter: A is healthy",
+    ),
+    Row::read(
+        "role",
+        Kernel,
+        |leg| value(if leg.source { "source" } else { "target" }),
+        "source: reads and copying come from it; else target",
+    ),
+    Row::read(
+        "errors",
+        Kernel,
+        |leg| value(leg.errors),
+        "errors seen on it since its table was loaded",
+    ),
+];
+
+fn lines(lines: &[Line]) -> String {
+    let mut text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    if text.is_empty() {
+        text.push('\n');
+    }
+    text
+}
+
+fn value(value: impl std::fmt::Display) -> String {
+    format!("{value}\n")
+}
+
+fn optional(number: Option<u64>) -> String {
+    number.map_or_else(|| "\n".into(), value)
+}
+
+fn log(mirror: &Snapshot, show: fn(&LogView) -> Option<String>) -> String {
+    value(mirror.log().and_then(show).unwrap_or_default())
+}
+
+fn log_file(log: &LogView) -> Option<String> {
+    let file = log.facts.as_ref()?.file.as_ref()?;
+    Some(file.display().to_string())
+}
+
+fn path(leg: &Leg) -> String {
+    let file = leg.facts.as_ref().and_then(|facts| facts.file.as_ref());
+    file.map_or_else(|| leg.node(), |file| file.display().to_string())
+}

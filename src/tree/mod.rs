@@ -1,0 +1,46 @@
+//! The tree of files: what there is, what each shows, what a line written to
+//! it does. It knows no FUSE; `fuse.rs` hands its requests through.
+
+pub mod attr;
+pub mod handle;
+pub mod help;
+pub mod lines;
+pub mod mirror;
+pub mod node;
+pub mod open;
+pub mod root;
+pub mod row;
+pub mod walk;
+pub mod write;
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+
+use crate::daemon::Daemon;
+
+/// The tree over one daemon.
+pub struct Tree {
+    /// What the files are about.
+    pub daemon: Arc<Daemon>,
+    looks: Mutex<HashMap<u64, attr::Look>>,
+    handles: Mutex<HashMap<u64, Arc<handle::Handle>>>,
+    last_handle: AtomicU64,
+    born: SystemTime,
+    owner: (u32, u32),
+}
+
+impl Tree {
+    /// A tree whose files belong to `owner`, a user and a group.
+    pub fn new(daemon: Arc<Daemon>, owner: (u32, u32)) -> Self {
+        Tree {
+            daemon,
+            looks: Mutex::default(),
+            handles: Mutex::default(),
+            last_handle: AtomicU64::new(0),
+            born: SystemTime::now(),
+            owner,
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Inode numbers. One names a place in the tree: the mirror's serial, which is
+//! never given twice, a leg, and a row. No table of inodes is kept.
+
+/// Bits for a row's number or a folder.
+const ROW_BITS: u32 = 8;
+
+/// Bits for a leg's number, plus one.
+const LEG_BITS: u32 = 12;
+
+/// Legs beyond this are not shown; a kernel mirror has at most nine.
+pub const MOST_LEGS: usize = (1 << LEG_BITS) - 2;
+
+/// Row numbers from here on are folders.
+const FOLDERS: u64 = 0xf0;
+
+/// The folders of a mirror, by the first part of its rows' paths; `legs` has
+/// rows of its own.
+pub const MIRROR_FOLDERS: &[&str] = &["sync", "legs", "log"];
+
+/// The number of `legs` among [`MIRROR_FOLDERS`].
+pub const LEGS: usize = 1;
+
+/// A place in the tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Node {
+    /// The root.
+    Root,
+    /// A file at the root: its row.
+    RootFile(usize),
+    /// A mirror's folder: its serial.
+    Mirror(u64),
+    /// A folder in it: serial, number in [`MIRROR_FOLDERS`].
+    Folder(u64, usize),
+    /// A file of it: serial, row.
+    File(u64, usize),
+    /// A leg's folder: serial, leg.
+    Leg(u64, usize),
+    /// A file of a leg: serial, leg, row.
+    LegFile(u64, usize, usize),
+}
+
+impl Node {
+    /// Its inode number; FUSE wants 1 for the root.
+    pub fn ino(self) -> u64 {
+        match self {
+            Node::Root => 1,
+            Node::RootFile(row) => pack(0, 0, row as u64 + 2),
+            Node::Mirror(serial) => pack(serial, 0, FOLDERS - 1),
+            Node::Folder(serial, folder) => pack(serial, 0, FOLDERS + folder as u64),
+            Node::File(serial, row) => pack(serial, 0, row as u64),
+            Node::Leg(serial, leg) => pack(serial, leg as u64 + 1, FOLDERS - 1),
+            Node::LegFile(serial, leg, row) => pack(serial, leg as u64 + 1, row as u64),
+        }
+    }
+
+    /// The place of an inode number; none for one that [`Node::ino`] never gave.
+    pub fn from_ino(ino: u64) -> Option<Node> {
+        let row = ino & ((1 << ROW_BITS) - 1);
+        let leg = (ino >> ROW_BITS) & ((1 << LEG_BITS) - 1);
+        let serial = ino >> (ROW_BITS + LEG_BITS);
+        let (number, legless) = (row as usize, leg == 0);
+        match (serial, leg) {
+            (0, 0) if row == 1 => Some(Node::Root),
+            (0, 0) => number.checked_sub(2).map(Node::RootFile),
+            (0, _) => None,
+            _ if row == FOLDERS - 1 && legless => Some(Node::Mirror(serial)),
+            _ if row == FOLDERS - 1 => Some(Node::Leg(serial, leg as usize - 1)),
+            _ if row >= FOLDERS && legless => Some(Node::Folder(serial, (row - FOLDERS) as usize)),
+            _ if legless => Some(Node::File(serial, number)),
+            _ => Some(Node::LegFile(serial, leg as usize - 1, number)),
+        }
+    }
+
+    /// The mirror that it belongs to.
+    pub fn serial(self) -> Option<u64> {
+        match self {
+            Node::Root | Node::RootFile(_) => None,
+            Node::Mirror(serial)
+            | Node::Folder(serial, _)
+            | Node::File(serial, _)
+            | Node::Leg(serial, _)
+            | Node::LegFile(serial, _, _) => Some(serial),
+        }
+    }
+}
+
+fn pack(serial: u64, leg: u64, row: u64) -> u64 {
+    (serial << (ROW_BITS + LEG_BITS)) | (leg << ROW_BITS) | row
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{mirror, root};
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn rows_fit_below_the_folders() {
+        for rows in [
+            root::ROWS.len() + 2,
+            mirror::ROWS.len(),
+            mirror::LEG_ROWS.len(),
+        ] {
+            assert!((rows as u64) < FOLDERS - 1);
+        }
+        assert_eq!(MIRROR_FOLDERS[LEGS], "legs");
+    }
+
+    proptest! {
+        #[test]
+        fn every_place_has_a_number_of_its_own(serial in 1_u64..1 << 40, leg in 0..MOST_LEGS, row in 0_usize..200) {
+            let nodes = [
+                Node::Root, Node::RootFile(row), Node::Mirror(serial), Node::Folder(serial, row % 3),
+                Node::File(serial, row), Node::Leg(serial, leg), Node::LegFile(serial, leg, row),
+            ];
+            for node in nodes {
+                prop_assert_eq!(Node::from_ino(node.ino()), Some(node));
+            }
+        }
+
+        #[test]
+        fn any_number_is_a_place_or_none(ino: u64) {
+            if let Some(node) = Node::from_ino(ino) {
+                prop_assert_eq!(node.ino(), ino);
+            }
+        }
+    }
+}

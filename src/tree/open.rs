@@ -1,0 +1,155 @@
+//! Opening and reading.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+
+use super::handle::Handle;
+use super::node::Node;
+use super::root::Root;
+use super::row::{Order, Row, Show};
+use super::{Tree, mirror, root};
+use crate::daemon::look::Detail;
+use crate::error::{Errno, Error, Result};
+use crate::model::snapshot::Snapshot;
+
+impl Tree {
+    /// Open a file; the number stands for it until it is closed.
+    ///
+    /// # Errors
+    /// EACCES for writing to what cannot be written, which root's rights would
+    /// otherwise let pass; EISDIR, ENOENT, ENODEV for what is no file.
+    pub fn open(&self, node: Node, writing: bool) -> Result<u64> {
+        if let Some(serial) = node.serial() {
+            self.daemon.registry.get(serial)?;
+        }
+        if writing && self.order(node)?.is_none() {
+            return Err(Error::new(Errno::EACCES, "the file cannot be written"));
+        }
+        let number = self.last_handle.fetch_add(1, Ordering::Relaxed) + 1;
+        let handle = Arc::new(Handle::new(node));
+        let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
+        handles.insert(number, handle);
+        Ok(number)
+    }
+
+    /// Forget an open file.
+    pub fn close(&self, number: u64) {
+        let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
+        handles.remove(&number);
+    }
+
+    /// An open file.
+    ///
+    /// # Errors
+    /// EBADF for a number that was never given.
+    pub fn handle(&self, number: u64) -> Result<Arc<Handle>> {
+        let handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
+        let handle = handles.get(&number).cloned();
+        handle.ok_or_else(|| Error::new(Errno::EBADF, "the file is not open"))
+    }
+
+    /// Up to `size` bytes of an open file.
+    ///
+    /// # Errors
+    /// ENODEV where its mirror is gone.
+    pub fn read(&self, number: u64, offset: u64, size: usize) -> Result<Vec<u8>> {
+        let handle = self.handle(number)?;
+        if self.is_events(handle.node) {
+            return Ok(handle.read_events(&self.daemon.events, offset, size));
+        }
+        if handle.is_stale(offset) {
+            handle.show(self.text(handle.node)?);
+        }
+        Ok(handle.read(offset, size))
+    }
+
+    /// Where a symbolic link leads.
+    ///
+    /// # Errors
+    /// EINVAL for what is none, ENODEV where its mirror is gone.
+    pub fn link(&self, node: Node) -> Result<String> {
+        match node {
+            Node::File(serial, row) => match mirror::ROWS.get(row).map(|row| &row.show) {
+                Some(Show::Link(show)) => Ok(show(&self.daemon.snapshot(serial, Detail::Kernel)?)),
+                _ => Err(Error::invalid("it is no symbolic link")),
+            },
+            _ => Err(Error::invalid("it is no symbolic link")),
+        }
+    }
+
+    /// What a line written to the file does, if it can be written.
+    ///
+    /// # Errors
+    /// EISDIR, ENOENT for what is no file.
+    pub fn order(&self, node: Node) -> Result<Option<Order>> {
+        match node {
+            Node::RootFile(row) => store(root::ROWS.get(row)),
+            Node::File(_, row) => store(mirror::ROWS.get(row)),
+            Node::LegFile(_, _, row) => store(mirror::LEG_ROWS.get(row)),
+            _ => Err(Error::new(Errno::EISDIR, "it is a folder")),
+        }
+    }
+
+    fn is_events(&self, node: Node) -> bool {
+        let Node::RootFile(row) = node else {
+            return false;
+        };
+        let show = root::ROWS.get(row).map(|row| &row.show);
+        matches!(show, Some(Show::Events))
+    }
+
+    /// The file as it is now.
+    fn text(&self, node: Node) -> Result<String> {
+        match node {
+            Node::RootFile(row) => text(root::ROWS.get(row), |need| Ok(self.root(need))),
+            Node::File(serial, row) => {
+                text(mirror::ROWS.get(row), |need| self.mirror(serial, need))
+            }
+            Node::LegFile(serial, leg, row) => text(mirror::LEG_ROWS.get(row), |need| {
+                let mut snapshot = self.mirror(serial, need)?;
+                match leg < snapshot.legs.len() {
+                    true => Ok(snapshot.legs.swap_remove(leg)),
+                    false => Err(Error::new(Errno::ENODEV, "the leg is gone")),
+                }
+            }),
+            _ => Err(Error::new(Errno::EISDIR, "it is a folder")),
+        }
+    }
+
+    fn mirror(&self, serial: u64, need: Detail) -> Result<Snapshot> {
+        self.daemon.stir(serial);
+        self.daemon.snapshot(serial, need)
+    }
+
+    fn root(&self, need: Detail) -> Root {
+        if need == Detail::Engine {
+            let engine = self.daemon.engine.as_ref();
+            let versions = engine.versions().ok();
+            return Root {
+                engine: versions.map(|versions| (engine.kind(), versions)),
+                throttle: engine.throttle().ok(),
+                ..Root::default()
+            };
+        }
+        let mirrors = self.daemon.mirrors().unwrap_or_default().into_iter();
+        // One that goes between the list and the look is not there.
+        let mirrors = mirrors.filter_map(|(serial, _)| self.mirror(serial, need).ok());
+        Root {
+            mirrors: mirrors.collect(),
+            ..Root::default()
+        }
+    }
+}
+
+fn store<S>(row: Option<&Row<S>>) -> Result<Option<Order>> {
+    let row = row.ok_or_else(|| Error::new(Errno::ENOENT, "there is no such file"))?;
+    Ok(row.store)
+}
+
+fn text<S>(row: Option<&Row<S>>, subject: impl FnOnce(Detail) -> Result<S>) -> Result<String> {
+    match row.map(|row| &row.show) {
+        Some(Show::Text(need, show)) => Ok(show(&subject(*need)?)),
+        Some(Show::Fixed(show)) => Ok(show()),
+        _ => Err(Error::invalid("it has no text")),
+    }
+}

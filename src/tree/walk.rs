@@ -1,0 +1,131 @@
+//! Finding one's way: names to places, and the names in a folder.
+
+use super::attr::Sort;
+use super::node::{LEGS, MIRROR_FOLDERS, MOST_LEGS, Node};
+use super::row::{self, Row, Show};
+use super::{Tree, mirror, root};
+use crate::daemon::look::Detail;
+use crate::error::{Errno, Error, Result};
+
+/// A name in a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Name {
+    /// Where it leads.
+    pub node: Node,
+    /// What sort of file is there.
+    pub sort: Sort,
+    /// The name.
+    pub name: String,
+}
+
+impl Tree {
+    /// The place called `name` in the folder `parent`.
+    ///
+    /// # Errors
+    /// ENOENT where there is none, ENODEV where the folder's mirror is gone.
+    pub fn lookup(&self, parent: Node, name: &str) -> Result<Node> {
+        let found = match parent {
+            Node::Root => match row::find(root::ROWS, "", name) {
+                Some((row, _)) => Some(Node::RootFile(row)),
+                None => Some(Node::Mirror(self.daemon.find(name)?)),
+            },
+            Node::Mirror(serial) => in_mirror(serial, "", name),
+            Node::Folder(serial, LEGS) => self.leg(serial, name)?,
+            Node::Folder(serial, folder) => {
+                let folder = MIRROR_FOLDERS.get(folder).copied().unwrap_or_default();
+                in_mirror(serial, folder, name)
+            }
+            Node::Leg(serial, leg) => {
+                let found = row::find(mirror::LEG_ROWS, "", name);
+                found.map(|(row, _)| Node::LegFile(serial, leg, row))
+            }
+            _ => None,
+        };
+        found.ok_or_else(|| Error::new(Errno::ENOENT, "there is no such file"))
+    }
+
+    /// The names in a folder, without `.` and `..`.
+    ///
+    /// # Errors
+    /// ENODEV where its mirror is gone, ENOTDIR for a file.
+    pub fn list(&self, folder: Node) -> Result<Vec<Name>> {
+        if let Some(serial) = folder.serial() {
+            self.daemon.registry.get(serial)?;
+        }
+        match folder {
+            Node::Root => self.list_root(),
+            Node::Mirror(serial) => {
+                let mut names = rows(mirror::ROWS, "", |row| Node::File(serial, row));
+                let folders = MIRROR_FOLDERS.iter().enumerate();
+                names.extend(folders.map(|(n, name)| folder_name(Node::Folder(serial, n), name)));
+                Ok(names)
+            }
+            Node::Folder(serial, LEGS) => {
+                let legs = 0..self.legs(serial)?;
+                Ok(legs
+                    .map(|n| folder_name(Node::Leg(serial, n), &n.to_string()))
+                    .collect())
+            }
+            Node::Folder(serial, folder) => {
+                let folder = MIRROR_FOLDERS.get(folder).copied().unwrap_or_default();
+                Ok(rows(mirror::ROWS, folder, |row| Node::File(serial, row)))
+            }
+            Node::Leg(serial, leg) => Ok(rows(mirror::LEG_ROWS, "", |row| {
+                Node::LegFile(serial, leg, row)
+            })),
+            _ => Err(Error::new(Errno::ENOTDIR, "it is a file")),
+        }
+    }
+
+    fn list_root(&self) -> Result<Vec<Name>> {
+        let mut names = rows(root::ROWS, "", Node::RootFile);
+        let mirrors = self.daemon.mirrors()?.into_iter();
+        let free = mirrors.filter(|(_, name)| row::find(root::ROWS, "", name).is_none());
+        names.extend(free.map(|(serial, name)| folder_name(Node::Mirror(serial), &name)));
+        Ok(names)
+    }
+
+    fn legs(&self, serial: u64) -> Result<usize> {
+        let snapshot = self.daemon.snapshot(serial, Detail::Kernel)?;
+        Ok(snapshot.legs.len().min(MOST_LEGS))
+    }
+
+    fn leg(&self, serial: u64, name: &str) -> Result<Option<Node>> {
+        let number = name.parse::<usize>().ok().filter(|n| n.to_string() == name);
+        let legs = self.legs(serial)?;
+        Ok(number.filter(|n| *n < legs).map(|n| Node::Leg(serial, n)))
+    }
+}
+
+fn in_mirror(serial: u64, folder: &str, name: &str) -> Option<Node> {
+    if let Some((row, _)) = row::find(mirror::ROWS, folder, name) {
+        return Some(Node::File(serial, row));
+    }
+    let number = MIRROR_FOLDERS.iter().position(|other| *other == name);
+    number
+        .filter(|_| folder.is_empty())
+        .map(|n| Node::Folder(serial, n))
+}
+
+fn rows<S>(rows: &[Row<S>], folder: &str, node: impl Fn(usize) -> Node) -> Vec<Name> {
+    let rows = rows.iter().enumerate();
+    let inside = rows.filter(|(_, row)| row.parts().0 == folder);
+    let name = |(number, row): (usize, &Row<S>)| Name {
+        node: node(number),
+        sort: if matches!(row.show, Show::Link(_)) {
+            Sort::Link
+        } else {
+            Sort::File
+        },
+        name: row.parts().1.into(),
+    };
+    inside.map(name).collect()
+}
+
+fn folder_name(node: Node, name: &str) -> Name {
+    Name {
+        node,
+        sort: Sort::Folder,
+        name: name.into(),
+    }
+}

@@ -1,0 +1,146 @@
+//! Writing: each line is a command, judged by itself.
+
+use std::sync::Arc;
+
+use super::Tree;
+use super::handle::Handle;
+use super::lines::{join_targets, split};
+use super::node::Node;
+use super::row::Order;
+use crate::error::{Errno, Error, Result};
+
+impl Tree {
+    /// Do the lines of one write in order. Answers how many bytes were done:
+    /// where a later line fails that is less than all, so that the writer's
+    /// next write begins with that line and meets its error.
+    ///
+    /// # Errors
+    /// The first line's error.
+    pub fn write(&self, number: u64, data: &[u8]) -> Result<usize> {
+        let handle = self.handle(number)?;
+        let order = self.order(handle.node)?;
+        let order = order.ok_or_else(|| Error::new(Errno::EACCES, "the file cannot be written"))?;
+        let mut written = 0;
+        let mut answers = Vec::new();
+        for (end, line) in commands(order, data) {
+            match self.one(handle.node, order, line) {
+                Ok(answer) => {
+                    answers.extend(answer);
+                    written = end;
+                }
+                Err(error) if written == 0 => {
+                    answer(&handle, order, error.sentence());
+                    return Err(error);
+                }
+                Err(_) => break,
+            }
+        }
+        if !answers.is_empty() {
+            answer(&handle, order, &answers.join("\n"));
+        }
+        Ok(written)
+    }
+
+    /// Say on the handle that its write still runs.
+    pub fn write_goes_on(&self, number: u64, error: &Error) {
+        if let Ok(handle) = self.handle(number) {
+            handle.answer(error.sentence());
+        }
+    }
+
+    fn one(&self, node: Node, order: Order, line: Result<String>) -> Result<Option<String>> {
+        let line = match line {
+            Ok(line) => line,
+            Err(error) => {
+                let name = node
+                    .serial()
+                    .and_then(|serial| self.daemon.registry.get(serial).ok());
+                let name = name.map_or_else(|| "-".into(), |entry| entry.name);
+                return self.daemon.report(&name, Err(error));
+            }
+        };
+        match (order, node.serial()) {
+            (Order::Create, _) => self.daemon.create(&line).map(Some),
+            (Order::Throttle, _) => self.daemon.throttle(&line).map(|()| None),
+            (Order::Verb, Some(serial)) => self
+                .daemon
+                .verb(serial, &line)
+                .map(|()| Some("done".into())),
+            (Order::Table, Some(serial)) => self.daemon.reload(serial, &line).map(|()| None),
+            (Order::Verb | Order::Table, None) => Err(Error::invalid("it belongs to no mirror")),
+        }
+    }
+
+    /// Make a device without a table.
+    ///
+    /// # Errors
+    /// EPERM below the root, and those of [`crate::daemon::Daemon::create_empty`].
+    pub fn make_folder(&self, parent: Node, name: &str) -> Result<Node> {
+        at_root(parent)?;
+        self.daemon.create_empty(name).map(Node::Mirror)
+    }
+
+    /// Remove a mirror.
+    ///
+    /// # Errors
+    /// EPERM for what is no mirror's folder, and those of the verb `remove`.
+    pub fn remove_folder(&self, parent: Node, name: &str) -> Result<()> {
+        at_root(parent)?;
+        self.daemon.verb(self.mirror_named(parent, name)?, "remove")
+    }
+
+    /// Rename a mirror.
+    ///
+    /// # Errors
+    /// EPERM for what is no mirror's folder, and those of
+    /// [`crate::daemon::Daemon::rename`].
+    pub fn rename(&self, from: (Node, &str), to: (Node, &str)) -> Result<()> {
+        at_root(from.0).and(at_root(to.0))?;
+        let serial = self.mirror_named(from.0, from.1)?;
+        match from.1 == to.1 {
+            true => Ok(()),
+            false => self.daemon.rename(serial, to.1),
+        }
+    }
+
+    fn mirror_named(&self, parent: Node, name: &str) -> Result<u64> {
+        match self.lookup(parent, name)? {
+            Node::Mirror(serial) => Ok(serial),
+            _ => Err(not_here()),
+        }
+    }
+}
+
+fn at_root(parent: Node) -> Result<()> {
+    match parent {
+        Node::Root => Ok(()),
+        _ => Err(not_here()),
+    }
+}
+
+/// The error of what the tree does not let anybody do.
+pub fn not_here() -> Error {
+    Error::new(Errno::EPERM, "files are neither made nor removed here")
+}
+
+/// The commands of a write, each with its end.
+fn commands(order: Order, data: &[u8]) -> Vec<(usize, Result<String>)> {
+    let pieces = split(data);
+    match order {
+        Order::Table => join_targets(pieces),
+        _ => {
+            let pieces = pieces.into_iter();
+            pieces
+                .map(|piece| (piece.end, piece.text.map(Into::into)))
+                .collect()
+        }
+    }
+}
+
+/// `new` and `ctl` answer on the descriptor; other files go on showing what
+/// they are.
+fn answer(handle: &Arc<Handle>, order: Order, text: &str) {
+    if matches!(order, Order::Create | Order::Verb) {
+        handle.answer(text);
+    }
+}
