@@ -1,0 +1,53 @@
+//! The worked example of the field, at a size that fits: a disk copied to a
+//! larger one, the log in a file.
+
+use crate::Case;
+use crate::lab::disks::{self, MIB};
+use crate::lab::mount::Mount;
+use crate::lab::shell::{dmsetup, output};
+
+pub const CASES: &[Case] = &[("worked_example", worked_example)];
+
+fn worked_example() {
+    let mount = Mount::start();
+    let (source, target) = (disks::random(0, 32 * MIB), disks::zeroed(1));
+    let log = mount.scratch("meta.dat");
+    output(&format!("dd if=/dev/zero of={log} bs=1M count=1 2>&1"));
+    mount.write("throttle", "5");
+    let table = format!("0 65536 mirror disk 2 {log} 1024 2 {source} 0 {target} 0 1 handle_errors");
+    mount.write("new", &format!("old: {table}"));
+    let mut seen = Vec::new();
+    while mount.read("old/sync/state") != "in_sync\n" {
+        let (before, shown, after) = (
+            dmsetup("status old"),
+            mount.read("old/status"),
+            dmsetup("status old"),
+        );
+        assert!(
+            before == after && shown == before || before != after,
+            "{shown} is not {before}"
+        );
+        seen.push(mount.read("old/progress"));
+        if seen.len() == 3 {
+            mount.write("throttle", "100");
+        }
+    }
+    assert!(
+        seen.first().is_some_and(|line| !line.starts_with("100")),
+        "{seen:?}"
+    );
+    assert!(
+        mount
+            .read("old/progress")
+            .starts_with("100.00% 64/64 regions, 32.00/32.00 MiB, in sync")
+    );
+    assert_eq!(mount.read("old/status"), dmsetup("status old"));
+    assert_eq!(mount.read("old/table"), dmsetup("table old"));
+    disks::assert_equal(&source, &target, 32 * MIB);
+    mount.write("old/ctl", "suspend");
+    assert_eq!(mount.read("old/suspended"), "1\n");
+    mount.write("old/ctl", "resume");
+    assert_eq!(mount.read("old/suspended"), "0\n");
+    mount.write("old/ctl", "remove");
+    assert!(!mount.exists("old") && !std::path::Path::new(&log).exists());
+}

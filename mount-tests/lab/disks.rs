@@ -1,0 +1,92 @@
+//! Disks in memory (brd), and what is on them.
+
+use std::fs::{File, OpenOptions, read_to_string};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::sync::Once;
+
+use super::shell::output;
+
+/// Bytes of a mebibyte.
+pub const MIB: u64 = 1 << 20;
+
+/// How many disks there are.
+pub const COUNT: usize = 12;
+
+/// The size of each, in bytes.
+pub const SIZE: u64 = 256 * MIB;
+
+static READY: Once = Once::new();
+
+/// The disk of this number.
+pub fn disk(number: usize) -> String {
+    READY.call_once(|| {
+        let size = SIZE / 1024;
+        output(&format!("modprobe brd rd_nr={COUNT} rd_size={size}"));
+    });
+    assert!(number < COUNT, "there are {COUNT} disks");
+    format!("/dev/ram{number}")
+}
+
+/// The disk of this number, `size` bytes of noise at its beginning.
+pub fn random(number: usize, size: u64) -> String {
+    let path = disk(number);
+    output(&format!(
+        "head -c {size} /dev/urandom >{path}; blockdev --flushbufs {path}"
+    ));
+    path
+}
+
+/// The disk of this number, all zeros.
+pub fn zeroed(number: usize) -> String {
+    let path = disk(number);
+    output(&format!(
+        "blkdiscard -z {path} 2>/dev/null || dd if=/dev/zero of={path} bs=1M 2>/dev/null; blockdev --flushbufs {path}"
+    ));
+    path
+}
+
+/// The disk's number as the kernel prints it.
+pub fn number(path: &str) -> String {
+    let name = path.trim_start_matches("/dev/");
+    read_to_string(format!("/sys/class/block/{name}/dev"))
+        .expect("a number")
+        .trim()
+        .into()
+}
+
+/// Bytes of a device or file, past the page cache's old copies.
+pub fn bytes(path: &str, offset: u64, size: u64) -> Vec<u8> {
+    output(&format!("blockdev --flushbufs {path} 2>/dev/null || true"));
+    let mut file = File::open(path).expect(path);
+    file.seek(SeekFrom::Start(offset)).expect("seek");
+    let mut bytes = Vec::new();
+    file.take(size).read_to_end(&mut bytes).expect("read");
+    bytes
+}
+
+/// Write `bytes` at `offset`, through to the device.
+pub fn put(path: &str, offset: u64, bytes: &[u8]) {
+    let mut file = OpenOptions::new().write(true).open(path).expect(path);
+    file.seek(SeekFrom::Start(offset)).expect("seek");
+    file.write_all(bytes).expect("write");
+    file.sync_all().expect("sync");
+}
+
+/// Panics where the first `size` bytes of both differ.
+pub fn assert_equal(one: &str, other: &str, size: u64) {
+    assert_equal_at((one, 0), (other, 0), size);
+}
+
+/// Panics where `size` bytes from an offset of each differ.
+pub fn assert_equal_at(one: (&str, u64), other: (&str, u64), size: u64) {
+    let (left, right) = (bytes(one.0, one.1, size), bytes(other.0, other.1, size));
+    assert_eq!(left.len() as u64, size, "{} is too short", one.0);
+    let at = left
+        .iter()
+        .zip(&right)
+        .position(|(left, right)| left != right);
+    assert!(
+        left.len() == right.len() && at.is_none(),
+        "{one:?} and {other:?} differ at byte {at:?}"
+    );
+}

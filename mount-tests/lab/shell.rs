@@ -1,0 +1,26 @@
+//! Commands, as a user types them.
+
+use std::process::Command;
+
+/// What `sh -c line` prints; panics where it fails.
+pub fn output(line: &str) -> String {
+    let (status, text) = attempt(line);
+    assert!(status == 0, "`{line}` ended with {status}: {text}");
+    text
+}
+
+/// The exit status of `bash -c line`, and all that it prints.
+pub fn attempt(line: &str) -> (i32, String) {
+    let result = Command::new("bash")
+        .args(["-c", line])
+        .output()
+        .expect("bash runs");
+    let text = [result.stdout, result.stderr].concat();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    (result.status.code().unwrap_or(-1), text)
+}
+
+/// What `dmsetup` prints for these words.
+pub fn dmsetup(words: &str) -> String {
+    output(&format!("dmsetup {words}"))
+}
