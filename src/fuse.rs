@@ -109,7 +109,7 @@ fn reply_entry(reply: ReplyEntry, result: Result<Attr>) {
     match result {
         Ok(attr) => {
             let (name, life) = (name_life(attr.node), attr_life(&attr));
-            reply.entry_with_ttls(&name, &life, &file_attr(&attr), Generation(0));
+            reply.entry_with_ttls(&life, &name, &file_attr(&attr), Generation(0));
         }
         Err(error) => reply.error(errno(&error)),
     }

@@ -9,11 +9,11 @@ use crate::lab::shell::{dmsetup, output};
 pub const CASES: &[Case] = &[("worked_example", worked_example)];
 
 fn worked_example() {
+    let (source, slow) = (disks::random(0, 32 * MIB), disks::slow(1, 10));
     let mount = Mount::start();
-    let (source, target) = (disks::random(0, 32 * MIB), disks::zeroed(1));
+    let target = &slow.path;
     let log = mount.scratch("meta.dat");
     output(&format!("dd if=/dev/zero of={log} bs=1M count=1 2>&1"));
-    mount.write("throttle", "5");
     let table = format!("0 65536 mirror disk 2 {log} 1024 2 {source} 0 {target} 0 1 handle_errors");
     mount.write("new", &format!("old: {table}"));
     let mut seen = Vec::new();
@@ -29,7 +29,7 @@ fn worked_example() {
         );
         seen.push(mount.read("old/progress"));
         if seen.len() == 3 {
-            mount.write("throttle", "100");
+            slow.hurry();
         }
     }
     assert!(
@@ -43,11 +43,21 @@ fn worked_example() {
     );
     assert_eq!(mount.read("old/status"), dmsetup("status old"));
     assert_eq!(mount.read("old/table"), dmsetup("table old"));
-    disks::assert_equal(&source, &target, 32 * MIB);
+    disks::assert_equal(&source, target, 32 * MIB);
     mount.write("old/ctl", "suspend");
     assert_eq!(mount.read("old/suspended"), "1\n");
     mount.write("old/ctl", "resume");
     assert_eq!(mount.read("old/suspended"), "0\n");
     mount.write("old/ctl", "remove");
-    assert!(!mount.exists("old") && !std::path::Path::new(&log).exists());
+    assert!(
+        !mount.exists("old"),
+        "the folder stays: {} {}",
+        mount.read("events"),
+        dmsetup("ls")
+    );
+    assert!(
+        !std::path::Path::new(&log).exists(),
+        "the log stays: {}",
+        mount.read("events")
+    );
 }

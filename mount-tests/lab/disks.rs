@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions, read_to_string};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::sync::Once;
 
-use super::shell::output;
+use super::shell::{attempt, dmsetup, output};
 
 /// Bytes of a mebibyte.
 pub const MIB: u64 = 1 << 20;
@@ -43,6 +43,41 @@ pub fn zeroed(number: usize) -> String {
         "blkdiscard -z {path} 2>/dev/null || dd if=/dev/zero of={path} bs=1M 2>/dev/null; blockdev --flushbufs {path}"
     ));
     path
+}
+
+/// A disk that takes a while for each write, so that a copy can be watched. It
+/// goes when it is dropped.
+pub struct Slow {
+    /// Its path.
+    pub path: String,
+}
+
+/// `millis` more for each write to the disk of this number.
+pub fn slow(number: usize, millis: u32) -> Slow {
+    let (path, sectors) = (zeroed(number), SIZE / 512);
+    output(&format!(
+        "modprobe dm-delay; dmsetup create slow{number} --table '0 {sectors} delay {path} 0 0 {path} 0 {millis}'"
+    ));
+    let path = format!("/dev/mapper/slow{number}");
+    Slow { path }
+}
+
+impl Slow {
+    /// As fast as the disk itself from now on.
+    pub fn hurry(&self) {
+        let name = self.path.trim_start_matches("/dev/mapper/");
+        let table = dmsetup(&format!("table {name}"));
+        let last = table.trim().rsplit_once(' ').expect("a delay").0;
+        output(&format!(
+            "dmsetup suspend {name} && dmsetup reload {name} --table '{last} 0' && dmsetup resume {name}"
+        ));
+    }
+}
+
+impl Drop for Slow {
+    fn drop(&mut self) {
+        attempt(&format!("dmsetup remove --retry {}", self.path));
+    }
 }
 
 /// The disk's number as the kernel prints it.

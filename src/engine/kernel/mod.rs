@@ -12,7 +12,9 @@ mod loops;
 mod mounts;
 mod nodes;
 mod open;
+mod raw;
 mod signals;
+mod suspend;
 mod sysfs;
 mod throttle;
 mod turn;
@@ -21,7 +23,7 @@ mod users;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use devicemapper::{DM, DevId, DeviceInfo, DmError, DmFlags, DmOptions};
+use devicemapper::{DM, DevId, DmError, DmFlags, DmOptions};
 
 use self::convert::{info, line, number, target};
 use self::failure::{failure, refusal};
@@ -77,15 +79,6 @@ impl Kernel {
         self.dm
             .table_status(&which.dev_id(), options(flags))
             .map(|(header, lines)| (info(&header), lines.into_iter().map(line).collect()))
-            .map_err(|e| self.failed(doing, id, &e))
-    }
-
-    /// DM_DEV_SUSPEND, which resumes too.
-    fn switch(&self, id: &Id, flags: DmFlags, doing: &str) -> Result<DeviceInfo> {
-        let which = Fitting::new(id)?;
-        let _quiet = Blocked::all()?;
-        self.dm
-            .device_suspend(&which.dev_id(), options(flags))
             .map_err(|e| self.failed(doing, id, &e))
     }
 
@@ -230,18 +223,33 @@ impl Engine for Kernel {
     }
 
     fn suspend(&self, id: &Id, how: Suspend) -> Result<()> {
-        let mut flags = DmFlags::DM_SUSPEND;
-        flags.set(DmFlags::DM_NOFLUSH, how.noflush);
-        flags.set(DmFlags::DM_SKIP_LOCKFS, how.skip_lockfs);
-        self.switch(id, flags, "suspending").map(drop)
+        let Info { name, .. } = self.info(id)?;
+        let _quiet = Blocked::all()?;
+        suspend::suspend(self.dm.file(), id, how)
+            .map_err(|errno| refusal(format_args!("suspending {name}"), errno))
     }
 
     fn resume(&self, id: &Id) -> Result<()> {
-        let Info { name, dev, .. } = self.info(id)?;
+        let which = Fitting::new(id)?;
+        let Info {
+            name,
+            dev,
+            live,
+            inactive,
+            suspended,
+            ..
+        } = self.info(id)?;
+        // The kernel would suspend by itself, and without the care that it takes.
+        if live && inactive && !suspended {
+            self.suspend(id, Suspend::default())?;
+        }
         let mark = Mark::now();
-        // Other calls may go on at the same time, so only what names this device
-        // counts.
-        self.switch(id, DmFlags::empty(), "resuming")
+        let _quiet = Blocked::all()?;
+        self.dm
+            .device_suspend(&which.dev_id(), DmOptions::default())
+            .map_err(|e| failure(format_args!("resuming {name}"), &e))
+            // Other calls may go on at the same time, so only what names this
+            // device counts.
             .map_err(|e| mark.explain(e, dev, false))?;
         self.nodes.make(&name, dev);
         Ok(())

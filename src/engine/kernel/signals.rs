@@ -1,7 +1,6 @@
-//! No signal reaches this thread for a while. A signal during DM_DEV_SUSPEND
-//! makes dm_wait_for_completion (drivers/md/dm.c) give up with EINTR after
-//! dm-mirror's presuspend, which has no undo: the device is wedged for good. A
-//! signal while udev is waited for would leave its semaphore behind.
+//! No signal reaches this thread for a while. One during DM_DEV_SUSPEND wedges
+//! the device (see [`super::suspend`]); one while udev is waited for would leave
+//! its semaphore behind, and its device half made.
 
 use nix::sys::signal::{SigSet, SigmaskHow};
 

@@ -1,0 +1,152 @@
+//! device-mapper's ioctls by hand, for the few that the devicemapper crate has no
+//! way to ask for (include/uapi/linux/dm-ioctl.h). It knows the header and
+//! nothing of what is asked.
+#![allow(unsafe_code)]
+
+use std::fs::File;
+use std::os::fd::AsRawFd;
+
+use crate::engine::Id;
+use crate::error::Errno;
+
+/// DM_SUSPEND_FLAG: DM_DEV_SUSPEND suspends; without it, it resumes.
+pub(super) const SUSPEND: u32 = 1 << 1;
+/// DM_PERSISTENT_DEV_FLAG: `dev` is asked for, not only answered.
+pub(super) const PERSISTENT: u32 = 1 << 3;
+/// DM_SKIP_LOCKFS_FLAG: the file system is not frozen.
+pub(super) const SKIP_LOCKFS: u32 = 1 << 10;
+/// DM_NOFLUSH_FLAG: held I/O is requeued, not waited for.
+pub(super) const NOFLUSH: u32 = 1 << 11;
+
+const SIZE: u32 = 312;
+const NAME: usize = 128;
+const UUID: usize = 129;
+
+/// `struct dm_ioctl`. The kernel writes into it: one serves one call.
+#[repr(C)]
+pub(super) struct Header {
+    version: [u32; 3],
+    data_size: u32,
+    data_start: u32,
+    target_count: u32,
+    open_count: i32,
+    flags: u32,
+    event_nr: u32,
+    padding: u32,
+    dev: u64,
+    name: [u8; NAME],
+    uuid: [u8; UUID],
+    data: [u8; 7],
+}
+
+const _: () = assert!(size_of::<Header>() == SIZE as usize);
+
+impl Header {
+    /// EINVAL for a name or a UUID that does not fit.
+    pub(super) fn new(name: &str, uuid: &str) -> Result<Self, Errno> {
+        Ok(Header {
+            version: [4, 0, 0],
+            data_size: SIZE,
+            data_start: SIZE,
+            target_count: 0,
+            open_count: 0,
+            flags: 0,
+            event_nr: 0,
+            padding: 0,
+            dev: 0,
+            name: text(name)?,
+            uuid: text(uuid)?,
+            data: [0; 7],
+        })
+    }
+
+    /// EINVAL for what does not fit.
+    pub(super) fn of(id: &Id) -> Result<Self, Errno> {
+        match id {
+            Id::Name(name) => Header::new(name, ""),
+            Id::Uuid(uuid) => Header::new("", uuid),
+        }
+    }
+
+    /// With these flags.
+    pub(super) fn flags(self, flags: u32) -> Self {
+        Header { flags, ..self }
+    }
+
+    /// With this minor number, laid out as huge_encode_dev does (linux/kdev_t.h);
+    /// the kernel does not look at the major one.
+    pub(super) fn minor(self, minor: u32) -> Self {
+        let dev = u64::from(minor & 0xff) | u64::from(minor & !0xff) << 12;
+        Header { dev, ..self }
+    }
+}
+
+/// What can be asked.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Call {
+    Create,
+    Suspend,
+    Clear,
+}
+
+nix::ioctl_readwrite!(dev_create, 0xfd, 3, Header);
+nix::ioctl_readwrite!(dev_suspend, 0xfd, 6, Header);
+nix::ioctl_readwrite!(table_clear, 0xfd, 10, Header);
+
+/// Ask it. Allocates nothing and takes no lock, so that a forked child may.
+pub(super) fn call(control: &File, call: Call, header: &mut Header) -> Result<(), Errno> {
+    let control = control.as_raw_fd();
+    // SAFETY: `header` is a whole `struct dm_ioctl` that says its own size, so the
+    // kernel reads and writes inside of it, and it outlives the call.
+    let answer = unsafe {
+        match call {
+            Call::Create => dev_create(control, header),
+            Call::Suspend => dev_suspend(control, header),
+            Call::Clear => table_clear(control, header),
+        }
+    };
+    answer.map(drop)
+}
+
+// A text with its final NUL.
+fn text<const ROOM: usize>(from: &str) -> Result<[u8; ROOM], Errno> {
+    let mut to = [0; ROOM];
+    let part = to.get_mut(..from.len()).ok_or(Errno::EINVAL)?;
+    if from.len() == ROOM || from.contains('\0') {
+        return Err(Errno::EINVAL);
+    }
+    part.copy_from_slice(from.as_bytes());
+    Ok(to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_minor_number_is_laid_out_as_the_kernel_reads_it() {
+        let dev = |minor| Header::new("m0", "").unwrap().minor(minor).dev;
+        assert_eq!(dev(0), 0);
+        assert_eq!(dev(255), 255);
+        assert_eq!(dev(256), 0x10_0000);
+        assert_eq!(dev((1 << 20) - 1), 0xfff0_00ff);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let refused = |name: &str, uuid: &str| Header::new(name, uuid).err();
+        assert_eq!(refused(&"m".repeat(127), &"u".repeat(128)), None);
+        assert_eq!(refused(&"m".repeat(128), ""), Some(Errno::EINVAL));
+        assert_eq!(refused("", &"u".repeat(129)), Some(Errno::EINVAL));
+        assert_eq!(refused("m\0n", ""), Some(Errno::EINVAL));
+    }
+
+    #[test]
+    fn the_errno_is_passed_on() {
+        let null = File::open("/dev/null").unwrap();
+        for what in [Call::Create, Call::Suspend, Call::Clear] {
+            let mut header = Header::new("m0", "").unwrap();
+            assert_eq!(call(&null, what, &mut header), Err(Errno::ENOTTY));
+        }
+    }
+}
