@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::Daemon;
 use super::admit::admit;
+use super::cycle;
 use super::events::Kind;
 use super::look::Detail;
 use super::registry::taken;
@@ -24,7 +25,7 @@ impl Daemon {
     pub fn verb(&self, serial: u64, line: &str) -> Result<()> {
         let result =
             verb::parse(line).and_then(|command| self.command(serial, command, line.trim()));
-        self.report(&self.name_of(serial), result)
+        self.ended(serial, result)
     }
 
     /// Load the table of a line and switch to it.
@@ -33,7 +34,7 @@ impl Daemon {
     /// As those of `new`; the old table then goes on.
     pub fn reload(&self, serial: u64, line: &str) -> Result<()> {
         let result = self.switch(serial, line);
-        self.report(&self.name_of(serial), result)
+        self.ended(serial, result)
     }
 
     /// Give a mirror another name.
@@ -42,7 +43,7 @@ impl Daemon {
     /// EINVAL for a bad name, EEXIST for a taken one, EPERM where LVM owns it.
     pub fn rename(&self, serial: u64, to: &str) -> Result<()> {
         let result = self.move_to(serial, to);
-        self.report(&self.name_of(serial), result)
+        self.ended(serial, result)
     }
 
     /// Set the share of time that copying may take.
@@ -62,6 +63,12 @@ impl Daemon {
                 .add("-", Kind::Set, &format!("throttle {}", line.trim()));
         }
         self.report("-", result)
+    }
+
+    /// The watch looks once the verb no longer runs.
+    fn ended(&self, serial: u64, result: Result<()>) -> Result<()> {
+        self.bell.ring();
+        self.report(&self.name_of(serial), result)
     }
 
     fn name_of(&self, serial: u64) -> String {
@@ -103,29 +110,38 @@ impl Daemon {
                 own_logs(snapshot).iter().for_each(remove_file);
             }
         }
-        self.bell.ring();
     }
 
     fn switch(&self, serial: u64, line: &str) -> Result<()> {
         let table = parse_tables(line)?;
         let _begun = self.registry.begin(serial, "table")?;
-        let snapshot = self.snapshot(serial, Detail::Kernel)?;
+        let snapshot = self.snapshot(serial, Detail::Devices)?;
         build::check_owner(&snapshot)?;
-        let id = snapshot.info.id();
-        let mut own = self.engine.deps(&id)?;
+        let (engine, devices) = (self.engine.as_ref(), self.devices.as_ref());
+        let (id, read_only) = (snapshot.info.id(), snapshot.info.read_only);
+        let mut own = engine.deps(&id)?;
         own.push(snapshot.info.dev);
-        let devices = self.devices.as_ref();
-        let admitted = admit(devices, &self.claims, &table, &own, snapshot.info.read_only)?;
+        let admitted = admit(devices, &self.claims, &table, &own, read_only)?;
+        let checked = cycle::check(engine, snapshot.info.dev, &admitted.table);
         let steps = build::reload(&snapshot, admitted.table.clone());
-        if let Err(error) = execute(self.engine.as_ref(), &id, &steps) {
+        if let Err(error) = checked.and_then(|()| execute(engine, &id, &steps)) {
             admitted.undo();
             return Err(error);
         }
         self.registry.update(serial, |entry| entry.pace.clear());
-        self.events
-            .add(&snapshot.info.name, Kind::Reloaded, line.trim());
-        self.bell.ring();
+        let name = &snapshot.info.name;
+        self.events.add(name, Kind::Reloaded, line.trim());
+        self.drop_logs(serial, &snapshot);
         Ok(())
+    }
+
+    /// Remove the log files that only the table before used.
+    fn drop_logs(&self, serial: u64, before: &Snapshot) {
+        let now = self.snapshot(serial, Detail::Devices);
+        let kept = now.map(|now| own_logs(&now)).unwrap_or_default();
+        let old = own_logs(before).into_iter();
+        old.filter(|path| !kept.contains(path))
+            .for_each(|path| remove_file(&path));
     }
 
     fn move_to(&self, serial: u64, to: &str) -> Result<()> {
@@ -151,7 +167,6 @@ impl Daemon {
         self.registry.renamed(serial, &info);
         self.events
             .add(to, Kind::Renamed, &format!("from {}", snapshot.info.name));
-        self.bell.ring();
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use super::Daemon;
 use super::admit::admit;
 use super::events::Kind;
+use super::look::Detail;
 use super::registry::{Reserved, taken};
 use crate::engine::Id;
 use crate::error::{Errno, Error, Result};
@@ -12,6 +13,7 @@ use crate::plan::execute::execute;
 use crate::plan::step::Step;
 use crate::text::name;
 use crate::text::request::Request;
+use crate::text::status::log_words;
 
 /// The kernel's source of random UUIDs, random(4).
 const RANDOM_UUID: &str = "/proc/sys/kernel/random/uuid";
@@ -28,6 +30,7 @@ impl Daemon {
             .ok()
             .and_then(|request| request.name.clone());
         let result = request.and_then(|request| self.make(&request));
+        self.bell.ring();
         self.report(name.as_deref().unwrap_or("-"), result)
     }
 
@@ -47,7 +50,9 @@ impl Daemon {
                 "without a table",
             )
         };
-        self.report(name, made())
+        let result = made();
+        self.bell.ring();
+        self.report(name, result)
     }
 
     fn make(&self, request: &Request) -> Result<String> {
@@ -83,10 +88,28 @@ impl Daemon {
         let id = Id::Uuid(uuid.into());
         execute(self.engine.as_ref(), &id, steps)?;
         let serial = self.registry.note(&self.engine.info(&id)?);
+        if let Err(error) = self.check_log(serial) {
+            self.engine.remove(&id, false)?;
+            self.registry.forget(serial);
+            return Err(error);
+        }
         self.registry.update(serial, |entry| entry.announced = true);
         self.events.add(&name.name, Kind::Created, text);
-        self.bell.ring();
         Ok(serial)
+    }
+
+    /// The kernel makes a mirror whose log it cannot write, and then holds all
+    /// writes to it: such a mirror is not begun with.
+    fn check_log(&self, serial: u64) -> Result<()> {
+        let snapshot = self.snapshot(serial, Detail::Devices)?;
+        let broken = snapshot.logs.iter().find(|log| log.letter != 'A');
+        broken.map_or(Ok(()), |log| {
+            let (node, words) = (log.node(), log_words(log.letter));
+            Err(Error::new(
+                Errno::EIO,
+                format!("the log {node} does not work: {words}"),
+            ))
+        })
     }
 
     fn name_for(&self, request: &Request) -> Result<Reserved<'_>> {

@@ -4,6 +4,7 @@
 pub mod admit;
 pub mod control;
 pub mod create;
+pub mod cycle;
 pub mod desk;
 pub mod events;
 pub mod logfile;

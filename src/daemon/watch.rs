@@ -123,6 +123,10 @@ impl Daemon {
                 continue;
             };
             present.push(serial);
+            // What is half made has nothing to tell yet; its maker rings.
+            if self.registry.is_reserved(&device.name) {
+                continue;
+            }
             self.announce(serial, device, appeared);
             copying |= self.observe(serial, device);
         }
@@ -132,11 +136,8 @@ impl Daemon {
         Ok(copying)
     }
 
-    /// Tell of a mirror that somebody else made or renamed.
+    /// Tell of a mirror that somebody else made.
     fn announce(&self, serial: u64, device: &Listed, appeared: Kind) {
-        if self.registry.is_reserved(&device.name) || self.registry.is_running(serial) {
-            return;
-        }
         let told = self.registry.update(serial, |entry| {
             std::mem::replace(&mut entry.announced, true)
         });
