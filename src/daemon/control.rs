@@ -137,8 +137,11 @@ impl Daemon {
 
     /// Remove the log files that only the table before used.
     fn drop_logs(&self, serial: u64, before: &Snapshot) {
-        let now = self.snapshot(serial, Detail::Devices);
-        let kept = now.map(|now| own_logs(&now)).unwrap_or_default();
+        // What is not known to be unused stays.
+        let Ok(now) = self.snapshot(serial, Detail::Devices) else {
+            return;
+        };
+        let kept = own_logs(&now);
         let old = own_logs(before).into_iter();
         old.filter(|path| !kept.contains(path))
             .for_each(|path| remove_file(&path));

@@ -4,6 +4,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
@@ -31,16 +32,35 @@ pub(super) fn attach(file: &Path, read_only: bool) -> Result<Attachment> {
     let asked = format_args!("attaching {} to a loop device", file.display());
     let device = patiently(|| attach_once(&control, &backing, read_only))
         .map_err(|e| Error::io(asked, &e))?;
+    let number = number(&device).map_err(|e| Error::io(asked, &e))?;
     // Where it does not work (tmpfs, a file system of larger blocks) the page
     // cache is in between, and that is only slower.
-    if let Err(e) = device.set_direct_io(true) {
+    let direct = device.set_direct_io(true).and_then(|()| probe(&device));
+    if let Err(e) = direct {
         log::debug!("no direct I/O on {}: {e}", file.display());
+        let buffered = device.set_direct_io(false);
+        buffered.map_err(|e| Error::io(asked, &e))?;
     }
-    let number = number(&device).map_err(|e| Error::io(asked, &e))?;
     Ok(Attachment {
         device: DeviceRef::Number(number),
         guard: Box::new(device),
     })
+}
+
+/// What direct I/O needs of a buffer.
+#[repr(align(4096))]
+struct Block([u8; 4096]);
+
+/// Read once past the page cache: overlayfs promises direct I/O for files of
+/// which the file system below it has none, and then fails each request.
+fn probe(device: &LoopDevice) -> io::Result<()> {
+    let node = device.path().ok_or(io::ErrorKind::NotFound)?;
+    let open = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_DIRECT)
+        .open(node)?;
+    let mut block = Block([0; 4096]);
+    open.read_at(&mut block.0, 0).map(drop)
 }
 
 fn backing(path: &Path, read_only: bool) -> Result<File> {

@@ -137,7 +137,8 @@ fn btrfs(sys: &Sysfs, block: &Block) -> Option<String> {
 }
 
 fn leads_to(path: &Path) -> Option<DevNo> {
-    let stat = fs::metadata(path).ok()?;
+    // `proc`, `server:/share` are sources too, but no paths.
+    let stat = path.is_absolute().then(|| fs::metadata(path))?.ok()?;
     stat.file_type()
         .is_block_device()
         .then(|| devno(stat.rdev()))
