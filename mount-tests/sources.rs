@@ -1,5 +1,8 @@
 //! What holds of the sources themselves.
 
+// A failed expectation is how a test reports.
+#![allow(clippy::expect_used, clippy::panic)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

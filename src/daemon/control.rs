@@ -8,11 +8,13 @@ use super::cycle;
 use super::events::Kind;
 use super::look::Detail;
 use super::registry::taken;
+use crate::engine::Facts;
 use crate::error::{Errno, Error, Result};
 use crate::model::snapshot::{Owner, Snapshot};
 use crate::plan::build;
 use crate::plan::execute::execute;
 use crate::plan::verb::{self, Command};
+use crate::text::device::DeviceRef;
 use crate::text::name;
 use crate::text::request::parse_tables;
 
@@ -107,7 +109,7 @@ impl Daemon {
                     "by request"
                 };
                 self.events.add(name, Kind::Removed, text);
-                own_logs(snapshot).iter().for_each(remove_file);
+                self.own_logs(snapshot).iter().for_each(remove_file);
             }
         }
     }
@@ -135,14 +137,30 @@ impl Daemon {
         Ok(())
     }
 
+    /// The regular files that mirrorfs attached as logs: they go with the mirror.
+    /// A loop device that somebody else set up is theirs, and its file too; and
+    /// where the file was replaced, the path is another's.
+    fn own_logs(&self, snapshot: &Snapshot) -> Vec<PathBuf> {
+        let ours = snapshot.owner() == Owner::Mirrorfs;
+        let facts = snapshot.logs.iter().filter_map(|log| log.facts.as_ref());
+        let looped = facts.filter(|facts| ours && facts.autoclear);
+        let file = |facts: &Facts| {
+            let path = facts.file.clone()?;
+            let there = self.devices.facts(&DeviceRef::Path(path.clone()));
+            let same = there.is_ok_and(|there| there.extent.base == facts.extent.base);
+            same.then_some(path)
+        };
+        looped.filter_map(file).collect()
+    }
+
     /// Remove the log files that only the table before used.
     fn drop_logs(&self, serial: u64, before: &Snapshot) {
         // What is not known to be unused stays.
         let Ok(now) = self.snapshot(serial, Detail::Devices) else {
             return;
         };
-        let kept = own_logs(&now);
-        let old = own_logs(before).into_iter();
+        let kept = self.own_logs(&now);
+        let old = self.own_logs(before).into_iter();
         old.filter(|path| !kept.contains(path))
             .for_each(|path| remove_file(&path));
     }
@@ -172,15 +190,6 @@ impl Daemon {
             .add(to, Kind::Renamed, &format!("from {}", snapshot.info.name));
         Ok(())
     }
-}
-
-/// The regular files that mirrorfs attached as logs: they go with the mirror. A
-/// loop device that somebody else set up is theirs, and its file too.
-fn own_logs(snapshot: &Snapshot) -> Vec<PathBuf> {
-    let ours = snapshot.owner() == Owner::Mirrorfs;
-    let facts = snapshot.logs.iter().filter_map(|log| log.facts.as_ref());
-    let files = facts.filter(|facts| ours && facts.autoclear);
-    files.filter_map(|facts| facts.file.clone()).collect()
 }
 
 fn remove_file(path: &PathBuf) {

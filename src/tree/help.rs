@@ -25,9 +25,9 @@ pub fn text() -> String {
         "mirrorfs: device-mapper mirrors as files. cat a file to look, echo a line to act.\n",
     );
     section(&mut text, "At the top", "", root::ROWS);
-    text.push_str("  mkdir NAME            a device without a table: write its NAME/table\n");
-    text.push_str("  rmdir NAME            remove a mirror, as NAME/ctl does\n");
-    text.push_str("  mv NAME NEW           give a mirror another name\n");
+    for (words, doc) in FOLDERS {
+        text.push_str(&line(words, "w ", doc));
+    }
     section(&mut text, "Of each mirror", "NAME/", mirror::ROWS);
     section(
         &mut text,
@@ -41,11 +41,25 @@ pub fn text() -> String {
     text
 }
 
+/// What can be done with the folders at the root.
+const FOLDERS: &[(&str, &str)] = &[
+    (
+        "mkdir NAME",
+        "a device without a table: write one to its NAME/table",
+    ),
+    ("rmdir NAME", "remove a mirror, as NAME/ctl does"),
+    ("mv NAME NEW", "give a mirror another name"),
+];
+
+fn line(words: &str, access: &str, doc: &str) -> String {
+    format!("  {words:<24} {access}  {doc}\n")
+}
+
 fn section<S>(text: &mut String, title: &str, prefix: &str, rows: &[Row<S>]) {
     text.push_str(&format!("\n{title}\n"));
     for row in rows {
         let path = format!("{prefix}{}", row.path);
         let access = if row.store.is_some() { "rw" } else { "r " };
-        text.push_str(&format!("  {path:<24} {access}  {}\n", row.doc));
+        text.push_str(&line(&path, access, row.doc));
     }
 }
