@@ -156,7 +156,7 @@ impl Filesystem for Fs {
         mode: Option<u32>,
         uid: Option<u32>,
         gid: Option<u32>,
-        _size: Option<u64>,
+        size: Option<u64>,
         _: Option<TimeOrNow>,
         _: Option<TimeOrNow>,
         _: Option<SystemTime>,
@@ -169,10 +169,13 @@ impl Filesystem for Fs {
     ) {
         let mode = mode.map(|mode| (mode & 0o7777) as u16);
         let look = Look { mode, uid, gid };
-        reply_attr(
-            reply,
-            node(ino).and_then(|node| self.tree.dress(node, look)),
-        );
+        let changed = node(ino).and_then(|node| {
+            if size.is_some() {
+                self.tree.writable(node)?;
+            }
+            self.tree.dress(node, look)
+        });
+        reply_attr(reply, changed);
     }
 
     fn readlink(&self, _: &Request, ino: INodeNo, reply: ReplyData) {

@@ -19,7 +19,7 @@ use super::registry::{Entry, Seen};
 use crate::engine::Listed;
 use crate::error::{Error, Result};
 use crate::model::progress::{Progress, SyncState};
-use crate::model::snapshot::Snapshot;
+use crate::model::snapshot::{Snapshot, is_shown};
 use crate::text::status::{leg_words, log_words};
 
 /// Between two samples of a copy.
@@ -115,6 +115,9 @@ impl Daemon {
 
     /// Look at everything once; answers whether something copies.
     fn pass(&self, appeared: Kind) -> Result<bool> {
+        // Those that were known before the list was made, and are not on it, may
+        // be gone; what was made meanwhile is not.
+        let before = self.registry.serials();
         let listed = self.engine.list()?;
         let mut copying = false;
         let mut present = Vec::new();
@@ -130,9 +133,10 @@ impl Daemon {
             self.announce(serial, device, appeared);
             copying |= self.observe(serial, device);
         }
-        let gone = self.registry.serials();
-        let gone = gone.into_iter().filter(|serial| !present.contains(serial));
-        gone.for_each(|serial| self.bury(serial));
+        let missing = before
+            .into_iter()
+            .filter(|serial| !present.contains(serial));
+        missing.for_each(|serial| self.bury(serial));
         Ok(copying)
     }
 
@@ -147,14 +151,18 @@ impl Daemon {
         }
     }
 
-    /// Forget a mirror that is gone; the verb that removes one tells it itself.
+    /// Forget a mirror that is gone; the verb that removes one tells it itself,
+    /// and one that was renamed meanwhile is not gone.
     fn bury(&self, serial: u64) {
-        if self.registry.is_running(serial) {
+        let there = self.snapshot(serial, Detail::Kernel);
+        let shown = there.is_ok_and(|there| is_shown(&there.info, &there.lines));
+        if shown || self.registry.is_running(serial) {
             return;
         }
-        if let Some(entry) = self.registry.forget(serial).filter(|entry| entry.announced) {
-            self.events
-                .add(&entry.name, Kind::Removed, "by another program");
+        let entry = self.registry.forget(serial);
+        if let Some(entry) = entry.filter(|entry| entry.announced) {
+            let text = "by another program, or closed at last";
+            self.events.add(&entry.name, Kind::Removed, text);
         }
     }
 

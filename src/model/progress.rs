@@ -102,9 +102,6 @@ impl Progress {
 
     /// The line of the file `progress`, without its newline.
     pub fn line(&self) -> String {
-        if self.state == SyncState::None {
-            return "no mirror".into();
-        }
         format!(
             "{}% {}/{} regions, {}, {}",
             self.percent(),
@@ -117,6 +114,7 @@ impl Progress {
 
     fn tail(&self) -> String {
         match (self.state, self.rate) {
+            (SyncState::None, _) => "no mirror".into(),
             (SyncState::InSync, _) => "in sync".into(),
             (SyncState::Stopped, _) => "stopped".into(),
             (_, Rate::Moving(rate)) => {

@@ -92,10 +92,17 @@ impl Tree {
     pub fn dress(&self, node: Node, look: Look) -> Result<Attr> {
         self.attr(node)?;
         let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        looks.retain(|ino, _| self.is_there(*ino));
         let entry = looks.entry(node.ino()).or_default();
         *entry = look.over(*entry);
         drop(looks);
         self.attr(node)
+    }
+
+    /// Whether an inode number's mirror is still known.
+    fn is_there(&self, ino: u64) -> bool {
+        let serial = Node::from_ino(ino).and_then(Node::serial);
+        serial.is_none_or(|serial| self.daemon.registry.get(serial).is_ok())
     }
 
     fn look(&self, node: Node) -> Look {

@@ -22,14 +22,23 @@ impl Tree {
         if let Some(serial) = node.serial() {
             self.daemon.registry.get(serial)?;
         }
-        if writing && self.order(node)?.is_none() {
-            return Err(Error::new(Errno::EACCES, "the file cannot be written"));
+        if writing {
+            self.writable(node)?;
         }
         let number = self.last_handle.fetch_add(1, Ordering::Relaxed) + 1;
         let handle = Arc::new(Handle::new(node));
         let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
         handles.insert(number, handle);
         Ok(number)
+    }
+
+    /// What a line written to a file does.
+    ///
+    /// # Errors
+    /// EACCES for what cannot be written, EISDIR, ENOENT for what is no file.
+    pub fn writable(&self, node: Node) -> Result<Order> {
+        let order = self.order(node)?;
+        order.ok_or_else(|| Error::new(Errno::EACCES, "the file cannot be written"))
     }
 
     /// Forget an open file.
@@ -77,11 +86,7 @@ impl Tree {
         }
     }
 
-    /// What a line written to the file does, if it can be written.
-    ///
-    /// # Errors
-    /// EISDIR, ENOENT for what is no file.
-    pub fn order(&self, node: Node) -> Result<Option<Order>> {
+    fn order(&self, node: Node) -> Result<Option<Order>> {
         match node {
             Node::RootFile(row) => store(root::ROWS.get(row)),
             Node::File(_, row) => store(mirror::ROWS.get(row)),

@@ -18,8 +18,7 @@ impl Tree {
     /// The first line's error.
     pub fn write(&self, number: u64, data: &[u8]) -> Result<usize> {
         let handle = self.handle(number)?;
-        let order = self.order(handle.node)?;
-        let order = order.ok_or_else(|| Error::new(Errno::EACCES, "the file cannot be written"))?;
+        let order = self.writable(handle.node)?;
         let mut written = 0;
         let mut answers = Vec::new();
         for (end, line) in commands(order, data) {
