@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use crate::engine::{Engine, Id};
 use crate::error::{Error, Result};
 use crate::text::device::{DevNo, DeviceRef};
-use crate::text::table::{Mapping, Table};
+use crate::text::table::Table;
 
 /// Check that nothing that `table` names stands on `device`.
 ///
@@ -26,18 +26,8 @@ pub fn check(engine: &dyn Engine, device: DevNo, table: &Table) -> Result<()> {
 }
 
 fn numbers(table: &Table) -> Vec<DevNo> {
-    let mut devices: Vec<&DeviceRef> = Vec::new();
-    for target in &table.targets {
-        match &target.mapping {
-            Mapping::Mirror(mirror) => {
-                devices.extend(mirror.legs.iter().map(|leg| &leg.device));
-                devices.extend(mirror.log_device());
-            }
-            Mapping::Linear(linear) => devices.push(&linear.device),
-            Mapping::Other { .. } => {}
-        }
-    }
-    let numbers = devices.into_iter().filter_map(|device| match device {
+    let mut table = table.clone();
+    let numbers = table.devices().filter_map(|device| match device {
         DeviceRef::Number(number) => Some(*number),
         DeviceRef::Path(_) => None,
     });

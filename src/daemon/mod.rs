@@ -2,6 +2,7 @@
 //! knows no FUSE and no file names of the tree.
 
 pub mod admit;
+pub mod claims;
 pub mod control;
 pub mod create;
 pub mod cycle;
@@ -9,6 +10,7 @@ pub mod desk;
 pub mod events;
 pub mod logfile;
 pub mod look;
+pub mod places;
 pub mod registry;
 pub mod watch;
 
@@ -29,7 +31,7 @@ pub struct Daemon {
     pub events: events::Events,
     /// Long work.
     pub desk: Arc<desk::Desk>,
-    claims: admit::Claims,
+    claims: claims::Claims,
     bell: watch::Bell,
 }
 
@@ -45,7 +47,7 @@ impl Daemon {
             registry: registry::Registry::default(),
             events: events::Events::default(),
             desk: desk::Desk::open(desk::PATIENCE)?,
-            claims: admit::Claims::default(),
+            claims: claims::Claims::default(),
             bell: watch::Bell::new()?,
         }))
     }

@@ -5,9 +5,9 @@
 use std::fmt;
 
 use crate::error::{Error, Result};
-use crate::text::device::check_end;
+use crate::text::device::{DeviceRef, check_end};
 use crate::text::log::refused;
-use crate::text::mirror::Mirror;
+use crate::text::mirror::{Log, Mirror};
 use crate::text::words::{Words, quote};
 
 pub use crate::text::linear::Linear;
@@ -168,6 +168,23 @@ pub struct Table {
     pub targets: Vec<Target>,
 }
 
+impl Target {
+    fn devices(&mut self) -> Vec<&mut DeviceRef> {
+        match &mut self.mapping {
+            Mapping::Mirror(mirror) => {
+                let log = match &mut mirror.log {
+                    Log::Disk { device, .. } => Some(device),
+                    Log::Core { .. } | Log::Userspace { .. } => None,
+                };
+                let legs = mirror.legs.iter_mut().map(|leg| &mut leg.device);
+                log.into_iter().chain(legs).collect()
+            }
+            Mapping::Linear(linear) => vec![&mut linear.device],
+            Mapping::Other { .. } => vec![],
+        }
+    }
+}
+
 impl Table {
     /// Read lines that a person wrote: targets without a gap, from sector 0.
     pub fn parse(lines: &[&str]) -> Result<Table> {
@@ -209,6 +226,11 @@ impl Table {
                 Mapping::Mirror(mirror) => Some((target, mirror)),
                 Mapping::Linear(_) | Mapping::Other { .. } => None,
             })
+    }
+
+    /// Every device that an understood target names: logs, legs, linear ones.
+    pub fn devices(&mut self) -> impl Iterator<Item = &mut DeviceRef> {
+        self.targets.iter_mut().flat_map(Target::devices)
     }
 
     /// Whether there is a mirror target, understood or not.
