@@ -83,9 +83,6 @@ impl Daemon {
         let _begun = self.registry.begin(serial, line)?;
         let snapshot = self.snapshot(serial, Detail::Devices)?;
         build::check_owner(&snapshot)?;
-        if command == (Command::Remove { deferred: false }) {
-            build::check_closed(&snapshot)?;
-        }
         let id = snapshot.info.id();
         execute(self.engine.as_ref(), &id, &build::verb(&snapshot, command))?;
         self.told(serial, &snapshot, command);

@@ -89,15 +89,3 @@ pub fn check_owner(snapshot: &Snapshot) -> Result<()> {
         ),
     ))
 }
-
-/// EBUSY where the device is open, so that nothing is tried that would wait.
-pub fn check_closed(snapshot: &Snapshot) -> Result<()> {
-    match snapshot.info.open_count {
-        0 => Ok(()),
-        count => Err(Error::busy(format!(
-            "{} is open {count} time{}: unmount or close it first, or write `remove deferred`",
-            snapshot.info.name,
-            if count == 1 { "" } else { "s" }
-        ))),
-    }
-}

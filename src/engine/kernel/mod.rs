@@ -21,15 +21,17 @@ mod turn;
 mod users;
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::thread::sleep;
 use std::time::Duration;
 
-use devicemapper::{DM, DevId, DmError, DmFlags, DmOptions};
+use devicemapper::{DM, DmError, DmFlags, DmOptions};
 
 use self::convert::{info, line, number, target};
 use self::failure::{failure, refusal};
 use self::ids::Fitting;
 use self::kmsg::Mark;
 use self::nodes::Nodes;
+use self::raw::{Call, DEFERRED, Header, Renaming};
 use self::signals::Blocked;
 use self::sysfs::Sysfs;
 use self::turn::Turn;
@@ -41,6 +43,10 @@ use crate::text::table::Line;
 /// How long a load waits for another one, so that the kernel log's lines that
 /// name no device can be told apart; then it goes on without them.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a removal waits for those who hold the device open for a moment.
+const REMOVE_TRIES: u32 = 20;
+const REMOVE_PAUSE: Duration = Duration::from_millis(50);
 
 /// device-mapper, as the kernel has it.
 pub struct Kernel {
@@ -97,6 +103,25 @@ impl Kernel {
                 .device_create(&known, unique.as_deref(), DmOptions::default())
                 .map(drop)
                 .map_err(|e| failure(asked, &e)),
+        }
+    }
+
+    /// A change that udev acts on, without the semaphore at which the crate waits
+    /// for udev, and for ever where a worker of it hangs in this very device.
+    fn change(&self, what: Call, id: &Id, flags: u32) -> std::result::Result<(), Errno> {
+        let _quiet = Blocked::all().map_err(|error| error.errno())?;
+        let mut header = Header::of(id)?.flags(flags).for_udev();
+        raw::call(self.dm.file(), what, &mut header)
+    }
+
+    fn not_removed(&self, device: &Info, errno: Errno) -> Error {
+        let name = &device.name;
+        let open = self.info(&device.id()).map_or(0, |info| info.open_count);
+        match errno {
+            Errno::EBUSY => Error::busy(format!(
+                "{name} is open (users: {open}): unmount or close it first, or write `remove deferred`"
+            )),
+            errno => refusal(format_args!("removing {name}"), errno),
         }
     }
 
@@ -230,67 +255,54 @@ impl Engine for Kernel {
     }
 
     fn resume(&self, id: &Id) -> Result<()> {
-        let which = Fitting::new(id)?;
-        let Info {
-            name,
-            dev,
-            live,
-            inactive,
-            suspended,
-            ..
-        } = self.info(id)?;
+        let device = self.info(id)?;
         // The kernel would suspend by itself, and without the care that it takes.
-        if live && inactive && !suspended {
+        if device.live && device.inactive && !device.suspended {
             self.suspend(id, Suspend::default())?;
         }
         let mark = Mark::now();
-        let _quiet = Blocked::all()?;
-        self.dm
-            .device_suspend(&which.dev_id(), DmOptions::default())
-            .map_err(|e| failure(format_args!("resuming {name}"), &e))
+        self.change(Call::Suspend, id, 0)
+            .map_err(|errno| refusal(format_args!("resuming {}", device.name), errno))
             // Other calls may go on at the same time, so only what names this
             // device counts.
-            .map_err(|e| mark.explain(e, dev, false))?;
-        self.nodes.make(&name, dev);
+            .map_err(|e| mark.explain(e, device.dev, false))?;
+        self.nodes.make(&device.name, device.dev);
         Ok(())
     }
 
     fn remove(&self, id: &Id, deferred: bool) -> Result<()> {
-        let which = Fitting::new(id)?;
-        let Info { name, dev, .. } = self.info(id)?;
-        let flags = match deferred {
-            true => DmFlags::DM_DEFERRED_REMOVE,
-            false => DmFlags::empty(),
-        };
-        {
-            let _quiet = Blocked::all()?;
-            self.dm.device_remove(&which.dev_id(), options(flags))
+        let device = self.info(id)?;
+        let flags = if deferred { DEFERRED } else { 0 };
+        let mut tries = 0..REMOVE_TRIES;
+        while let Err(errno) = self.change(Call::Remove, id, flags) {
+            // udev opens each new or changed device for a moment.
+            let again = errno == Errno::EBUSY && tries.next().is_some();
+            if !again {
+                return Err(self.not_removed(&device, errno));
+            }
+            sleep(REMOVE_PAUSE);
         }
-        .map_err(|e| match failure::errno(&e) {
-            Some(Errno::EBUSY) => Error::busy(format!("removing {name}: it is open")),
-            _ => failure(format_args!("removing {name}"), &e),
-        })?;
-        // One that waits for its last close goes too: nobody is to open it again.
-        self.nodes.remove(&name, dev);
+        // One that waits for its last close keeps its node until then.
+        if self.info(&device.id()).is_err() {
+            self.nodes.remove(&device.name, device.dev);
+        }
         Ok(())
     }
 
     fn rename(&self, id: &Id, name: &str) -> Result<()> {
-        let new = ids::name(name)?;
+        ids::name(name)?;
         // The kernel renames by name only.
         let before = self.info(id)?;
-        let old = ids::name(&before.name)?;
-        {
-            let _quiet = Blocked::all()?;
-            self.dm.device_rename(&old, &DevId::Name(&new))
-        }
-        .map_err(|e| match failure::errno(&e) {
-            Some(Errno::EBUSY) => Error::new(
-                Errno::EEXIST,
-                format!("renaming {}: the name {name} is taken", before.name),
-            ),
-            _ => failure(format_args!("renaming {} to {name}", before.name), &e),
-        })?;
+        let _quiet = Blocked::all()?;
+        Renaming::new(&before.name, name)
+            .and_then(|mut renaming| raw::rename(self.dm.file(), &mut renaming))
+            .map_err(|errno| match errno {
+                Errno::EBUSY => Error::new(
+                    Errno::EEXIST,
+                    format!("renaming {}: the name {name} is taken", before.name),
+                ),
+                errno => refusal(format_args!("renaming {} to {name}", before.name), errno),
+            })?;
         self.nodes.remove(&before.name, before.dev);
         if before.live {
             self.nodes.make(name, before.dev);

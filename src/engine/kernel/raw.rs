@@ -15,8 +15,15 @@ pub(super) const SUSPEND: u32 = 1 << 1;
 pub(super) const PERSISTENT: u32 = 1 << 3;
 /// DM_SKIP_LOCKFS_FLAG: the file system is not frozen.
 pub(super) const SKIP_LOCKFS: u32 = 1 << 10;
+/// DM_DEFERRED_REMOVE: at the last close.
+pub(super) const DEFERRED: u32 = 1 << 17;
 /// DM_NOFLUSH_FLAG: held I/O is requeued, not waited for.
 pub(super) const NOFLUSH: u32 = 1 << 11;
+
+/// DM_UDEV_PRIMARY_SOURCE_FLAG, for the upper half of `event_nr`: a change that
+/// udev's rules are to act on. The lower half, the number of the semaphore at
+/// which udev would tell of its end, stays 0, which is none (libdevmapper.h).
+const PRIMARY_SOURCE: u32 = 0x40 << 16;
 
 const SIZE: u32 = 312;
 const NAME: usize = 128;
@@ -73,6 +80,12 @@ impl Header {
         Header { flags, ..self }
     }
 
+    /// For a change that udev's rules act on.
+    pub(super) fn for_udev(self) -> Self {
+        let event_nr = PRIMARY_SOURCE;
+        Header { event_nr, ..self }
+    }
+
     /// With this minor number, laid out as huge_encode_dev does (linux/kdev_t.h);
     /// the kernel does not look at the major one.
     pub(super) fn minor(self, minor: u32) -> Self {
@@ -81,15 +94,35 @@ impl Header {
     }
 }
 
+/// The header with the text that DM_DEV_RENAME wants behind it.
+#[repr(C)]
+pub(super) struct Renaming {
+    header: Header,
+    name: [u8; NAME],
+}
+
+impl Renaming {
+    /// EINVAL for a name that does not fit.
+    pub(super) fn new(old: &str, new: &str) -> Result<Self, Errno> {
+        let mut header = Header::new(old, "")?.for_udev();
+        header.data_size += NAME as u32;
+        let name = text(new)?;
+        Ok(Renaming { header, name })
+    }
+}
+
 /// What can be asked.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Call {
     Create,
+    Remove,
     Suspend,
     Clear,
 }
 
 nix::ioctl_readwrite!(dev_create, 0xfd, 3, Header);
+nix::ioctl_readwrite!(dev_remove, 0xfd, 4, Header);
+nix::ioctl_readwrite!(dev_rename, 0xfd, 5, Header);
 nix::ioctl_readwrite!(dev_suspend, 0xfd, 6, Header);
 nix::ioctl_readwrite!(table_clear, 0xfd, 10, Header);
 
@@ -101,11 +134,20 @@ pub(super) fn call(control: &File, call: Call, header: &mut Header) -> Result<()
     let answer = unsafe {
         match call {
             Call::Create => dev_create(control, header),
+            Call::Remove => dev_remove(control, header),
             Call::Suspend => dev_suspend(control, header),
             Call::Clear => table_clear(control, header),
         }
     };
     answer.map(drop)
+}
+
+/// Rename a device.
+pub(super) fn rename(control: &File, renaming: &mut Renaming) -> Result<(), Errno> {
+    let header = (&raw mut *renaming).cast::<Header>();
+    // SAFETY: the header is the first field of `renaming`, and the size that it
+    // gives is that of the whole, which outlives the call.
+    unsafe { dev_rename(control.as_raw_fd(), header) }.map(drop)
 }
 
 // A text with its final NUL.
@@ -144,9 +186,11 @@ mod tests {
     #[test]
     fn the_errno_is_passed_on() {
         let null = File::open("/dev/null").unwrap();
-        for what in [Call::Create, Call::Suspend, Call::Clear] {
+        for what in [Call::Create, Call::Remove, Call::Suspend, Call::Clear] {
             let mut header = Header::new("m0", "").unwrap();
             assert_eq!(call(&null, what, &mut header), Err(Errno::ENOTTY));
         }
+        let mut renaming = Renaming::new("m0", "m1").unwrap();
+        assert_eq!(rename(&null, &mut renaming), Err(Errno::ENOTTY));
     }
 }
