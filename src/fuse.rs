@@ -16,13 +16,21 @@ use crate::error::{Error, Result};
 use crate::tree::Tree;
 use crate::tree::attr::{Attr, Look, Sort};
 use crate::tree::node::Node;
+use crate::tree::walk::Found;
 use crate::tree::write::not_here;
 
 /// Names and attributes that only change through this mount.
 const LASTING: Duration = Duration::from_secs(3600);
 
-/// Names of mirrors and legs come and go behind the kernel's back.
+/// What changes, comes and goes behind the kernel's back.
 const FLEETING: Duration = Duration::ZERO;
+
+/// How long a caller waits for a command before it is told EINPROGRESS.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The same for mkdir, rmdir and rename: the kernel keeps the whole folder
+/// locked meanwhile, and who looks for a name in it waits too.
+const FOLDER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Bytes of a block, as stat(2) counts them.
 const BLOCK: u64 = 512;
@@ -40,14 +48,18 @@ impl Fs {
     }
 
     /// Do `work` where it may take long, and answer when it is done or has
-    /// taken too long.
+    /// taken longer than `patience`.
     fn later<T: Send + 'static>(
         &self,
+        patience: Duration,
         work: impl FnOnce(&Tree) -> Result<T> + Send + 'static,
         answer: impl FnOnce(Result<T>) + Send + 'static,
     ) {
         let tree = Arc::clone(&self.tree);
-        self.tree.daemon.desk.run(move || work(&tree), answer);
+        self.tree
+            .daemon
+            .desk
+            .run(patience, move || work(&tree), answer);
     }
 }
 
@@ -73,9 +85,9 @@ fn file_type(sort: Sort) -> FileType {
     }
 }
 
-fn file_attr(attr: &Attr) -> FileAttr {
+fn file_attr(ino: u64, attr: &Attr) -> FileAttr {
     FileAttr {
-        ino: INodeNo(attr.node.ino()),
+        ino: INodeNo(ino),
         size: attr.size,
         blocks: attr.size.div_ceil(BLOCK),
         atime: attr.mtime,
@@ -98,26 +110,24 @@ fn attr_life(attr: &Attr) -> Duration {
     if attr.fleeting { FLEETING } else { LASTING }
 }
 
-fn name_life(node: Node) -> Duration {
-    match node {
-        Node::Mirror(_) | Node::Leg(..) => FLEETING,
-        _ => LASTING,
-    }
-}
-
-fn reply_entry(reply: ReplyEntry, result: Result<Attr>) {
+fn reply_entry(reply: ReplyEntry, result: Result<Found>) {
     match result {
-        Ok(attr) => {
-            let (name, life) = (name_life(attr.node), attr_life(&attr));
-            reply.entry_with_ttls(&life, &name, &file_attr(&attr), Generation(0));
+        Ok(Found {
+            ino,
+            attr,
+            fleeting,
+        }) => {
+            let name = if fleeting { FLEETING } else { LASTING };
+            let life = attr_life(&attr);
+            reply.entry_with_ttls(&life, &name, &file_attr(ino, &attr), Generation(0));
         }
         Err(error) => reply.error(errno(&error)),
     }
 }
 
-fn reply_attr(reply: ReplyAttr, result: Result<Attr>) {
+fn reply_attr(reply: ReplyAttr, ino: INodeNo, result: Result<Attr>) {
     match result {
-        Ok(attr) => reply.attr(&attr_life(&attr), &file_attr(&attr)),
+        Ok(attr) => reply.attr(&attr_life(&attr), &file_attr(ino.0, &attr)),
         Err(error) => reply.error(errno(&error)),
     }
 }
@@ -138,15 +148,12 @@ fn reply_data(reply: ReplyData, result: Result<Vec<u8>>) {
 
 impl Filesystem for Fs {
     fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        let found = node(parent).and_then(|parent| {
-            let found = self.tree.lookup(parent, text(name)?)?;
-            self.tree.attr(found)
-        });
+        let found = node(parent).and_then(|parent| self.tree.find(parent, text(name)?));
         reply_entry(reply, found);
     }
 
     fn getattr(&self, _: &Request, ino: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
-        reply_attr(reply, node(ino).and_then(|node| self.tree.attr(node)));
+        reply_attr(reply, ino, node(ino).and_then(|node| self.tree.attr(node)));
     }
 
     fn setattr(
@@ -175,7 +182,7 @@ impl Filesystem for Fs {
             }
             self.tree.dress(node, look)
         });
-        reply_attr(reply, changed);
+        reply_attr(reply, ino, changed);
     }
 
     fn readlink(&self, _: &Request, ino: INodeNo, reply: ReplyData) {
@@ -228,7 +235,7 @@ impl Filesystem for Fs {
                 reply.error(errno(&error));
             }
         };
-        self.later(move |tree| tree.write(number, &data), answer);
+        self.later(PATIENCE, move |tree| tree.write(number, &data), answer);
     }
 
     fn release(
@@ -283,9 +290,10 @@ impl Filesystem for Fs {
     fn mkdir(&self, _: &Request, parent: INodeNo, name: &OsStr, _: u32, _: u32, reply: ReplyEntry) {
         let wanted = node(parent).and_then(|parent| Ok((parent, text(name)?.to_string())));
         self.later(
+            FOLDER_PATIENCE,
             move |tree| {
                 let (parent, name) = wanted?;
-                tree.attr(tree.make_folder(parent, &name)?)
+                tree.found(tree.make_folder(parent, &name)?)
             },
             |result| reply_entry(reply, result),
         );
@@ -294,6 +302,7 @@ impl Filesystem for Fs {
     fn rmdir(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let wanted = node(parent).and_then(|parent| Ok((parent, text(name)?.to_string())));
         self.later(
+            FOLDER_PATIENCE,
             move |tree| {
                 let (parent, name) = wanted?;
                 tree.remove_folder(parent, &name)
@@ -318,6 +327,7 @@ impl Filesystem for Fs {
         let from = node(parent).and_then(|parent| Ok((parent, text(name)?.to_string())));
         let to = node(new_parent).and_then(|parent| Ok((parent, text(new_name)?.to_string())));
         self.later(
+            FOLDER_PATIENCE,
             move |tree| {
                 let (from, to) = (from?, to?);
                 tree.rename((from.0, &from.1), (to.0, &to.1))

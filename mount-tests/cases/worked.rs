@@ -9,7 +9,7 @@ use crate::lab::shell::{dmsetup, output};
 pub const CASES: &[Case] = &[("worked_example", worked_example)];
 
 fn worked_example() {
-    let (source, slow) = (disks::random(0, 32 * MIB), disks::slow(1, 10));
+    let (source, slow) = (disks::random(0, 32 * MIB), disks::slow(1, 200));
     let mount = Mount::start();
     let target = &slow.path;
     let log = mount.scratch("meta.dat");

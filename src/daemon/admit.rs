@@ -80,10 +80,6 @@ fn check(
         let Some(facts) = existing(devices, place)? else {
             continue;
         };
-        match place.log {
-            Some(regions) => logfile::check(&facts, regions)?,
-            None => place.check_size(&facts)?,
-        }
         let extent = place.extent(&facts);
         place.check_overlap(&extent, &extents)?;
         claimed.claim(&extent.base, || place.to_string())?;
@@ -94,6 +90,10 @@ fn check(
                 place.role,
                 facts.node.display()
             )));
+        }
+        match place.log {
+            Some(regions) => logfile::check(&facts, regions, held(devices, &facts, own).is_some())?,
+            None => place.check_size(&facts)?,
         }
     }
     Ok(())
@@ -162,18 +162,22 @@ fn usable(
     if let Some(attachment) = admitted.attached.get(file) {
         return Ok(attachment.device.clone());
     }
-    let held = own.iter().map(|number| DeviceRef::Number(*number));
-    let mut held = held.filter(|device| {
-        let known = devices.facts(device);
-        known.is_ok_and(|known| known.extent == facts.extent)
-    });
-    if let Some(device) = held.next() {
+    if let Some(device) = held(devices, facts, own) {
         return Ok(device);
     }
     let attachment = devices.attach(file, read_only)?;
     let device = attachment.device.clone();
     admitted.attached.insert(file.clone(), attachment);
     Ok(device)
+}
+
+/// The device in `own` that lies where this one does.
+fn held(devices: &dyn Devices, facts: &Facts, own: &[DevNo]) -> Option<DeviceRef> {
+    let mut own = own.iter().map(|number| DeviceRef::Number(*number));
+    own.find(|device| {
+        let known = devices.facts(device);
+        known.is_ok_and(|known| known.extent == facts.extent)
+    })
 }
 
 /// A loop device has a file behind it too, but is a device already.

@@ -87,29 +87,38 @@ impl Daemon {
     fn start(&self, name: &Reserved<'_>, uuid: &str, steps: &[Step], text: &str) -> Result<u64> {
         let id = Id::Uuid(uuid.into());
         execute(self.engine.as_ref(), &id, steps)?;
-        let serial = self.registry.note(&self.engine.info(&id)?);
-        if let Err(error) = self.check_log(serial) {
-            self.engine.remove(&id, false)?;
-            self.registry.forget(serial);
-            return Err(error);
+        match self.enter(&id) {
+            Ok(serial) => {
+                self.registry.update(serial, |entry| entry.announced = true);
+                self.events.add(&name.name, Kind::Created, text);
+                Ok(serial)
+            }
+            Err(error) => Err(self.unmade(&id, error)),
         }
-        self.registry.update(serial, |entry| entry.announced = true);
-        self.events.add(&name.name, Kind::Created, text);
-        Ok(serial)
     }
 
-    /// The kernel makes a mirror whose log it cannot write, and then holds all
-    /// writes to it: such a mirror is not begun with.
-    fn check_log(&self, serial: u64) -> Result<()> {
+    /// Enter a device that was made, if it works. The kernel makes a mirror whose
+    /// log it cannot write, and then holds all writes to it.
+    fn enter(&self, id: &Id) -> Result<u64> {
+        let serial = self.registry.note(&self.engine.info(id)?);
         let snapshot = self.snapshot(serial, Detail::Devices)?;
         let broken = snapshot.logs.iter().find(|log| log.letter != 'A');
-        broken.map_or(Ok(()), |log| {
+        broken.map_or(Ok(serial), |log| {
             let (node, words) = (log.node(), log_words(log.letter));
-            Err(Error::new(
-                Errno::EIO,
-                format!("the log {node} does not work: {words}"),
-            ))
+            let sentence = format!("the log {node} does not work: {words}");
+            Err(Error::new(Errno::EIO, sentence))
         })
+    }
+
+    /// Remove what was made and does not work; the watch forgets it.
+    fn unmade(&self, id: &Id, cause: Error) -> Error {
+        match self.engine.remove(id, false) {
+            Ok(()) => cause,
+            Err(error) => {
+                let sentence = format!("{cause}; then removing it failed too: {error}");
+                Error::new(cause.errno(), sentence)
+            }
+        }
     }
 
     fn name_for(&self, request: &Request) -> Result<Reserved<'_>> {

@@ -8,9 +8,6 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Errno, Error, Result};
 
-/// How long a caller of a verb waits before it is told EINPROGRESS.
-pub const PATIENCE: Duration = Duration::from_secs(10);
-
 /// A worker formats text and makes ioctls; it needs no deep stack.
 const STACK: usize = 512 * 1024;
 
@@ -26,19 +23,17 @@ struct Due {
 pub struct Desk {
     due: Mutex<Due>,
     changed: Condvar,
-    patience: Duration,
 }
 
 impl Desk {
-    /// A desk whose callers wait no longer than `patience`.
+    /// A desk that keeps time.
     ///
     /// # Errors
     /// EAGAIN where no thread can be started.
-    pub fn open(patience: Duration) -> Result<Arc<Desk>> {
+    pub fn open() -> Result<Arc<Desk>> {
         let desk = Arc::new(Desk {
             due: Mutex::default(),
             changed: Condvar::new(),
-            patience,
         });
         let clock = Arc::clone(&desk);
         spawn("deadlines", move || clock.keep_time())?;
@@ -46,15 +41,18 @@ impl Desk {
     }
 
     /// Do `work` on a thread of its own and give its result to `answer`; if it
-    /// takes too long, `answer` gets EINPROGRESS and the work goes on.
+    /// takes longer than `patience`, `answer` gets EINPROGRESS and the work goes
+    /// on.
     pub fn run<T: Send + 'static>(
         self: &Arc<Self>,
+        patience: Duration,
         work: impl FnOnce() -> Result<T> + Send + 'static,
         answer: impl FnOnce(Result<T>) + Send + 'static,
     ) {
         let slot = Arc::new(Mutex::new(Some(answer)));
         let late = Arc::clone(&slot);
-        let ticket = self.promise(Box::new(move || give(&late, Err(still_running()))));
+        let overdue = Box::new(move || give(&late, Err(still_running())));
+        let ticket = self.promise(patience, overdue);
         let (desk, owed) = (Arc::clone(self), Arc::clone(&slot));
         let started = spawn("verb", move || {
             let result = work();
@@ -67,13 +65,13 @@ impl Desk {
         }
     }
 
-    fn promise(&self, overdue: Overdue) -> (Instant, u64) {
+    fn promise(&self, patience: Duration, overdue: Overdue) -> (Instant, u64) {
         let mut due = self.due();
         due.next += 1;
-        let ticket = (Instant::now() + self.patience, due.next);
+        let ticket = (Instant::now() + patience, due.next);
         due.waiting.insert(ticket, overdue);
         // Only an earlier end than any before changes what the clock waits for.
-        if due.waiting.len() == 1 {
+        if due.waiting.keys().next() == Some(&ticket) {
             self.changed.notify_one();
         }
         ticket
@@ -145,17 +143,23 @@ mod tests {
     use super::*;
     use std::sync::mpsc;
 
+    const PATIENCE: Duration = Duration::from_secs(10);
+
     #[test]
     fn quick_work_gets_its_own_answer() {
-        let desk = Desk::open(PATIENCE).expect("desk");
+        let desk = Desk::open().expect("desk");
         let (send, receive) = mpsc::channel();
-        desk.run(|| Ok(7), move |result| send.send(result).expect("sent"));
+        desk.run(
+            PATIENCE,
+            || Ok(7),
+            move |result| send.send(result).expect("sent"),
+        );
         assert_eq!(receive.recv(), Ok(Ok(7)));
     }
 
     #[test]
     fn slow_work_goes_on_after_its_caller_was_told() {
-        let desk = Desk::open(Duration::from_millis(30)).expect("desk");
+        let desk = Desk::open().expect("desk");
         let (send, answers) = mpsc::channel();
         let (end, ended) = mpsc::channel();
         let (go, wait) = mpsc::channel::<()>();
@@ -164,7 +168,9 @@ mod tests {
             end.send(()).expect("end");
             Ok(())
         };
-        desk.run(work, move |result| send.send(result).expect("sent"));
+        desk.run(Duration::from_millis(30), work, move |result| {
+            send.send(result).expect("sent")
+        });
         let answer = answers.recv().expect("an answer");
         assert_eq!(answer.map_err(|e| e.errno()), Err(Errno::EINPROGRESS));
         go.send(()).expect("go");
@@ -174,11 +180,15 @@ mod tests {
 
     #[test]
     fn a_slow_one_does_not_hold_up_a_quick_one() {
-        let desk = Desk::open(PATIENCE).expect("desk");
+        let desk = Desk::open().expect("desk");
         let (_never, wait) = mpsc::channel::<()>();
-        desk.run(move || Ok(wait.recv().is_ok()), |_| ());
+        desk.run(PATIENCE, move || Ok(wait.recv().is_ok()), |_| ());
         let (send, receive) = mpsc::channel();
-        desk.run(|| Ok(1), move |result| send.send(result).expect("sent"));
+        desk.run(
+            PATIENCE,
+            || Ok(1),
+            move |result| send.send(result).expect("sent"),
+        );
         assert_eq!(receive.recv_timeout(Duration::from_secs(5)), Ok(Ok(1)));
     }
 }

@@ -2,12 +2,13 @@
 //! not exist, checked where it does.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::Write;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 use crate::engine::Facts;
 use crate::error::{Errno, Error, Result};
+use crate::model::snapshot::SECTOR;
 use crate::text::disklog::{self, Header};
 
 /// The logical block that a new log file is rounded up to: the largest in use,
@@ -76,37 +77,64 @@ fn too_many(regions: u64) -> Error {
     ))
 }
 
-/// Check a log that exists.
+/// Check a log that exists; `in_use`: the mirror itself uses it already.
 ///
 /// # Errors
-/// ENOSPC where it is too small, EINVAL where it holds the log of a mirror with
-/// another number of regions: using it would destroy that log.
-pub fn check(facts: &Facts, regions: u64) -> Result<()> {
+/// ENOSPC where it is too small, EINVAL where it holds a log of another version
+/// or of a mirror with another number of regions (using it would destroy that
+/// log), EIO and what else the device answers where it cannot be written.
+pub fn check(facts: &Facts, regions: u64, in_use: bool) -> Result<()> {
     let name = facts.node.display();
     let need = disklog::size_for(regions, facts.block_size).ok_or_else(|| too_many(regions))?;
     if facts.size < need {
-        return Err(Error::new(
-            Errno::ENOSPC,
-            format!(
-                "log device {name} too small: need {need} bytes for {regions} regions, it has {}",
-                facts.size
-            ),
-        ));
+        let sentence = format!(
+            "log device {name} too small: need {need} bytes for {regions} regions, it has {}",
+            facts.size
+        );
+        return Err(Error::new(Errno::ENOSPC, sentence));
     }
-    match read_header(facts)? {
-        Some(header) if header.regions != regions => Err(Error::invalid(format!(
-            "{name} holds the log of a mirror with {} regions, this one has {regions}: \
-             name another log, or clear that one with `dd if=/dev/zero of={name} bs=1024 count=1`",
-            header.regions
+    let block = block(&facts.node, in_use).map_err(|error| {
+        let doing = if in_use {
+            "reading"
+        } else {
+            "reading and writing"
+        };
+        Error::io(format!("{doing} the log {name}"), &error)
+    })?;
+    match Header::parse(&block) {
+        Some(header) => check_header(&name.to_string(), header, regions),
+        None => Ok(()),
+    }
+}
+
+/// The kernel counts a log of another version as failed, and holds all writes.
+fn check_header(name: &str, header: Header, regions: u64) -> Result<()> {
+    let clear = format!(
+        "name another log, or clear that one with `dd if=/dev/zero of={name} bs=1024 count=1`"
+    );
+    match header {
+        Header { version, .. } if version != disklog::VERSION => Err(Error::invalid(format!(
+            "{name} holds a log of version {version}, known is {}: {clear}",
+            disklog::VERSION
+        ))),
+        Header { regions: other, .. } if other != regions => Err(Error::invalid(format!(
+            "{name} holds the log of a mirror with {other} regions, this one has {regions}: {clear}"
         ))),
         _ => Ok(()),
     }
 }
 
-fn read_header(facts: &Facts) -> Result<Option<Header>> {
-    let path = facts.file.as_ref().unwrap_or(&facts.node);
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(512).read_to_end(&mut bytes));
-    read.map_err(|error| Error::io(format!("reading the log {}", path.display()), &error))?;
-    Ok(Header::parse(&bytes))
+/// Read the header's block and write it back as it is. Only a write tells that a
+/// log can be written, and the kernel makes its first one when the copy begins. A
+/// log that the mirror itself is using is not written behind the kernel's back.
+fn block(path: &Path, in_use: bool) -> std::io::Result<Vec<u8>> {
+    let file = OpenOptions::new().read(true).write(!in_use).open(path)?;
+    let mut block = vec![0; SECTOR as usize];
+    let read = file.read_at(&mut block, 0)?;
+    block.truncate(read);
+    if !in_use {
+        file.write_all_at(&block, 0)?;
+        file.sync_all()?;
+    }
+    Ok(block)
 }

@@ -46,7 +46,7 @@ impl Daemon {
             devices,
             registry: registry::Registry::default(),
             events: events::Events::default(),
-            desk: desk::Desk::open(desk::PATIENCE)?,
+            desk: desk::Desk::open()?,
             claims: claims::Claims::default(),
             bell: watch::Bell::new()?,
         }))

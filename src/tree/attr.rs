@@ -57,7 +57,7 @@ pub struct Attr {
     pub size: u64,
     /// Last change.
     pub mtime: SystemTime,
-    /// Whether it may change without the kernel being told.
+    /// Whether size and times may change without the kernel being told.
     pub fleeting: bool,
 }
 

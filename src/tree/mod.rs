@@ -27,6 +27,7 @@ pub struct Tree {
     looks: Mutex<HashMap<u64, attr::Look>>,
     handles: Mutex<HashMap<u64, Arc<handle::Handle>>>,
     last_handle: AtomicU64,
+    lookups: AtomicU64,
     born: SystemTime,
     owner: (u32, u32),
 }
@@ -39,6 +40,7 @@ impl Tree {
             looks: Mutex::default(),
             handles: Mutex::default(),
             last_handle: AtomicU64::new(0),
+            lookups: AtomicU64::new(0),
             born: SystemTime::now(),
             owner,
         }

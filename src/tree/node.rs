@@ -1,11 +1,22 @@
 //! Inode numbers. One names a place in the tree: the mirror's serial, which is
 //! never given twice, a leg, and a row. No table of inodes is kept.
+//!
+//! The kernel lets one write at a time into an inode, and a write that hangs
+//! would hold up the next one's. So a file that takes commands has many inodes:
+//! each lookup answers with another number in the upper bits, which says nothing
+//! more.
 
 /// Bits for a row's number or a folder.
 const ROW_BITS: u32 = 8;
 
 /// Bits for a leg's number, plus one.
 const LEG_BITS: u32 = 12;
+
+/// Bits for a mirror's serial.
+const SERIAL_BITS: u32 = 28;
+
+/// Where the bits begin that only tell one inode of a file from another.
+const TAG: u32 = ROW_BITS + LEG_BITS + SERIAL_BITS;
 
 /// Legs beyond this are not shown; a kernel mirror has at most nine.
 pub const MOST_LEGS: usize = (1 << LEG_BITS) - 2;
@@ -57,7 +68,7 @@ impl Node {
     pub fn from_ino(ino: u64) -> Option<Node> {
         let row = ino & ((1 << ROW_BITS) - 1);
         let leg = (ino >> ROW_BITS) & ((1 << LEG_BITS) - 1);
-        let serial = ino >> (ROW_BITS + LEG_BITS);
+        let serial = (ino >> (ROW_BITS + LEG_BITS)) & ((1 << SERIAL_BITS) - 1);
         let (number, legless) = (row as usize, leg == 0);
         match (serial, leg) {
             (0, 0) if row == 1 => Some(Node::Root),
@@ -84,6 +95,11 @@ impl Node {
     }
 }
 
+/// Another inode number of the same place.
+pub fn tagged(ino: u64, tag: u64) -> u64 {
+    (ino & ((1 << TAG) - 1)) | (tag << TAG)
+}
+
 fn pack(serial: u64, leg: u64, row: u64) -> u64 {
     (serial << (ROW_BITS + LEG_BITS)) | (leg << ROW_BITS) | row
 }
@@ -108,20 +124,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_place_has_a_number_of_its_own(serial in 1_u64..1 << 40, leg in 0..MOST_LEGS, row in 0_usize..200) {
+        fn every_place_has_a_number_of_its_own(serial in 1_u64..1 << SERIAL_BITS, leg in 0..MOST_LEGS, row in 0_usize..200, tag: u64) {
             let nodes = [
                 Node::Root, Node::RootFile(row), Node::Mirror(serial), Node::Folder(serial, row % 3),
                 Node::File(serial, row), Node::Leg(serial, leg), Node::LegFile(serial, leg, row),
             ];
             for node in nodes {
                 prop_assert_eq!(Node::from_ino(node.ino()), Some(node));
+                prop_assert_eq!(Node::from_ino(tagged(node.ino(), tag)), Some(node));
             }
         }
 
         #[test]
         fn any_number_is_a_place_or_none(ino: u64) {
             if let Some(node) = Node::from_ino(ino) {
-                prop_assert_eq!(node.ino(), ino);
+                prop_assert_eq!(tagged(node.ino(), ino >> TAG), ino);
             }
         }
     }

@@ -1,7 +1,9 @@
 //! Finding one's way: names to places, and the names in a folder.
 
-use super::attr::Sort;
-use super::node::{LEGS, MIRROR_FOLDERS, MOST_LEGS, Node};
+use std::sync::atomic::Ordering;
+
+use super::attr::{Attr, Sort};
+use super::node::{LEGS, MIRROR_FOLDERS, MOST_LEGS, Node, tagged};
 use super::row::{self, Row, Show};
 use super::{Tree, mirror, root};
 use crate::daemon::look::Detail;
@@ -18,7 +20,44 @@ pub struct Name {
     pub name: String,
 }
 
+/// What a lookup answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// The inode number to use from now on.
+    pub ino: u64,
+    /// What `stat(2)` shows of it.
+    pub attr: Attr,
+    /// Whether the name may come to mean something else at any time.
+    pub fleeting: bool,
+}
+
 impl Tree {
+    /// What a name in a folder leads to.
+    ///
+    /// # Errors
+    /// As [`Tree::lookup`].
+    pub fn find(&self, parent: Node, name: &str) -> Result<Found> {
+        self.found(self.lookup(parent, name)?)
+    }
+
+    /// A place as a lookup answers it.
+    ///
+    /// # Errors
+    /// As [`Tree::attr`].
+    pub fn found(&self, node: Node) -> Result<Found> {
+        let commands = self.writable(node).is_ok();
+        let tag = if commands {
+            self.lookups.fetch_add(1, Ordering::Relaxed) + 1
+        } else {
+            0
+        };
+        Ok(Found {
+            ino: tagged(node.ino(), tag),
+            attr: self.attr(node)?,
+            fleeting: commands || matches!(node, Node::Mirror(_) | Node::Leg(..)),
+        })
+    }
+
     /// The place called `name` in the folder `parent`.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 //! is for.
 
 mod convert;
+mod cookie;
 mod create;
 pub mod devices;
 mod failure;
@@ -27,6 +28,7 @@ use std::time::Duration;
 use devicemapper::{DM, DmError, DmFlags, DmOptions};
 
 use self::convert::{info, line, number, target};
+use self::cookie::Cookie;
 use self::failure::{failure, refusal};
 use self::ids::Fitting;
 use self::kmsg::Mark;
@@ -106,12 +108,25 @@ impl Kernel {
         }
     }
 
-    /// A change that udev acts on, without the semaphore at which the crate waits
-    /// for udev, and for ever where a worker of it hangs in this very device.
+    /// A change that udev acts on, and its rules' end.
     fn change(&self, what: Call, id: &Id, flags: u32) -> std::result::Result<(), Errno> {
         let _quiet = Blocked::all().map_err(|error| error.errno())?;
-        let mut header = Header::of(id)?.flags(flags).for_udev();
-        raw::call(self.dm.file(), what, &mut header)
+        let cookie = Cookie::new();
+        let header = Header::of(id)?.flags(flags);
+        let mut header = header.event_nr(cookie.event_nr());
+        raw::call(self.dm.file(), what, &mut header)?;
+        settle(&cookie, header.told_udev());
+        Ok(())
+    }
+
+    /// The same for a rename, which the kernel does by name only.
+    fn change_name(&self, old: &str, new: &str) -> std::result::Result<(), Errno> {
+        let _quiet = Blocked::all().map_err(|error| error.errno())?;
+        let cookie = Cookie::new();
+        let mut renaming = Renaming::new(old, new, cookie.event_nr())?;
+        raw::rename(self.dm.file(), &mut renaming)?;
+        settle(&cookie, renaming.told_udev());
+        Ok(())
     }
 
     fn not_removed(&self, device: &Info, errno: Errno) -> Error {
@@ -152,6 +167,12 @@ impl Kernel {
                 event_nr: info.event_nr,
             })
             .collect()
+    }
+}
+
+fn settle(cookie: &Cookie, told_udev: bool) {
+    if told_udev && !cookie.wait() {
+        log::warn!("udev has not run its rules for a change yet: device links may be late");
     }
 }
 
@@ -291,11 +312,8 @@ impl Engine for Kernel {
 
     fn rename(&self, id: &Id, name: &str) -> Result<()> {
         ids::name(name)?;
-        // The kernel renames by name only.
         let before = self.info(id)?;
-        let _quiet = Blocked::all()?;
-        Renaming::new(&before.name, name)
-            .and_then(|mut renaming| raw::rename(self.dm.file(), &mut renaming))
+        self.change_name(&before.name, name)
             .map_err(|errno| match errno {
                 Errno::EBUSY => Error::new(
                     Errno::EEXIST,

@@ -1,31 +1,20 @@
-//! `/dev/mapper/NAME`. With udev running its rules make it, a second hand would
-//! race with them, and we wait until they have; without it libdevmapper makes
-//! the node itself, and so do we (libdm-common.c in LVM2). A node that cannot be
-//! made, or comes late, is a warning: the device works without it.
+//! `/dev/mapper/NAME` where nobody else makes it. With udev running, its rules
+//! do, and a second hand would race with them; without it libdevmapper makes the
+//! node itself, and so do we (libdm-common.c in LVM2). A node that cannot be made
+//! is a warning: the device works without it.
 
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use nix::unistd::Group;
 
+use super::cookie::UDEV;
 use crate::text::device::DevNo;
 
-/// What udevd listens at; the devicemapper crate looks for the same file.
-const UDEV: &str = "/run/udev/control";
-
 const FOLDER: &str = "/dev/mapper";
-
-/// How long udev has. Its worker may hang in the very device (blkid reads from
-/// it), and who could free it must not wait for it.
-const PATIENCE: Duration = Duration::from_secs(3);
-
-/// Between two looks.
-const PAUSE: Duration = Duration::from_millis(5);
 
 /// The nodes of device-mapper's devices.
 pub(super) struct Nodes {
@@ -51,30 +40,15 @@ impl Nodes {
 
     /// See to it that `name` leads to `dev`.
     pub(super) fn make(&self, name: &str, dev: DevNo) {
-        match self.ours() {
-            true => told("making", name, self.try_make(name, dev)),
-            false => self.wait("making", name, |there| there == Some(dev)),
+        if self.ours() {
+            told("making", name, self.try_make(name, dev));
         }
     }
 
     /// Take the node away, if it leads to `dev`.
     pub(super) fn remove(&self, name: &str, dev: DevNo) {
-        match self.ours() {
-            true => told("removing", name, self.try_remove(name, dev)),
-            false => self.wait("removing", name, |there| there != Some(dev)),
-        }
-    }
-
-    // Until udev has done its part.
-    fn wait(&self, doing: &str, name: &str, done: impl Fn(Option<DevNo>) -> bool) {
-        let Some(path) = self.path(name) else { return };
-        let end = Instant::now() + PATIENCE;
-        while !done(behind(&path)) {
-            if Instant::now() > end {
-                let late = io::Error::new(ErrorKind::TimedOut, "udev has not done it yet");
-                return told(doing, name, Err(late));
-            }
-            sleep(PAUSE);
+        if self.ours() {
+            told("removing", name, self.try_remove(name, dev));
         }
     }
 
@@ -111,13 +85,6 @@ impl Nodes {
         let plain = !name.contains('/') && !matches!(name, "" | "." | "..");
         plain.then(|| self.folder.join(name))
     }
-}
-
-// The block device that a path leads to.
-fn behind(path: &Path) -> Option<DevNo> {
-    let node = fs::metadata(path).ok()?;
-    let block = node.file_type().is_block_device();
-    block.then(|| super::convert::devno(node.rdev()))
 }
 
 // The block device that the node itself is, not what a link leads to.

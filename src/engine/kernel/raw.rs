@@ -17,13 +17,10 @@ pub(super) const PERSISTENT: u32 = 1 << 3;
 pub(super) const SKIP_LOCKFS: u32 = 1 << 10;
 /// DM_DEFERRED_REMOVE: at the last close.
 pub(super) const DEFERRED: u32 = 1 << 17;
+/// DM_UEVENT_GENERATED_FLAG, of an answer: udev has something to do.
+const UEVENT_GENERATED: u32 = 1 << 13;
 /// DM_NOFLUSH_FLAG: held I/O is requeued, not waited for.
 pub(super) const NOFLUSH: u32 = 1 << 11;
-
-/// DM_UDEV_PRIMARY_SOURCE_FLAG, for the upper half of `event_nr`: a change that
-/// udev's rules are to act on. The lower half, the number of the semaphore at
-/// which udev would tell of its end, stays 0, which is none (libdevmapper.h).
-const PRIMARY_SOURCE: u32 = 0x40 << 16;
 
 const SIZE: u32 = 312;
 const NAME: usize = 128;
@@ -80,10 +77,14 @@ impl Header {
         Header { flags, ..self }
     }
 
-    /// For a change that udev's rules act on.
-    pub(super) fn for_udev(self) -> Self {
-        let event_nr = PRIMARY_SOURCE;
+    /// For a change that udev's rules act on, and tell of by this cookie.
+    pub(super) fn event_nr(self, event_nr: u32) -> Self {
         Header { event_nr, ..self }
+    }
+
+    /// Whether the kernel told udev of the change.
+    pub(super) fn told_udev(&self) -> bool {
+        self.flags & UEVENT_GENERATED != 0
     }
 
     /// With this minor number, laid out as huge_encode_dev does (linux/kdev_t.h);
@@ -103,11 +104,16 @@ pub(super) struct Renaming {
 
 impl Renaming {
     /// EINVAL for a name that does not fit.
-    pub(super) fn new(old: &str, new: &str) -> Result<Self, Errno> {
-        let mut header = Header::new(old, "")?.for_udev();
+    pub(super) fn new(old: &str, new: &str, event_nr: u32) -> Result<Self, Errno> {
+        let mut header = Header::new(old, "")?.event_nr(event_nr);
         header.data_size += NAME as u32;
         let name = text(new)?;
         Ok(Renaming { header, name })
+    }
+
+    /// As [`Header::told_udev`].
+    pub(super) fn told_udev(&self) -> bool {
+        self.header.told_udev()
     }
 }
 
@@ -190,7 +196,7 @@ mod tests {
             let mut header = Header::new("m0", "").unwrap();
             assert_eq!(call(&null, what, &mut header), Err(Errno::ENOTTY));
         }
-        let mut renaming = Renaming::new("m0", "m1").unwrap();
+        let mut renaming = Renaming::new("m0", "m1", 0).unwrap();
         assert_eq!(rename(&null, &mut renaming), Err(Errno::ENOTTY));
     }
 }
