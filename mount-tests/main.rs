@@ -7,6 +7,8 @@
 mod cases;
 mod lab;
 
+use std::panic::{catch_unwind, resume_unwind};
+
 use libtest_mimic::{Arguments, Trial, run};
 
 /// One test: its name and its body, which panics where something is wrong.
@@ -19,8 +21,10 @@ fn main() {
     let reason = lab::missing();
     let trials = cases::all().into_iter().map(|(name, body)| {
         let trial = Trial::test(name, move || {
-            body();
-            lab::nothing_left(name)
+            // What a failed test leaves must not fail the next one too.
+            let ended = catch_unwind(body);
+            let left = lab::nothing_left(name);
+            ended.map_or_else(|panic| resume_unwind(panic), |()| left)
         });
         trial.with_ignored_flag(reason.is_some())
     });

@@ -3,6 +3,7 @@
 
 pub mod background;
 pub mod logging;
+pub mod mounting;
 pub mod mountpoint;
 pub mod options;
 pub mod run;

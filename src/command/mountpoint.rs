@@ -5,8 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::mount::{MntFlags, umount2};
+use nix::sys::statfs::statfs;
 
+use super::mounting::detach;
 use crate::error::{Error, Result};
 
 /// The file-system type that the mount table shows.
@@ -24,9 +25,7 @@ pub fn prepare(path: &Path) -> Result<PathBuf> {
             "{} is left over from a killed daemon: unmounting it",
             path.display()
         );
-        umount2(&absolute, MntFlags::MNT_DETACH).map_err(|errno| {
-            Error::sys(format!("unmounting the stale {}", path.display()), errno)
-        })?;
+        detach(&absolute, true)?;
     }
     let folder = fs::canonicalize(&absolute).map_err(|error| at(path, &error))?;
     let metadata = fs::metadata(&folder).map_err(|error| at(path, &error))?;
@@ -48,10 +47,10 @@ fn at(path: &Path, error: &io::Error) -> Error {
     Error::io(path.display(), error)
 }
 
-/// Whether `path` is a FUSE mount that nobody answers for any more.
+/// Whether `path` is a FUSE mount that nobody answers for any more. Only asking
+/// the file system tells: the kernel goes on showing attributes that it keeps.
 fn is_stale(path: &Path) -> bool {
-    let error = fs::metadata(path).err();
-    error.is_some_and(|error| error.raw_os_error() == Some(Errno::ENOTCONN as i32))
+    statfs(path).err() == Some(Errno::ENOTCONN)
 }
 
 /// Whether the topmost mount on `path` is a mirrorfs.
@@ -80,15 +79,6 @@ fn unescape(word: &str) -> String {
     ];
     let replace = |text: String, (code, plain): &(&str, &str)| text.replace(code, plain);
     codes.iter().fold(word.into(), replace)
-}
-
-/// Take the mount away at once; whoever is in it keeps a dead folder.
-///
-/// # Errors
-/// What umount2(2) answers.
-pub fn detach(path: &Path) -> Result<()> {
-    umount2(path, MntFlags::MNT_DETACH)
-        .map_err(|errno| Error::sys(format!("unmounting {}", path.display()), errno))
 }
 
 #[cfg(test)]

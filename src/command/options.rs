@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, ValueEnum};
+use nix::mount::MsFlags;
 
+use super::mounting::{FLAGS, default_flags};
 use crate::error::{Error, Result};
 
 /// Which engine does the mirroring.
@@ -60,19 +62,11 @@ pub struct Options {
     pub source: String,
     /// Whether other users may look; none leaves it to who mounts.
     pub allow_other: Option<bool>,
-    /// Whether nothing may be written.
-    pub read_only: bool,
-    /// Flags for the kernel: `nodev`, `noexec`, …
-    pub flags: Vec<&'static str>,
+    /// Flags for mount(2): read only, no programs, …
+    pub flags: MsFlags,
     /// How much to log: -1 errors, 0 usual, 1 more, 2 all.
     pub verbosity: i8,
 }
-
-/// Mount options that the kernel takes as flags.
-const FLAGS: &[&str] = &[
-    "dev", "nodev", "suid", "nosuid", "exec", "noexec", "atime", "noatime", "sync", "async",
-    "dirsync",
-];
 
 /// What `mount(8)`, fstab(5) and systemd.mount(5) mean for themselves.
 const FOR_OTHERS: &[&str] = &[
@@ -119,8 +113,7 @@ fn combine(arguments: Arguments) -> Result<Options> {
         mountpoint,
         source: source.unwrap_or_else(|| "mirrorfs".into()),
         allow_other: None,
-        read_only: false,
-        flags: Vec::new(),
+        flags: default_flags(),
         verbosity: quiet + arguments.verbose.min(2) as i8,
     };
     for word in arguments.options.iter().flat_map(|list| list.split(',')) {
@@ -146,14 +139,13 @@ impl Options {
             ("state_dir", path) => self.state_dir = path.into(),
             ("fsname", name) => self.source = name.into(),
             ("allow_other", "") => self.allow_other = Some(true),
-            ("ro", "") => self.read_only = true,
-            ("rw", "") => self.read_only = false,
             (name, "") if FOR_OTHERS.contains(&name) => {}
             (name, _) if name.starts_with("x-") || name == "comment" => {}
-            (name, "") => match FLAGS.iter().find(|flag| **flag == name) {
-                Some(flag) => self.flags.push(flag),
-                None => return Err(unknown(word)),
-            },
+            (name, "") => {
+                let row = FLAGS.iter().find(|(known, ..)| *known == name);
+                let (_, flag, on) = row.ok_or_else(|| unknown(word))?;
+                self.flags.set(*flag, *on);
+            }
             _ => return Err(unknown(word)),
         }
         Ok(())
@@ -180,8 +172,9 @@ mod tests {
         assert_eq!(parsed.mountpoint, PathBuf::from("/mnt"));
         assert_eq!(parsed.source, "none");
         assert_eq!(parsed.state_dir, PathBuf::from("/s"));
-        assert_eq!(parsed.flags, ["nodev"]);
-        assert!(parsed.read_only);
+        assert_eq!(parsed.flags, default_flags() | MsFlags::MS_RDONLY);
+        let parsed = options("mirrorfs /mnt -o ro,noexec,rw,dev").expect("parsed");
+        assert_eq!(parsed.flags, MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC);
     }
 
     #[test]

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use fuser::{Config, MountOption, Session, SessionACL, SessionUnmounter};
+use fuser::{Config, Session, SessionACL};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Uid, getegid, geteuid};
 
 use super::background::{self, Waiting};
+use super::mounting::{attach, detach};
 use super::options::{EngineName, Options};
 use super::{logging, mountpoint, state};
 use crate::daemon::desk::spawn;
@@ -66,8 +67,12 @@ fn in_background(options: &Options) -> Result<()> {
     }
     let waiting = background::enter()?;
     logging::start(options.verbosity);
+    // Until then one line is printed: the reason why it will not be ready.
+    let level = log::max_level();
+    log::set_max_level(level.min(log::LevelFilter::Error));
     match mount(&options) {
         Ok(mounted) => {
+            log::set_max_level(level);
             waiting.ready()?;
             serve(mounted)
         }
@@ -94,9 +99,14 @@ fn mount(options: &Options) -> Result<Mounted> {
     watch::start(&daemon)?;
     let owner = (geteuid().as_raw(), getegid().as_raw());
     let fs = Fs::new(Tree::new(Arc::clone(&daemon), owner));
-    let session = Session::new(fs, &folder, &config(options));
-    let session =
-        session.map_err(|error| Error::io(format!("mounting on {}", folder.display()), &error))?;
+    let allow_other = options.allow_other.unwrap_or(Uid::effective().is_root());
+    let device = attach(&folder, &options.source, options.flags, allow_other)?;
+    let config = config(allow_other);
+    let session = Session::from_fd(fs, device, config.acl, config).map_err(|error| {
+        // Nobody would answer for the mount: the reason is what matters.
+        let _ = detach(&folder, true);
+        Error::io(format!("mounting on {}", folder.display()), &error)
+    })?;
     Ok(Mounted {
         session,
         daemon,
@@ -113,23 +123,10 @@ fn block_signals() -> Result<()> {
         .map_err(|errno| Error::sys("blocking signals", errno))
 }
 
-fn config(options: &Options) -> Config {
+fn config(allow_other: bool) -> Config {
     let mut config = Config::default();
-    config.mount_options = vec![
-        MountOption::FSName(options.source.clone()),
-        MountOption::Subtype("mirrorfs".into()),
-        MountOption::DefaultPermissions,
-        if options.read_only {
-            MountOption::RO
-        } else {
-            MountOption::RW
-        },
-    ];
-    config
-        .mount_options
-        .extend(options.flags.iter().filter_map(|name| flag(name)));
     // Root's mirrors can be looked at by all, as `default_permissions` allows.
-    config.acl = match options.allow_other.unwrap_or(Uid::effective().is_root()) {
+    config.acl = match allow_other {
         true => SessionACL::All,
         false => SessionACL::Owner,
     };
@@ -138,45 +135,25 @@ fn config(options: &Options) -> Config {
     config
 }
 
-fn flag(name: &str) -> Option<MountOption> {
-    Some(match name {
-        "dev" => MountOption::Dev,
-        "nodev" => MountOption::NoDev,
-        "suid" => MountOption::Suid,
-        "nosuid" => MountOption::NoSuid,
-        "exec" => MountOption::Exec,
-        "noexec" => MountOption::NoExec,
-        "atime" => MountOption::Atime,
-        "noatime" => MountOption::NoAtime,
-        "sync" => MountOption::Sync,
-        "async" => MountOption::Async,
-        "dirsync" => MountOption::DirSync,
-        _ => return None,
-    })
-}
-
-fn serve(mut mounted: Mounted) -> Result<()> {
-    let (unmounter, folder) = (mounted.session.unmount_callable(), mounted.folder.clone());
-    let daemon = Arc::clone(&mounted.daemon);
-    spawn("signals", move || {
-        end_on_signal(unmounter, &folder, &daemon)
-    })?;
+fn serve(mounted: Mounted) -> Result<()> {
+    let (folder, daemon) = (mounted.folder, Arc::clone(&mounted.daemon));
+    spawn("signals", move || end_on_signal(&folder, &daemon))?;
     let served = mounted.session.run();
     settle(&mounted.daemon);
     served.map_err(|error| Error::io("serving the mount", &error))
 }
 
 /// Wait for SIGTERM, SIGINT or SIGHUP, and unmount.
-fn end_on_signal(mut unmounter: SessionUnmounter, folder: &Path, daemon: &Daemon) {
+fn end_on_signal(folder: &Path, daemon: &Daemon) {
     let mut ends = SigSet::empty();
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         ends.add(signal);
     }
     let signal = ends.wait();
     log::info!("ended by {signal:?}");
-    if let Err(error) = unmounter.unmount() {
-        log::warn!("{} is in use ({error}): it is detached", folder.display());
-        if let Err(error) = mountpoint::detach(folder) {
+    if let Err(error) = detach(folder, false) {
+        log::warn!("{error}: it is taken away all the same");
+        if let Err(error) = detach(folder, true) {
             log::error!("{error}");
         }
         // Whoever still has a file open would keep the daemon for ever.

@@ -53,12 +53,9 @@ impl Daemon {
     /// # Errors
     /// EINVAL for what is no number from 1 to 100.
     pub fn throttle(&self, line: &str) -> Result<()> {
-        let parsed = line.trim().trim_end_matches('%').parse::<u32>().ok();
-        let percent = parsed.filter(|percent| (1..=100).contains(percent));
+        let percent = line.trim().trim_end_matches('%').parse::<u32>();
         let result = percent
-            .ok_or_else(|| {
-                Error::invalid("throttle takes one number from 1 to 100, percent of time")
-            })
+            .map_err(|_| Error::invalid("throttle takes one number from 1 to 100, percent of time"))
             .and_then(|percent| self.engine.set_throttle(percent));
         if result.is_ok() {
             self.events

@@ -35,6 +35,8 @@ pub struct Entry {
     pub seen: Seen,
     /// Errors seen on each leg.
     pub errors: Vec<u64>,
+    /// The table under which all regions were in sync once.
+    pub whole: Vec<String>,
     running: Option<(String, Instant)>,
 }
 
@@ -130,6 +132,7 @@ impl Registry {
             rate: entry.pace.rate(),
             running,
             errors: entry.errors.clone(),
+            whole: entry.whole.clone(),
         }
     }
 
@@ -210,6 +213,7 @@ impl Inner {
             moved: None,
             seen: Seen::default(),
             errors: Vec::new(),
+            whole: Vec::new(),
             running: None,
         };
         self.entries.insert(self.last, entry);

@@ -221,6 +221,9 @@ impl Daemon {
             self.events.add(&snapshot.info.name, Kind::Synced, &text);
         }
         self.registry.update(entry.serial, |entry| {
+            if new.in_sync {
+                entry.whole.clone_from(&new.table);
+            }
             (entry.seen, entry.errors) = (new, errors);
         });
     }

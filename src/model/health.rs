@@ -65,16 +65,15 @@ fn is_dead(letter: char) -> bool {
     !matches!(letter, 'A' | 'S' | 'R')
 }
 
-/// Not in sync, the source is the only whole copy; in sync, the last leg is.
+/// Until all is in sync the source is the only whole copy; then the last leg is.
 fn has_failed(snapshot: &Snapshot) -> bool {
-    let whole = Progress::of(snapshot).state == SyncState::InSync;
     let source_dead = snapshot
         .legs
         .iter()
         .any(|leg| leg.source && is_dead(leg.letter));
     let all_dead = snapshot.legs.iter().all(|leg| is_dead(leg.letter));
     let log_dead = snapshot.logs.iter().any(|log| log.letter != 'A');
-    log_dead || all_dead || (source_dead && !whole)
+    log_dead || all_dead || (source_dead && !snapshot.whole)
 }
 
 fn is_degraded(snapshot: &Snapshot) -> bool {

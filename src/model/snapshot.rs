@@ -58,6 +58,8 @@ pub struct Known {
     pub running: Option<Running>,
     /// For each leg, the errors that the daemon saw since the table was loaded.
     pub errors: Vec<u64>,
+    /// The table lines under which the daemon saw all regions in sync once.
+    pub whole: Vec<String>,
 }
 
 /// One mirror target of the device, with its status where that was readable.
@@ -76,6 +78,12 @@ impl Part {
     pub fn tracks_errors(&self) -> bool {
         let mirror = self.mirror.as_ref();
         mirror.is_some_and(|mirror| mirror.features.handle_errors)
+    }
+
+    /// Whether all its regions are in sync.
+    fn is_whole(&self) -> bool {
+        let status = self.status.as_ref();
+        status.is_some_and(|status| status.in_sync == status.total)
     }
 
     /// Bytes of a region.
@@ -152,6 +160,10 @@ pub struct Snapshot {
     pub legs: Vec<Leg>,
     /// The logs of its mirror targets.
     pub logs: Vec<LogView>,
+    /// Whether all regions were in sync once under this table. A write that a
+    /// dead leg did not get takes its region out again, and the status alone no
+    /// longer tells that from a first copy that has not come to its end.
+    pub whole: bool,
     /// What the daemon knows beside.
     pub known: Known,
 }
@@ -168,9 +180,10 @@ impl Snapshot {
     ) -> Self {
         let table = Table::from_lines(&lines);
         let parts = parts(&table, &lines, &status);
+        let whole = parts.iter().all(Part::is_whole) || is_same(&lines, &known.whole);
         let legs = parts
             .iter()
-            .flat_map(|part| legs_of(part, facts))
+            .flat_map(|part| legs_of(part, whole, facts))
             .enumerate()
             .map(|(number, leg)| Leg {
                 number,
@@ -187,6 +200,7 @@ impl Snapshot {
             parts,
             legs,
             logs,
+            whole,
             known,
         }
     }
@@ -238,8 +252,13 @@ fn mirror_at(table: &Table, start: u64) -> Option<Mirror> {
     found.map(|(_, mirror)| mirror.clone())
 }
 
-fn legs_of(part: &Part, facts: &dyn Fn(&DeviceRef) -> Option<Facts>) -> Vec<Leg> {
-    let source = source_of(part);
+fn is_same(lines: &[Line], whole: &[String]) -> bool {
+    let texts = lines.iter().map(Line::to_string);
+    !whole.is_empty() && texts.eq(whole.iter().cloned())
+}
+
+fn legs_of(part: &Part, whole: bool, facts: &dyn Fn(&DeviceRef) -> Option<Facts>) -> Vec<Leg> {
+    let source = source_of(part, whole);
     let places = places_of(part).into_iter().enumerate();
     let leg = |(number, (device, offset)): (usize, (DeviceRef, u64))| Leg {
         number,
@@ -275,11 +294,10 @@ fn letter_of(part: &Part, index: usize) -> char {
 /// The leg that reads and copying come from. The kernel does not print it: it
 /// is leg 0 until, in sync and with `handle_errors`, it fails; then the lowest
 /// clean leg (`choose_mirror`, `fail_mirror` in drivers/md/dm-raid1.c).
-fn source_of(part: &Part) -> usize {
+fn source_of(part: &Part, whole: bool) -> usize {
     let Some(status) = &part.status else { return 0 };
-    let moves = status.in_sync == status.total && part.tracks_errors();
     let clean = status.health.iter().position(|letter| *letter == 'A');
-    clean.filter(|_| moves).unwrap_or(0)
+    clean.filter(|_| whole && part.tracks_errors()).unwrap_or(0)
 }
 
 fn log_of(part: &Part, facts: &dyn Fn(&DeviceRef) -> Option<Facts>) -> LogView {
