@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The same for mkdir, rmdir and rename: the kernel keeps the whole folder
 /// locked meanwhile, and who looks for a name in it waits too.
-const FOLDER_PATIENCE: Duration = Duration::from_secs(5);
+const FOLDER_PATIENCE: Duration = Duration::from_millis(2500);
 
 /// Bytes of a block, as stat(2) counts them.
 const BLOCK: u64 = 512;

@@ -1,9 +1,12 @@
 //! What the tests stand on: disks in memory, a mounted mirrorfs, a shell.
 
 pub mod disks;
+pub mod dm;
 pub mod mount;
 pub mod shell;
+pub mod traces;
 
+use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -37,10 +40,12 @@ pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
 pub fn nothing_left(name: &str) -> Result<(), Failed> {
     let end = Instant::now() + Duration::from_secs(5);
     loop {
-        let left = ["dmsetup ls", "losetup -a", "pgrep -a mirrorfs || true"]
-            .map(output)
-            .concat();
-        let left = left.replace("No devices found\n", "");
+        let left = [
+            found("/sys/block", "dm/name", |_| true),
+            found("/sys/block", "loop/backing_file", |_| true),
+            found("/proc", "comm", |comm| comm == "mirrorfs\n"),
+        ]
+        .concat();
         if left.is_empty() {
             return Ok(());
         }
@@ -53,4 +58,16 @@ pub fn nothing_left(name: &str) -> Result<(), Failed> {
         // udev may still hold what has just gone.
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// A line for each entry of `folder` whose file holds what is wanted. Read
+/// without starting programs: this is asked after every test.
+fn found(folder: &str, file: &str, wanted: fn(&str) -> bool) -> String {
+    let entries = fs::read_dir(folder).expect(folder).flatten();
+    let line = |entry: fs::DirEntry| {
+        let text = fs::read_to_string(entry.path().join(file)).ok()?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        wanted(&text).then(|| format!("{name} {text}"))
+    };
+    entries.filter_map(line).collect()
 }

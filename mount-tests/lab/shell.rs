@@ -24,3 +24,12 @@ pub fn attempt(line: &str) -> (i32, String) {
 pub fn dmsetup(words: &str) -> String {
     output(&format!("dmsetup {words}"))
 }
+
+/// A command that is run when this is dropped, whether the test passed or not.
+pub struct Undo(pub String);
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        attempt(&self.0);
+    }
+}

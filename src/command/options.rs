@@ -1,5 +1,6 @@
 //! The command line, and the mount options that `mount(8)` hands over.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, ValueEnum};
@@ -87,18 +88,22 @@ const FOR_OTHERS: &[&str] = &[
     "default_permissions",
 ];
 
-/// Parse a command line, its first word the program's name. Help, version and
-/// mistakes come back as clap's error, which knows how to print itself.
+/// Why a command line is none to run.
+#[derive(Debug)]
+pub enum Unusable {
+    /// Help, the version, or what clap finds wrong: it knows how to print itself.
+    Words(clap::Error),
+    /// A mount option that is none.
+    Option(Error),
+}
+
+/// Parse a command line, its first word the program's name.
 ///
 /// # Errors
 /// What clap finds, or a mount option that is none.
-pub fn parse(
-    words: impl IntoIterator<Item = std::ffi::OsString>,
-) -> std::result::Result<Options, clap::Error> {
-    let arguments = Arguments::try_parse_from(words)?;
-    let mistake =
-        |error: Error| clap::Error::raw(clap::error::ErrorKind::InvalidValue, format!("{error}\n"));
-    combine(arguments).map_err(mistake)
+pub fn parse(words: impl IntoIterator<Item = OsString>) -> std::result::Result<Options, Unusable> {
+    let arguments = Arguments::try_parse_from(words).map_err(Unusable::Words)?;
+    combine(arguments).map_err(Unusable::Option)
 }
 
 fn combine(arguments: Arguments) -> Result<Options> {
@@ -160,8 +165,12 @@ fn unknown(word: &str) -> Error {
 mod tests {
     use super::*;
 
-    fn options(line: &str) -> std::result::Result<Options, clap::Error> {
-        parse(line.split_whitespace().map(Into::into))
+    fn options(line: &str) -> std::result::Result<Options, String> {
+        let parsed = parse(line.split_whitespace().map(Into::into));
+        parsed.map_err(|error| match error {
+            Unusable::Words(error) => error.to_string(),
+            Unusable::Option(error) => error.to_string(),
+        })
     }
 
     #[test]
@@ -195,7 +204,7 @@ mod tests {
             ("mirrorfs /mnt --engine fast", "fast"),
             ("mirrorfs a b c", "MOUNTPOINT"),
         ] {
-            let error = options(line).expect_err(line).to_string();
+            let error = options(line).expect_err(line);
             assert!(error.contains(word), "{line}: {error}");
         }
     }

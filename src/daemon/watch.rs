@@ -146,8 +146,11 @@ impl Daemon {
             std::mem::replace(&mut entry.announced, true)
         });
         if told == Some(false) {
-            self.events
-                .add(&device.name, appeared, "by another program");
+            let text = match appeared {
+                Kind::Adopted => "it runs already",
+                _ => "by another program",
+            };
+            self.events.add(&device.name, appeared, text);
         }
     }
 

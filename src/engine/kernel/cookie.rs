@@ -23,9 +23,6 @@ const PRIMARY_SOURCE: u32 = 0x40;
 /// Keys that are tried: others may have taken some.
 const TRIES: u32 = 64;
 
-/// How long udev has.
-const PATIENCE: Duration = Duration::from_secs(3);
-
 /// semctl(2)'s SETVAL (include/uapi/linux/sem.h), which libc lacks.
 const SETVAL: i32 = 16;
 
@@ -52,9 +49,9 @@ impl Cookie {
         (PRIMARY_SOURCE << 16) | u32::from(base)
     }
 
-    /// Wait until udev's rules have run; false where that took too long.
-    pub(super) fn wait(&self) -> bool {
-        self.semaphore.is_none_or(|(id, _)| wait(id))
+    /// Wait until udev's rules have run; false where `limit` was not enough.
+    pub(super) fn wait(&self, limit: Duration) -> bool {
+        self.semaphore.is_none_or(|(id, _)| wait(id, limit))
     }
 }
 
@@ -87,15 +84,15 @@ fn make(base: u16) -> Option<(i32, u16)> {
     set.then_some((id, base))
 }
 
-fn wait(id: i32) -> bool {
+fn wait(id: i32, limit: Duration) -> bool {
     let mut operation = libc::sembuf {
         sem_num: 0,
         sem_op: 0,
         sem_flg: 0,
     };
     let limit = libc::timespec {
-        tv_sec: PATIENCE.as_secs() as i64,
-        tv_nsec: 0,
+        tv_sec: limit.as_secs() as libc::time_t,
+        tv_nsec: limit.subsec_nanos().into(),
     };
     let (operation, limit) = (&raw mut operation, &raw const limit);
     // SAFETY: semtimedop(2), which libc lacks, takes a semaphore, one operation,
@@ -112,7 +109,7 @@ mod tests {
     fn without_udev_nothing_is_waited_for() {
         let none = Cookie { semaphore: None };
         assert_eq!(none.event_nr(), 0x0040_0000);
-        assert!(none.wait());
+        assert!(none.wait(Duration::ZERO));
     }
 
     #[test]
@@ -126,9 +123,10 @@ mod tests {
         };
         assert_eq!(cookie.event_nr() & 0xffff, u32::from(made.1));
         assert!(make(made.1).is_none(), "a base is given once");
-        assert!(!cookie.wait());
+        let limit = Duration::from_millis(20);
+        assert!(!cookie.wait(limit));
         // SAFETY: SETVAL takes an int, the value.
         unsafe { libc::semctl(made.0, 0, SETVAL, 0) };
-        assert!(cookie.wait());
+        assert!(cookie.wait(limit));
     }
 }

@@ -2,6 +2,7 @@
 //! Only this folder names `devicemapper::DM`; it knows nothing of what a mirror
 //! is for.
 
+mod change;
 mod convert;
 mod cookie;
 mod create;
@@ -28,12 +29,11 @@ use std::time::Duration;
 use devicemapper::{DM, DmError, DmFlags, DmOptions};
 
 use self::convert::{info, line, number, target};
-use self::cookie::Cookie;
 use self::failure::{failure, refusal};
 use self::ids::Fitting;
 use self::kmsg::Mark;
 use self::nodes::Nodes;
-use self::raw::{Call, DEFERRED, Header, Renaming};
+use self::raw::{Call, DEFERRED};
 use self::signals::Blocked;
 use self::sysfs::Sysfs;
 use self::turn::Turn;
@@ -47,7 +47,7 @@ use crate::text::table::Line;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long a removal waits for those who hold the device open for a moment.
-const REMOVE_TRIES: u32 = 20;
+const REMOVE_TRIES: u32 = 15;
 const REMOVE_PAUSE: Duration = Duration::from_millis(50);
 
 /// device-mapper, as the kernel has it.
@@ -108,27 +108,6 @@ impl Kernel {
         }
     }
 
-    /// A change that udev acts on, and its rules' end.
-    fn change(&self, what: Call, id: &Id, flags: u32) -> std::result::Result<(), Errno> {
-        let _quiet = Blocked::all().map_err(|error| error.errno())?;
-        let cookie = Cookie::new();
-        let header = Header::of(id)?.flags(flags);
-        let mut header = header.event_nr(cookie.event_nr());
-        raw::call(self.dm.file(), what, &mut header)?;
-        settle(&cookie, header.told_udev());
-        Ok(())
-    }
-
-    /// The same for a rename, which the kernel does by name only.
-    fn change_name(&self, old: &str, new: &str) -> std::result::Result<(), Errno> {
-        let _quiet = Blocked::all().map_err(|error| error.errno())?;
-        let cookie = Cookie::new();
-        let mut renaming = Renaming::new(old, new, cookie.event_nr())?;
-        raw::rename(self.dm.file(), &mut renaming)?;
-        settle(&cookie, renaming.told_udev());
-        Ok(())
-    }
-
     fn not_removed(&self, device: &Info, errno: Errno) -> Error {
         let name = &device.name;
         let open = self.info(&device.id()).map_or(0, |info| info.open_count);
@@ -167,12 +146,6 @@ impl Kernel {
                 event_nr: info.event_nr,
             })
             .collect()
-    }
-}
-
-fn settle(cookie: &Cookie, told_udev: bool) {
-    if told_udev && !cookie.wait() {
-        log::warn!("udev has not run its rules for a change yet: device links may be late");
     }
 }
 
@@ -282,7 +255,7 @@ impl Engine for Kernel {
             self.suspend(id, Suspend::default())?;
         }
         let mark = Mark::now();
-        self.change(Call::Suspend, id, 0)
+        change::change(self.dm.file(), Call::Suspend, id, 0)
             .map_err(|errno| refusal(format_args!("resuming {}", device.name), errno))
             // Other calls may go on at the same time, so only what names this
             // device counts.
@@ -295,7 +268,7 @@ impl Engine for Kernel {
         let device = self.info(id)?;
         let flags = if deferred { DEFERRED } else { 0 };
         let mut tries = 0..REMOVE_TRIES;
-        while let Err(errno) = self.change(Call::Remove, id, flags) {
+        while let Err(errno) = change::change(self.dm.file(), Call::Remove, id, flags) {
             // udev opens each new or changed device for a moment.
             let again = errno == Errno::EBUSY && tries.next().is_some();
             if !again {
@@ -313,14 +286,13 @@ impl Engine for Kernel {
     fn rename(&self, id: &Id, name: &str) -> Result<()> {
         ids::name(name)?;
         let before = self.info(id)?;
-        self.change_name(&before.name, name)
-            .map_err(|errno| match errno {
-                Errno::EBUSY => Error::new(
-                    Errno::EEXIST,
-                    format!("renaming {}: the name {name} is taken", before.name),
-                ),
-                errno => refusal(format_args!("renaming {} to {name}", before.name), errno),
-            })?;
+        change::rename(self.dm.file(), &before.name, name).map_err(|errno| match errno {
+            Errno::EBUSY => Error::new(
+                Errno::EEXIST,
+                format!("renaming {}: the name {name} is taken", before.name),
+            ),
+            errno => refusal(format_args!("renaming {} to {name}", before.name), errno),
+        })?;
         self.nodes.remove(&before.name, before.dev);
         if before.live {
             self.nodes.make(name, before.dev);

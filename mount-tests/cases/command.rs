@@ -1,0 +1,409 @@
+//! The command itself, as a shell, an init system and `mount(8)` use it.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::Case;
+use crate::lab::disks::disk;
+use crate::lab::mount::{COMMAND, Mount};
+use crate::lab::shell::{Undo, attempt, output};
+use crate::lab::wait_for;
+
+pub const CASES: &[Case] = &[
+    ("background_start", background_start),
+    ("foreground_ends", foreground_ends),
+    ("systemd_is_told", systemd_is_told),
+    ("start_is_refused", start_is_refused),
+    ("start_without_device_mapper", start_without_device_mapper),
+    ("mount_options", mount_options),
+    ("mount_8", mount_8),
+    ("sigterm_while_in_use", sigterm_while_in_use),
+    ("stale_mountpoint", stale_mountpoint),
+    ("help_and_version", help_and_version),
+    ("another_user", another_user),
+];
+
+/// A folder to mount on and one for the state, not mounted yet.
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Place {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::create_dir(folder.path().join("mnt")).expect("a mountpoint");
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("open to all");
+        Place { folder }
+    }
+
+    /// Put the paths into a line: `{m}` mirrorfs with a state directory, `{b}`
+    /// the binary alone, `{p}` the mountpoint, `{t}` the folder.
+    fn fill(&self, line: &str) -> String {
+        let folder = self.folder.path().display().to_string();
+        line.replace("{m}", &format!("{COMMAND} -s {folder}/state"))
+            .replace("{b}", COMMAND)
+            .replace("{p}", &format!("{folder}/mnt"))
+            .replace("{t}", &folder)
+    }
+
+    fn run(&self, line: &str) -> String {
+        output(&self.fill(line))
+    }
+
+    fn is_mounted(&self) -> bool {
+        attempt(&self.fill("mountpoint -q {p}")).0 == 0
+    }
+
+    /// The process that holds the state directory.
+    fn pid(&self) -> String {
+        self.run("cat {t}/state/lock").trim().into()
+    }
+
+    fn unmount(&self) {
+        let pid = self.pid();
+        self.run("umount {p}");
+        wait_for("the daemon ends", || {
+            !Path::new(&format!("/proc/{pid}")).exists()
+        });
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        attempt(&self.fill("mountpoint -q {p} && umount -l {p}; flock -w 10 {t}/state/lock true"));
+    }
+}
+
+fn background_start() {
+    let place = Place::new();
+    let text =
+        place.run("{m} {p} && ls {p}/new && cat {p}/version && cat {p}/status && head -1 {p}/help");
+    assert!(
+        text.contains("mnt/new\nmirrorfs ") && text.contains("engine=kernel dm=4."),
+        "{text}"
+    );
+    // It holds neither the folder it was started in nor the streams of its caller.
+    let pid = place.pid();
+    let held = place.run(&format!(
+        "readlink /proc/{pid}/cwd /proc/{pid}/fd/0 /proc/{pid}/fd/1"
+    ));
+    assert_eq!(held, "/\n/dev/null\n/dev/null\n");
+    place.unmount();
+    // Relative paths are of the folder where it is started.
+    place.run("cd {t} && {b} -s state mnt && ls {p}/new {t}/state/lock");
+    place.unmount();
+}
+
+/// Start in the foreground and wait until it is mounted.
+fn foreground(place: &Place) -> Child {
+    let line = place.fill("exec {m} -f {p}");
+    let child = Command::new("bash")
+        .args(["-c", &line])
+        .stderr(Stdio::null())
+        .spawn();
+    wait_for("it is mounted", || place.is_mounted());
+    child.expect("it runs")
+}
+
+/// The exit status, within ten seconds.
+fn status(child: &mut Child) -> Option<i32> {
+    let mut status = None;
+    wait_for("the command ends", || {
+        status = child.try_wait().expect("a child");
+        status.is_some()
+    });
+    status.and_then(|status| status.code())
+}
+
+fn foreground_ends() {
+    for end in [
+        "kill -TERM {pid}",
+        "kill -INT {pid}",
+        "umount {p}",
+        "fusermount3 -u {p}",
+    ] {
+        let place = Place::new();
+        let mut child = foreground(&place);
+        place.run(&end.replace("{pid}", &child.id().to_string()));
+        assert_eq!(status(&mut child), Some(0), "after {end}");
+        assert!(!place.is_mounted(), "after {end}");
+    }
+}
+
+fn systemd_is_told() {
+    let place = Place::new();
+    let path = place.fill("{t}/notify");
+    let socket = UnixDatagram::bind(&path).expect("a socket");
+    socket
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .expect("a limit");
+    let line = place.fill("NOTIFY_SOCKET={t}/notify exec {m} -f {p}");
+    let mut child = Command::new("bash")
+        .args(["-c", &line])
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it runs");
+    let mut told = [0; 256];
+    let length = socket.recv(&mut told).expect("a message");
+    assert!(String::from_utf8_lossy(&told[..length]).contains("READY=1"));
+    assert!(place.is_mounted(), "ready before it is mounted");
+    place.run("umount {p}");
+    assert_eq!(status(&mut child), Some(0));
+}
+
+/// Lines that end with 1, and what the one line on standard error names.
+const REFUSED: &[(&str, &[&str])] = &[
+    ("{m} {t}/missing", &["{t}/missing"]),
+    ("{m} {t}/file", &["{t}/file", "not a directory"]),
+    ("{m} {t}/file/below", &["{t}/file/below"]),
+    ("{m} -f {t}/missing", &["{t}/missing"]),
+    ("{b} -s {t}/other {t}/used", &["{t}/used", "already"]),
+    ("{b} -s {t}/state2 {t}/mnt", &["{pid}", "{t}/state2"]),
+    ("{b} -f -s {t}/state2 {t}/mnt", &["{pid}", "{t}/state2"]),
+    ("{b} -s {t}/file {t}/mnt", &["{t}/file"]),
+    ("{m} -o speed=9 {p}", &["speed=9"]),
+    ("{m} -o ro,bogus {p}", &["bogus"]),
+    ("{m} -o engine=fast {p}", &["fast"]),
+    (
+        "setpriv --reuid=65534 --regid=65534 --clear-groups {b} -s {t}/open/state {t}/open",
+        &["root", "--engine embedded"],
+    ),
+    (
+        "setpriv --reuid=65534 --regid=65534 --clear-groups {b} -f -s {t}/open/state {t}/open",
+        &["root", "--engine embedded"],
+    ),
+];
+
+fn start_is_refused() {
+    let place = Place::new();
+    place.run(
+        "cd {t} && touch file && mkdir used open && chmod 777 open && {b} -s {t}/state2 {t}/used",
+    );
+    let _used = Undo(place.fill("while umount {t}/used; do :; done; flock -w 10 {t}/state2/lock true; flock -w 10 {t}/other/lock true"));
+    let pid = place.run("cat {t}/state2/lock");
+    let mut wrong = Vec::new();
+    for (line, words) in REFUSED {
+        wrong.extend(not_refused(&place, line, words, pid.trim()));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What is wrong with the way in which a start is refused.
+fn not_refused(place: &Place, line: &str, words: &[&str], pid: &str) -> Option<String> {
+    let line = place.fill(line);
+    let (status, text) = attempt(&format!("{line} 2>&1 >/dev/null"));
+    let words = words
+        .iter()
+        .map(|word| place.fill(&word.replace("{pid}", pid)));
+    let named = words.clone().all(|word| text.contains(&word));
+    let right = status == 1 && text.lines().count() == 1 && named && text.starts_with("mirrorfs: ");
+    let left = place.is_mounted();
+    (!right || left).then(|| format!("`{line}` ends with {status}, mounted: {left}: {text}"))
+}
+
+/// In a mount namespace without the control node and without what would let it
+/// be made.
+fn start_without_device_mapper() {
+    let place = Place::new();
+    let hidden = "mount -t tmpfs none /dev/mapper && mount -t tmpfs none /sys/class/misc";
+    for option in ["", "-f"] {
+        let line = format!("unshare -m bash -c '{hidden} && exec {{m}} {option} {{p}}'");
+        let wrong = not_refused(
+            &place,
+            &line,
+            &["no device-mapper", "--engine embedded"],
+            "",
+        );
+        assert_eq!(wrong, None);
+    }
+}
+
+fn mount_options() {
+    let place = Place::new();
+    place.run("{m} some-source {p} -o ro,noauto,x-foo=bar,nodev");
+    let line = place.run("grep ' {p} ' /proc/mounts");
+    let words: Vec<&str> = line.split(' ').collect();
+    assert_eq!(
+        (words[0], words[2]),
+        ("some-source", "fuse.mirrorfs"),
+        "{line}"
+    );
+    let options: Vec<&str> = words[3].split(',').collect();
+    assert!(
+        ["ro", "nodev", "allow_other", "default_permissions"]
+            .iter()
+            .all(|word| options.contains(word)),
+        "{line}"
+    );
+    let (status, text) = attempt(&place.fill("echo x >{p}/new"));
+    assert!(
+        status != 0 && text.contains("Read-only file system"),
+        "{text}"
+    );
+    place.run("cat {p}/status {p}/version");
+    place.unmount();
+    // The state directory and the engine as options, and what is twice.
+    place.run("{b} none {p} -o state_dir={t}/state,engine=kernel -o rw && ls {t}/state/lock && mountpoint {p}");
+    place.unmount();
+}
+
+/// mount(8) looks for programs in places of its own, whatever the caller's PATH.
+const PROGRAM: &str = "/usr/local/sbin/mirrorfs";
+
+fn mount_8() {
+    let place = Place::new();
+    place.run(&format!(
+        "mkdir -p /usr/local/sbin && ln -s {{b}} {PROGRAM}"
+    ));
+    let _program = Undo(format!("rm {PROGRAM}"));
+    let fstab = "new-disks {p} fuse.mirrorfs noauto,nofail,x-systemd.automount,state_dir={t}/state";
+    place.run(&format!("echo '{fstab} 0 0' >{{t}}/fstab"));
+    for (line, source) in [
+        (
+            "mount -t fuse.mirrorfs old-disks {p} -o state_dir={t}/state,ro",
+            "old-disks",
+        ),
+        ("mount -T {t}/fstab {p}", "new-disks"),
+    ] {
+        place.run(line);
+        place.run("cat {p}/version");
+        let shown = place.run("grep ' {p} ' /proc/mounts");
+        place.unmount();
+        assert!(shown.starts_with(&format!("{source} ")), "{shown}");
+        assert!(shown.contains(" fuse.mirrorfs "), "{shown}");
+    }
+}
+
+fn sigterm_while_in_use() {
+    let place = Place::new();
+    for users in ["cd {p}", "exec 7<{p}/events"] {
+        place.run("{m} {p}");
+        let pid = place.pid();
+        let line = place.fill(&format!("{users} && touch {{t}}/ready && exec sleep 60"));
+        let mut user = Command::new("bash")
+            .args(["-c", &line])
+            .spawn()
+            .expect("a user");
+        wait_for("it is used", || {
+            Path::new(&place.fill("{t}/ready")).exists()
+        });
+        place.run(&format!("rm {{t}}/ready; kill -TERM {pid}"));
+        wait_for("the daemon ends", || {
+            !Path::new(&format!("/proc/{pid}")).exists()
+        });
+        assert!(!place.is_mounted(), "{users}");
+        user.kill().and_then(|()| user.wait()).expect("it ends");
+    }
+}
+
+fn stale_mountpoint() {
+    let mount = Mount::start();
+    mount.write(
+        "new",
+        &format!("m0: 0 64 mirror core 1 8 2 {} 0 {} 0", disk(0), disk(1)),
+    );
+    let status = mount.read("m0/status");
+    for _ in 0..2 {
+        let pid = mount.pid();
+        output(&format!("kill -9 {pid}"));
+        wait_for("the daemon is gone", || {
+            !Path::new(&format!("/proc/{pid}")).exists()
+        });
+        let stale = attempt(&format!("ls {}", mount.at.display()));
+        assert!(stale.1.contains("not connected"), "{}", stale.1);
+        mount.mount("");
+        assert_eq!(
+            mount.read("m0/status").split(' ').next(),
+            status.split(' ').next()
+        );
+        assert!(
+            mount.read("events").contains(" m0 adopted "),
+            "{}",
+            mount.read("events")
+        );
+        let mounts = output(&format!("grep -c ' {} ' /proc/mounts", mount.at.display()));
+        assert_eq!(mounts.trim(), "1");
+    }
+    mount.write("m0/ctl", "remove");
+}
+
+fn help_and_version() {
+    let place = Place::new();
+    let help = place.run("{b} --help 2>/dev/null");
+    for word in [
+        "MOUNTPOINT",
+        "--engine",
+        "kernel",
+        "embedded",
+        "--state-dir",
+        "--foreground",
+        "--no-restore",
+        "-o ",
+    ] {
+        assert!(help.contains(word), "{word} is missing: {help}");
+    }
+    let version = place.run("{b} --version 2>/dev/null");
+    assert_eq!(version, format!("mirrorfs {}\n", env!("CARGO_PKG_VERSION")));
+    let (status, text) = attempt(&place.fill("{b}"));
+    assert!(
+        status != 0 && text.contains("MOUNTPOINT"),
+        "{status} {text}"
+    );
+}
+
+fn another_user() {
+    let mount = Mount::start();
+    let folder = mount.at.parent().expect("a folder");
+    fs::set_permissions(folder, Permissions::from_mode(0o755)).expect("open to all");
+    mount.write(
+        "new",
+        &format!("m0: 0 64 mirror core 1 8 2 {} 0 {} 0", disk(0), disk(1)),
+    );
+    let nobody = |line: &str| {
+        let line = format!("cd {} && {line}", mount.at.display());
+        attempt(&format!(
+            "setpriv --reuid=65534 --regid=65534 --clear-groups bash -c '{line}' 2>&1"
+        ))
+    };
+    let (status, text) = nobody(
+        "cat status m0/status m0/table m0/health m0/progress m0/legs/0/path events help >/dev/null && readlink m0/device && ls m0/sync",
+    );
+    assert!(
+        status == 0 && text.starts_with("/dev/mapper/m0\n"),
+        "{text}"
+    );
+    for line in [
+        "cat new",
+        "cat m0/ctl",
+        "echo x >new",
+        "echo suspend >m0/ctl",
+        "echo x >m0/table",
+        "echo 50 >throttle",
+        "rmdir m0",
+        "mkdir m1",
+        "mv m0 m1",
+        "chmod 666 new",
+        "chown nobody m0/ctl",
+    ] {
+        let (status, text) = nobody(line);
+        let denied = ["Permission denied", "Operation not permitted"]
+            .iter()
+            .any(|words| text.contains(words));
+        assert!(status != 0 && denied, "{line}: {status} {text}");
+    }
+    assert_eq!(mount.read("m0/suspended"), "0\n");
+    // Root gives one file away.
+    output(&format!(
+        "chgrp 65534 {0}/m0/ctl && chmod g+rw {0}/m0/ctl",
+        mount.at.display()
+    ));
+    assert_eq!(
+        nobody("echo suspend >m0/ctl && cat m0/suspended && echo resume >m0/ctl").1,
+        "1\n"
+    );
+    mount.write("m0/ctl", "remove");
+}

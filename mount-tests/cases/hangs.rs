@@ -1,0 +1,211 @@
+//! What hangs below a mirror holds up that mirror alone: its command is told
+//! EINPROGRESS and goes on, everything else answers at once.
+
+use std::fs;
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+
+use super::races::Outcome;
+use crate::Case;
+use crate::lab::disks::{self, disk};
+use crate::lab::mount::{Mount, errno};
+use crate::lab::shell::{Undo, attempt, output};
+use crate::lab::wait_for;
+
+pub const CASES: &[Case] = &[
+    ("a_verb_that_hangs", a_verb_that_hangs),
+    ("an_rmdir_that_hangs", an_rmdir_that_hangs),
+    ("a_create_that_hangs", a_create_that_hangs),
+];
+
+/// A device `below` over disk 1 whose I/O waits while the second is held.
+fn below() -> (Undo, impl FnOnce() -> Undo) {
+    let (sectors, disk) = (disks::SIZE / 512, disk(1));
+    output(&format!(
+        "dmsetup create below --table '0 {sectors} linear {disk} 0'"
+    ));
+    let hold = || {
+        output("dmsetup suspend below");
+        Undo("dmsetup resume below".into())
+    };
+    (Undo("dmsetup remove --retry below".into()), hold)
+}
+
+/// A mirror of two other disks.
+fn bystander(mount: &Mount) {
+    let (one, other) = (disk(2), disk(3));
+    let table = format!("0 8192 mirror core 2 1024 nosync 2 {one} 0 {other} 0");
+    mount.write("new", &format!("m1: {table}"));
+}
+
+const WRITE: &str = "timeout 60 dd if=/dev/zero of=/dev/mapper/m0 bs=4k count=1 oflag=direct";
+
+fn a_verb_that_hangs() {
+    let (_below, hold) = below();
+    let mount = Mount::start();
+    let table = format!(
+        "0 8192 mirror core 2 1024 nosync 2 {} 0 /dev/mapper/below 0",
+        disk(0)
+    );
+    mount.write("new", &format!("m0: {table}"));
+    bystander(&mount);
+    let held = hold();
+    thread::scope(|scope| {
+        let write = scope.spawn(|| attempt(WRITE));
+        sleep(Duration::from_millis(1000));
+        let verb = scope.spawn(|| timed(|| mount.try_write("m0/ctl", "suspend")));
+        sleep(Duration::from_millis(1500));
+        let second = scope.spawn(|| timed(|| mount.try_write("m0/ctl", "resume")));
+        let before = while_it_hangs(&mount, &table);
+        let (end, time) = verb.join().expect("no panic");
+        let after = while_it_hangs(&mount, &table);
+        let (second, waited) = second.join().expect("no panic");
+        drop(held);
+        let written = write.join().expect("no panic");
+        println!("EINPROGRESS after {time:?}, a second writer of the same ctl waited {waited:?}");
+        assert_eq!((before, after), (Vec::new(), Vec::new()));
+        assert_refused(&end, Errno::EINPROGRESS, "events");
+        assert!(
+            (10..14).contains(&time.as_secs()),
+            "EINPROGRESS after {time:?}"
+        );
+        assert_refused(&second, Errno::EBUSY, "suspend");
+        assert_eq!(written.0, 0, "{}", written.1);
+    });
+    wait_for("the verb ends", || {
+        mount.read("events").contains(" m0 suspended ")
+    });
+    wait_for("no warning is left", || {
+        !mount.read("m0/health").contains("running")
+    });
+    assert_eq!(mount.read("m0/suspended"), "1\n");
+    mount.write("m0/ctl", "resume");
+    output(WRITE);
+    mount.write("m0/ctl", "remove");
+    mount.write("m1/ctl", "remove");
+}
+
+fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let start = Instant::now();
+    (work(), start.elapsed())
+}
+
+fn assert_refused(end: &Outcome, wanted: Errno, word: &str) {
+    let right = matches!(end, Err((errno, reason)) if *errno == wanted && reason.contains(word));
+    assert!(right, "{end:?} is not {wanted:?} with `{word}`");
+}
+
+const OTHERS: &[&str] = &[
+    "m1/status",
+    "m1/health",
+    "m1/progress",
+    "m0/status",
+    "m0/table",
+    "m0/health",
+    "m0/ctl",
+    "m0/sync/state",
+    "m0/legs/1/path",
+    "status",
+    "health",
+    "events",
+    "help",
+    "new",
+];
+
+/// What is wrong while the verb waits: every file answers at once, so does every
+/// other mirror, another verb is refused, `health` warns.
+fn while_it_hangs(mount: &Mount, table: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut at_once = |what: &str, (right, time): (bool, Duration)| {
+        if !right || time > Duration::from_secs(1) {
+            wrong.push(format!("{what}: right {right} after {time:?}"));
+        }
+    };
+    for file in OTHERS {
+        at_once(file, timed(|| fs::read_to_string(mount.path(file)).is_ok()));
+    }
+    at_once("ls", timed(|| fs::read_dir(mount.path("")).is_ok()));
+    at_once(
+        "suspend m1",
+        timed(|| mount.try_write("m1/ctl", "suspend").is_ok()),
+    );
+    at_once(
+        "resume m1",
+        timed(|| mount.try_write("m1/ctl", "resume").is_ok()),
+    );
+    let busy = |end: Outcome| end.is_err_and(|(errno, _)| errno == Errno::EBUSY);
+    at_once(
+        "table m0",
+        timed(|| busy(mount.try_write("m0/table", table))),
+    );
+    let moved = || fs::rename(mount.path("m0"), mount.path("m2"));
+    at_once(
+        "mv m0",
+        timed(|| moved().is_err_and(|error| errno(&error) == Errno::EBUSY)),
+    );
+    let health = mount.read("m0/health");
+    if !health.contains("warning `suspend`") {
+        wrong.push(format!("health: {health}"));
+    }
+    wrong
+}
+
+/// The kernel locks a folder while something is removed from it: others must get
+/// at the mirrors nonetheless.
+fn an_rmdir_that_hangs() {
+    let (_below, hold) = below();
+    let mount = Mount::start();
+    bystander(&mount);
+    let held = hold();
+    let table = format!(
+        "0 8192 mirror core 1 1024 2 {} 0 /dev/mapper/below 0",
+        disk(0)
+    );
+    mount.write("new", &format!("m0: {table}"));
+    thread::scope(|scope| {
+        let removed = scope.spawn(|| timed(|| fs::remove_dir(mount.path("m0"))));
+        sleep(Duration::from_millis(1500));
+        let (_, read) = timed(|| mount.read("m1/status"));
+        let (_, list) = timed(|| mount.list(""));
+        let (_, verb) = timed(|| mount.write("m1/ctl", "suspend"));
+        drop(held);
+        let (end, time) = removed.join().expect("no panic");
+        println!(
+            "rmdir: {end:?} after {time:?}; beside it a read took {read:?}, ls {list:?}, a verb {verb:?}"
+        );
+        let longest = read.max(list).max(verb);
+        assert!(time > Duration::from_millis(1500), "rmdir did not hang");
+        assert!(
+            longest < Duration::from_secs(2),
+            "something waited {longest:?}"
+        );
+    });
+    wait_for("m0 is gone", || !mount.exists("m0"));
+    mount.write("m1/ctl", "resume");
+    mount.write("m1/ctl", "remove");
+}
+
+/// A request that waits for its log must not hold up other requests.
+fn a_create_that_hangs() {
+    let (_below, hold) = below();
+    let mount = Mount::start();
+    let held = hold();
+    let [a, b, c, d] = [0, 2, 3, 4].map(disk);
+    let slow = format!("m0: 0 64 mirror disk 2 /dev/mapper/below 8 2 {a} 0 {b} 0");
+    let quick = format!("m1: 0 64 mirror core 1 8 2 {c} 0 {d} 0");
+    thread::scope(|scope| {
+        let first = scope.spawn(|| timed(|| mount.try_write("new", &slow)));
+        sleep(Duration::from_millis(1000));
+        let (end, time) = timed(|| mount.try_write("new", &quick));
+        drop(held);
+        let (hung, waited) = first.join().expect("no panic");
+        println!("the first: {hung:?} after {waited:?}; the second: {end:?} after {time:?}");
+        assert_eq!(end.map(|name| name.trim().to_owned()), Ok("m1".into()));
+        assert!(time < Duration::from_secs(5), "the second waited {time:?}");
+    });
+    wait_for("m0 is made", || mount.exists("m0"));
+    mount.write("m0/ctl", "remove");
+    mount.write("m1/ctl", "remove");
+}

@@ -1,0 +1,185 @@
+//! The words of `health`, with failing legs and logs.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::files::three;
+use crate::Case;
+use crate::lab::disks::{self, blank};
+use crate::lab::dm::{Fragile, dm};
+use crate::lab::mount::Mount;
+use crate::lab::wait_for;
+
+pub const CASES: &[Case] = &[
+    ("files_of_health", health),
+    ("files_of_a_degraded_mirror", degraded),
+    ("files_of_a_failed_log", failed_log),
+];
+
+/// The words of `health` that need no failure, and the warning.
+fn health() {
+    let mount = three();
+    let legs = "leg 0 /dev/ram0 A alive, no error\nleg 1 /dev/ram1 A alive, no error\n";
+    let log = "log core - A alive, no error\n";
+    assert_eq!(mount.read("a/health"), format!("ok\n{legs}{log}"));
+    let b = mount.read("b/health");
+    let lines: Vec<&str> = b.lines().collect();
+    assert_eq!(lines[0], "ok");
+    assert!(
+        lines[4].starts_with("log disk /dev/loop") && lines[4].contains(" A "),
+        "{b}"
+    );
+    assert!(
+        lines[5].starts_with("warning ") && lines[5].contains("handle_errors"),
+        "{b}"
+    );
+    assert_eq!(lines.len(), 6, "{b}");
+    assert_eq!(mount.read("c/health"), "empty\n");
+    assert_eq!(mount.read("health"), "empty\na: ok\nb: ok\nc: empty\n");
+    mount.write("a/ctl", "suspend");
+    assert_eq!(mount.read("a/health"), format!("suspended\n{legs}{log}"));
+    assert_eq!(
+        mount.read("health"),
+        "suspended\na: suspended\nb: ok\nc: empty\n"
+    );
+    mount.write("a/ctl", "resume");
+    assert_eq!(mount.read("a/health"), format!("ok\n{legs}{log}"));
+    // Cut over by hand.
+    mount.write("c/table", &format!("0 2048 linear {} 0", disks::disk(5)));
+    assert!(
+        mount.read("c/health").starts_with("finished\n"),
+        "{}",
+        mount.read("c/health")
+    );
+}
+
+/// A write through a mirror, in a process of its own: it may be held for long.
+struct Writer(Child);
+
+impl Writer {
+    fn start(name: &str) -> Writer {
+        let child = Command::new("dd")
+            .args(["if=/dev/urandom", "bs=4096", "count=1", "oflag=direct"])
+            .arg(format!("of=/dev/mapper/{name}"))
+            .stderr(Stdio::null())
+            .spawn();
+        Writer(child.expect("dd"))
+    }
+
+    fn is_held(&mut self) -> bool {
+        self.0.try_wait().expect("a child").is_none()
+    }
+
+    fn end(mut self) {
+        wait_for("the writer ends", || !self.is_held());
+        assert!(
+            self.0.wait().expect("a child").success(),
+            "the write failed"
+        );
+    }
+}
+
+/// A leg that fails under a write: the write is held, everything else answers;
+/// after the repair the write is done on all legs.
+fn degraded() {
+    for broken in [1, 0] {
+        let (other, leg) = (disks::zeroed_start(0), Fragile::new(1, 2048));
+        let mount = Mount::start();
+        let legs = if broken == 1 {
+            [&other, &leg.path]
+        } else {
+            [&leg.path, &other]
+        };
+        mount.write(
+            "new",
+            &format!(
+                "m: 0 2048 mirror core 2 128 nosync 2 {} 0 {} 0 1 handle_errors",
+                legs[0], legs[1]
+            ),
+        );
+        leg.fail();
+        let mut writer = Writer::start("m");
+        wait_for("the failure", || {
+            mount.read(&format!("m/legs/{broken}/health")) == "D\n"
+        });
+        let start = Instant::now();
+        let health = mount.read("m/health");
+        let status = mount.read("m/status");
+        assert!(health.starts_with("degraded\n"), "{status}{health}");
+        let line = health.lines().nth(1 + broken).expect("a leg");
+        assert!(
+            line.starts_with(&format!("leg {broken} /dev/")) && line.contains(" D "),
+            "{health}"
+        );
+        assert_eq!(mount.read("health"), "degraded\nm: degraded\n");
+        assert_eq!(mount.read("m/status"), dm("status m"));
+        let roles = if broken == 1 {
+            ["source", "target"]
+        } else {
+            ["target", "source"]
+        };
+        let role = |leg: usize| mount.read(&format!("m/legs/{leg}/role"));
+        assert_eq!([role(0), role(1)].each_ref().map(|role| role.trim()), roles);
+        wait_for("the error is counted", || {
+            mount.read(&format!("m/legs/{broken}/errors")) == "1\n"
+        });
+        let events = mount.read("events");
+        assert!(events.contains(&format!(" m leg {broken} ")), "{events}");
+        assert!(
+            start.elapsed() < Duration::from_secs(5),
+            "reads wait: {:?}",
+            start.elapsed()
+        );
+        assert!(writer.is_held(), "the write was not held");
+        leg.repair();
+        mount.write("m/ctl", "suspend noflush");
+        mount.write("m/ctl", "resume");
+        writer.end();
+        disks::assert_equal(&other, &leg.path, 4096);
+        assert!(
+            disks::bytes(&other, 0, 4096).iter().any(|byte| *byte != 0),
+            "nothing was written"
+        );
+        mount.write("m/ctl", "remove");
+    }
+}
+
+/// A log that fails: writes are held until there is another log.
+fn failed_log() {
+    blank(10);
+    let (one, other, log) = (
+        disks::zeroed_start(0),
+        disks::disk(1),
+        Fragile::new(10, 2048),
+    );
+    let mount = Mount::start();
+    let table = |log: &str| {
+        format!("0 2048 mirror disk 3 {log} 128 nosync 2 {one} 0 {other} 0 1 handle_errors")
+    };
+    mount.write("new", &format!("m: {}", table(&log.path)));
+    log.fail();
+    let mut writer = Writer::start("m");
+    wait_for("the failure", || mount.read("m/log/health") != "A\n");
+    let health = mount.read("m/health");
+    assert!(health.starts_with("failed\n"), "{health}");
+    let line = health
+        .lines()
+        .find(|line| line.starts_with("log disk /dev/"));
+    assert!(
+        line.is_some_and(|line| line.contains(" D ") || line.contains(" F ")),
+        "{health}"
+    );
+    assert_eq!(mount.read("health"), "failed\nm: failed\n");
+    assert_eq!(mount.read("m/status"), dm("status m"));
+    wait_for("the event", || mount.read("events").contains(" m log "));
+    assert!(writer.is_held(), "the write was not held");
+    mount.write("m/table", &table(&blank(11)));
+    writer.end();
+    assert!(mount.read("m/health").starts_with("ok\n"));
+    disks::assert_equal(&one, &other, 4096);
+    assert!(
+        disks::bytes(&one, 0, 4096).iter().any(|byte| *byte != 0),
+        "nothing was written"
+    );
+    mount.write("m/ctl", "remove");
+}

@@ -1,0 +1,458 @@
+//! What shell users and scripts write to files with: each does what the
+//! interface says.
+
+use std::fs::{self, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+
+use nix::errno::Errno;
+
+use crate::Case;
+use crate::lab::disks::disk;
+use crate::lab::dm::dm;
+use crate::lab::mount::{Mount, errno};
+use crate::lab::shell::attempt;
+
+pub const CASES: &[Case] = &[
+    ("idioms_of_verbs", verbs),
+    ("idioms_of_requests", requests),
+    ("idioms_of_tables", tables),
+    ("idioms_refused", refused),
+    ("idioms_without_effect", without_effect),
+    ("idioms_two_lines_in_one_write", two_lines),
+    ("idioms_answers", answers),
+    ("idioms_long_writes", long_writes),
+    ("idioms_of_folders", folders),
+];
+
+/// A mirror of one mebibyte that is in sync.
+fn equal(one: usize, other: usize) -> String {
+    let (one, other) = (disk(one), disk(other));
+    format!("0 2048 mirror core 2 512 nosync 2 {one} 0 {other} 0 1 handle_errors")
+}
+
+/// A mount with one mirror.
+fn one() -> Mount {
+    let mount = Mount::start();
+    mount.write("new", &format!("m: {}", equal(0, 1)));
+    mount
+}
+
+/// Run a line of shell in the folder of the mount; what it ends with and prints.
+fn sh(mount: &Mount, line: &str) -> (i32, String) {
+    // A command that hangs is to fail, not to hang the test.
+    attempt(&format!("cd {} || exit 99\n{line}", mount.at.display()))
+}
+
+/// The kinds of the events of `m`, but for those before.
+fn kinds(mount: &Mount, before: usize) -> Vec<String> {
+    let text = mount.read("events");
+    let lines = text.get(before..).unwrap_or_default().lines();
+    let kind = |line: &str| line.split(' ').nth(2).expect("a kind").to_string();
+    lines.map(kind).filter(|kind| kind != "synced").collect()
+}
+
+/// Each way to write a verb or two: it is done, and done once.
+fn verbs() {
+    let mount = one();
+    let verb = mount.scratch("verb");
+    fs::write(&verb, "suspend\n").expect("a file");
+    let cp = format!("cp {verb} m/ctl");
+    let python = "python3 -c 'open(\"m/ctl\", \"w\").write(\"suspend\\n\")'";
+    let both = ["suspended", "resumed"];
+    for (line, want) in [
+        ("echo suspend > m/ctl", &both[..1]),
+        ("echo resume >> m/ctl", &both[1..]),
+        ("echo suspend | tee m/ctl >/dev/null", &both[..1]),
+        ("echo resume | tee -a m/ctl >/dev/null", &both[1..]),
+        (&cp, &both[..1]),
+        (
+            "printf 'resume\\n' | dd of=m/ctl bs=7 2>/dev/null",
+            &both[1..],
+        ),
+        (
+            "echo suspend | dd of=m/ctl bs=4k conv=notrunc 2>/dev/null",
+            &both[..1],
+        ),
+        ("echo -n resume > m/ctl", &both[1..]),
+        (python, &both[..1]),
+        ("exec 3<>m/ctl && echo resume >&3", &both[1..]),
+        ("echo '  suspend   noflush ' >| m/ctl", &both[..1]),
+        ("cat <<<resume >m/ctl", &both[1..]),
+        ("printf 'suspend\\nresume\\n' > m/ctl", &both),
+        ("/usr/bin/printf 'suspend\\nresume\\n' > m/ctl", &both),
+        ("printf 'suspend\\nresume' | cat >m/ctl", &both),
+        ("cat <<EOF >m/ctl\nsuspend\nresume\nEOF", &both),
+        ("(echo suspend; echo resume) >m/ctl", &both),
+        ("exec 3>m/ctl; echo suspend >&3; echo resume >&3", &both),
+    ] {
+        let before = mount.read("events").len();
+        assert_eq!(sh(&mount, line), (0, String::new()), "{line}");
+        assert_eq!(kinds(&mount, before), want, "{line}");
+        let state = want.last() == Some(&"suspended");
+        let shown = mount.read("m/suspended");
+        assert_eq!(shown, format!("{}\n", u8::from(state)), "{line}");
+    }
+}
+
+/// Each way to write a request.
+fn requests() {
+    let mount = Mount::start();
+    let request = mount.scratch("request");
+    fs::write(&request, format!("m: {}\n", equal(0, 1))).expect("a file");
+    for line in [
+        "echo \"$(cat FILE)\" > new",
+        "cat FILE > new",
+        "cp FILE new",
+        "tee new < FILE >/dev/null",
+        "dd if=FILE of=new bs=1M 2>/dev/null",
+        "dd if=FILE of=new conv=notrunc,fsync 2>/dev/null",
+        "cat FILE >> new",
+        "python3 -c 'import pathlib as p; p.Path(\"new\").write_text(p.Path(\"FILE\").read_text())'",
+    ] {
+        let line = line.replace("FILE", &request);
+        assert_eq!(sh(&mount, &line), (0, String::new()), "{line}");
+        assert_eq!(mount.read("table"), dm("table"), "{line}");
+        assert!(mount.exists("m"), "{line}: no mirror");
+        mount.write("m/ctl", "remove");
+    }
+    // Two requests in one here-document, and one that hands the name back.
+    let two = format!(
+        "cat <<EOF >new\na: {}\nb: {}\nEOF",
+        equal(0, 1),
+        equal(2, 3)
+    );
+    assert_eq!(sh(&mount, &two), (0, String::new()));
+    let third = format!(
+        "exec 3<>new; echo '{}' >&3; read -r name <&3; echo remove >$name/ctl; echo $name",
+        equal(4, 5)
+    );
+    assert_eq!(sh(&mount, &third), (0, "mirror0\n".into()));
+    for name in ["a", "b"] {
+        mount.write(&format!("{name}/ctl"), "remove");
+    }
+}
+
+/// A table is edited as a file is.
+fn tables() {
+    let mount = one();
+    let region = || mount.read("m/sync/region_size");
+    for (line, want) in [
+        (
+            "t=$(sed 's/ 512 / 256 /' m/table); echo \"$t\" > m/table",
+            131_072,
+        ),
+        (
+            "sed 's/ 256 / 128 /' m/table > /tmp/t && cp /tmp/t m/table",
+            65_536,
+        ),
+        (
+            "sed 's/ 128 / 64 /' m/table > /tmp/t && dd if=/tmp/t of=m/table conv=notrunc 2>/dev/null",
+            32_768,
+        ),
+        (
+            "python3 -c 'f = open(\"m/table\", \"r+\"); t = f.read(); f.seek(0); f.write(t.replace(\" 64 \", \" 32 \")); f.truncate()'",
+            16_384,
+        ),
+        (
+            "perl -e 'open F, \"+<\", \"m/table\"; $_ = <F>; s/ 32 / 16 /; seek F, 0, 0; print F; close F or die'",
+            8192,
+        ),
+    ] {
+        assert_eq!(sh(&mount, line), (0, String::new()), "{line}");
+        assert_eq!(region(), format!("{want}\n"), "{line}");
+        assert_eq!(mount.read("m/table"), dm("table m"));
+        assert_eq!(mount.read("m/suspended"), "0\n");
+    }
+    // Several targets, a line each.
+    let lines = format!("{}\\n2048 2048 linear {} 0\\n", equal(0, 1), disk(2));
+    for (command, length) in [("printf", 2_097_152), ("/usr/bin/printf", 2_097_152)] {
+        mount.write("m/table", &equal(0, 1));
+        let line = format!("{command} '{lines}' >/tmp/t; cat /tmp/t >m/table; cat m/size");
+        assert_eq!(sh(&mount, &line), (0, format!("{length}\n")));
+    }
+    // Refused: the old one goes on.
+    let before = mount.read("m/table");
+    let (status, said) = sh(
+        &mount,
+        "sed 's/mirror/mirrors/' m/table >/tmp/t; cat /tmp/t >m/table",
+    );
+    assert!(status != 0 && said.contains("Invalid argument"), "{said}");
+    assert_eq!(
+        (mount.read("m/table"), mount.read("m/suspended")),
+        (before, "0\n".into())
+    );
+}
+
+/// Every tool ends with a failure and the words of the errno.
+fn refused() {
+    let mount = one();
+    let before = mount.read("events").len();
+    let file = mount.scratch("bad");
+    fs::write(&file, "stop\n").expect("a file");
+    let lines = [
+        "echo stop > m/ctl",
+        "echo stop >> m/ctl",
+        "echo -n stop > m/ctl",
+        "printf 'stop\\n' > m/ctl",
+        "echo stop | tee m/ctl >/dev/null",
+        "cp FILE m/ctl",
+        "dd if=FILE of=m/ctl",
+        "cat FILE > m/ctl",
+        "cat <<EOF >m/ctl\nstop\nEOF",
+        "/usr/bin/printf 'stop\\nsuspend\\n' > m/ctl",
+        // With a buffer, Python tries again when it closes.
+        "python3 -c 'open(\"m/ctl\", \"wb\", buffering=0).write(b\"stop\\n\")'",
+        "echo nonsense > new",
+        "echo 0 > throttle",
+        "echo 0 8 mirrors > m/table",
+    ];
+    for line in lines {
+        let (status, said) = sh(&mount, &line.replace("FILE", &file));
+        assert!(status != 0 && status != 99, "`{line}` ended with {status}");
+        assert!(said.contains("Invalid argument"), "{line}: {said}");
+    }
+    // Each was refused once, and `suspend` behind a refused line was not done.
+    assert_eq!(kinds(&mount, before), vec!["error"; lines.len()]);
+    assert_eq!(mount.read("m/suspended"), "0\n");
+    // Of two writes the first is done.
+    let (status, said) = sh(&mount, "(echo suspend; echo stop) >m/ctl");
+    assert!(status != 0 && said.contains("Invalid argument"), "{said}");
+    assert_eq!(mount.read("m/suspended"), "1\n");
+}
+
+/// Truncation, empty writes, syncs and seeks mean nothing.
+fn without_effect() {
+    let mount = one();
+    let (table, before) = (mount.read("table"), mount.read("events"));
+    for line in [
+        ": > m/ctl",
+        ": > new",
+        ": >> m/table",
+        "true | tee m/table",
+        "truncate -s 0 m/table",
+        "truncate -s 1M m/ctl",
+        "cp /dev/null m/table",
+        "dd if=/dev/null of=m/ctl 2>/dev/null",
+        "exec 3<>m/ctl; exec 3>&-",
+        "python3 -c 'import os; f = open(\"m/table\", \"a\"); f.flush(); os.fsync(f.fileno())'",
+        "cat m/ctl new >/dev/null",
+    ] {
+        assert_eq!(sh(&mount, line), (0, String::new()), "{line}");
+    }
+    assert_eq!(mount.read("events"), before, "something was done");
+    assert_eq!(mount.read("table"), table);
+    assert_eq!(mount.read("m/suspended"), "0\n");
+    let size = fs::metadata(mount.path("m/ctl")).expect("stat").len();
+    assert_eq!(size, 0, "the file grew");
+    // A write at an offset is a line like any other.
+    let (status, said) = sh(
+        &mount,
+        "echo suspend | dd of=m/ctl seek=100 bs=10 conv=notrunc 2>/dev/null",
+    );
+    assert_eq!((status, said.as_str()), (0, ""));
+    assert_eq!(mount.read("m/suspended"), "1\n");
+}
+
+/// One write of several lines: done up to the first that is refused, the write
+/// ends before it, and the next one meets its error.
+fn two_lines() {
+    let mount = one();
+    let open = || {
+        let opened = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(mount.path("m/ctl"));
+        opened.expect("ctl")
+    };
+    let mut file = open();
+    assert_eq!(file.write(b"suspend\nresume\nsuspend\n").ok(), Some(23));
+    assert_eq!(mount.read("m/suspended"), "1\n");
+    // The second fails.
+    assert_eq!(file.write(b"resume\nstop now\nsuspend\n").ok(), Some(7));
+    assert_eq!(mount.read("m/suspended"), "0\n");
+    let error = file.write(b"stop now\nsuspend\n").expect_err("no verb");
+    assert_eq!(errno(&error), Errno::EINVAL);
+    let mut reason = String::new();
+    file.read_to_string(&mut reason).expect("a reason");
+    assert!(
+        reason.contains("stop") && reason.ends_with('\n'),
+        "{reason}"
+    );
+    assert_eq!(reason.lines().count(), 1, "{reason}");
+    // The first fails: nothing is done.
+    let error = open().write(b"stop\nsuspend\n").expect_err("no verb");
+    assert_eq!(errno(&error), Errno::EINVAL);
+    assert_eq!(mount.read("m/suspended"), "0\n");
+    // An empty line is none.
+    let error = open().write(b"\n").expect_err("an empty line");
+    assert_eq!(errno(&error), Errno::EINVAL);
+    // The same from Python.
+    let script = "import os, errno
+fd = os.open('m/ctl', os.O_RDWR)
+data = b'suspend\\nbogus\\nresume\\n'
+done = os.write(fd, data)
+print(done)
+try:
+    os.write(fd, data[done:])
+except OSError as error:
+    print(errno.errorcode[error.errno])
+print('bogus' in os.read(fd, 999).decode())
+os.lseek(fd, 0, 0)
+print('bogus' in os.read(fd, 999).decode())";
+    let (status, said) = sh(&mount, &format!("python3 - <<'END'\n{script}\nEND"));
+    assert_eq!((status, said.as_str()), (0, "8\nEINVAL\nTrue\nTrue\n"));
+    assert_eq!(mount.read("m/suspended"), "1\n");
+}
+
+/// The name, or the reason, on the descriptor that wrote; each writer its own.
+fn answers() {
+    let mount = Mount::start();
+    let open = || {
+        let opened = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(mount.path("new"));
+        opened.expect("new")
+    };
+    let rest = |file: &mut fs::File| {
+        let mut text = String::new();
+        file.read_to_string(&mut text).expect("an answer");
+        text
+    };
+    let (mut first, mut second) = (open(), open());
+    let put = |file: &mut fs::File, line: String| file.write_all((line + "\n").as_bytes());
+    put(&mut first, format!("one: {}", equal(0, 1))).expect("made");
+    let error = put(&mut second, format!("one: {}", equal(2, 3))).expect_err("taken");
+    assert_eq!(errno(&error), Errno::EEXIST);
+    assert_eq!(rest(&mut first), "one\n");
+    let reason = rest(&mut second);
+    assert!(
+        reason.contains("one") && reason.lines().count() == 1,
+        "{reason}"
+    );
+    second.seek(SeekFrom::Start(0)).expect("seek");
+    assert_eq!(rest(&mut second), reason);
+    // The next request on the same descriptor has the next answer.
+    put(&mut second, equal(2, 3)).expect("made");
+    assert_eq!(rest(&mut second), "mirror0\n");
+    // Two in one write: both names.
+    let both = format!("two: {}\nthree: {}\n", equal(4, 5), equal(6, 7));
+    assert_eq!(
+        mount.try_bytes("new", both.as_bytes()).expect("made"),
+        "two\nthree\n"
+    );
+    // Read without a write it explains itself; so does `ctl`.
+    assert!(mount.read("new").contains("mirror core 1"));
+    assert!(mount.read("one/ctl").starts_with("suspend"));
+    // The shell: name, reason, and the reason at the end of `events`.
+    let line = format!("exec 3<>new; echo 'four: {}' >&3; cat <&3", equal(8, 9));
+    assert_eq!(sh(&mount, &line), (0, "four\n".into()));
+    let line = "exec 3<>four/ctl; echo halt 2>/dev/null >&3; echo $?; cat <&3; tail -n1 events";
+    let (_, said) = sh(&mount, line);
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!((lines[0], lines.len()), ("1", 3), "{said}");
+    assert!(lines[1].contains("halt"), "{said}");
+    assert!(
+        lines[2].contains(" four error ") && lines[2].ends_with(lines[1]),
+        "{said}"
+    );
+    for name in ["one", "mirror0", "two", "three", "four"] {
+        mount.write(&format!("{name}/ctl"), "remove");
+    }
+}
+
+/// A long write may be a piece of a stream: its last line counts only when it
+/// ends with a newline.
+fn long_writes() {
+    let mount = one();
+    let write = |bytes: &[u8]| {
+        let opened = OpenOptions::new().write(true).open(mount.path("m/ctl"));
+        let written = opened.expect("ctl").write(bytes);
+        written.map_err(|error| errno(&error))
+    };
+    let padded = |length: usize| "suspend".to_string() + &" ".repeat(length - 7);
+    let whole = padded(4095);
+    assert_eq!(write(whole.as_bytes()), Ok(4095), "4,095 bytes are whole");
+    assert_eq!(mount.read("m/suspended"), "1\n");
+    mount.write("m/ctl", "resume");
+    for length in [4096, 5000, 65_536] {
+        assert_eq!(
+            write(padded(length).as_bytes()),
+            Err(Errno::EINVAL),
+            "{length}"
+        );
+        assert_eq!(mount.read("m/suspended"), "0\n", "{length}");
+    }
+    let ended = padded(4096) + "\n";
+    assert_eq!(write(ended.as_bytes()), Ok(4097));
+    assert_eq!(mount.read("m/suspended"), "1\n");
+    // The lines before are done, the cut one is left to the next write.
+    let cut = format!("resume\n{}", padded(4096));
+    assert_eq!(write(cut.as_bytes()), Ok(7));
+    assert_eq!(mount.read("m/suspended"), "0\n");
+    // Many lines in one write.
+    let many = format!("{}\nresume{}\n", padded(250), " ".repeat(250)).repeat(9);
+    let before = mount.read("events").len();
+    assert_eq!(write(many.as_bytes()), Ok(many.len()));
+    assert_eq!(kinds(&mount, before).len(), 18);
+    assert_eq!(mount.read("m/suspended"), "0\n");
+}
+
+/// mkdir, a table, mv and rmdir, as with folders.
+fn folders() {
+    let mount = Mount::start();
+    fs::write(mount.scratch("table"), equal(0, 1) + "\n").expect("a file");
+    let table = mount.scratch("table");
+    let line = format!(
+        "mkdir e && cat e/health && cp {table} e/table && head -n1 e/health && mv e f && ls -d e f; cat f/device/x"
+    );
+    let (_, said) = sh(&mount, &line);
+    let said: Vec<&str> = said.lines().collect();
+    assert_eq!((said[0], said[1]), ("empty", "ok"), "{said:?}");
+    assert!(said.contains(&"f") && !said.contains(&"e"), "{said:?}");
+    assert_eq!(mount.read("f/table"), dm("table f"));
+    assert!(
+        dm("info -c --noheadings -o name")
+            .lines()
+            .all(|name| name == "f")
+    );
+    mount.write("new", &format!("g: {}", equal(2, 3)));
+    for line in [
+        "mv f g",
+        "mv -T f g",
+        "mv f status",
+        "mv f 'a b'",
+        "mv f control",
+        "mv f g/sync",
+        "mkdir g",
+        "mkdir 'a b'",
+        "rm -rf f",
+        "rmdir nothing",
+    ] {
+        assert!(sh(&mount, line).0 != 0, "done: {line}");
+        assert_eq!(
+            mount
+                .list("")
+                .iter()
+                .filter(|name| ["f", "g"].contains(&name.as_str()))
+                .count(),
+            2,
+            "{line}"
+        );
+    }
+    let rename =
+        |to: &str| fs::rename(mount.path("f"), mount.path(to)).map_err(|error| errno(&error));
+    assert_eq!(rename("g"), Err(Errno::EEXIST));
+    assert_eq!(rename("status"), Err(Errno::ENOTDIR));
+    assert_eq!(rename("a b"), Err(Errno::EINVAL));
+    assert_eq!(rename("f"), Ok(()));
+    // Open, it stays.
+    let held = fs::File::open("/dev/mapper/f").expect("a device");
+    let (status, said) = sh(&mount, "rmdir f");
+    assert!(status != 0 && said.contains("busy"), "{said}");
+    drop(held);
+    assert_eq!(sh(&mount, "rmdir f g"), (0, String::new()));
+    assert_eq!(dm("ls"), "No devices found\n");
+    assert_eq!(sh(&mount, "mkdir e && rmdir e"), (0, String::new()));
+    assert_eq!(mount.read("table"), "");
+}

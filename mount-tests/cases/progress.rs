@@ -1,0 +1,147 @@
+//! How far a copy is: the line, the rate, the time left, and never 100 before the end.
+
+use std::fs::{self};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::files::value;
+use crate::Case;
+use crate::lab::disks::{self, MIB};
+use crate::lab::dm::Fragile;
+use crate::lab::mount::Mount;
+use crate::lab::shell::attempt;
+use crate::lab::wait_for;
+
+pub const CASES: &[Case] = &[
+    ("files_while_copying", while_copying),
+    ("files_never_round_up", never_round_up),
+];
+
+/// Panics where a line is not wholly what the pattern says.
+pub fn assert_lines(pattern: &str, lines: &[String], mount: &Mount) {
+    let path = mount.scratch("lines");
+    fs::write(&path, lines.concat()).expect("a file");
+    let (status, other) = attempt(&format!("LC_ALL=C grep -Evx '{pattern}' {path}"));
+    assert!(status == 1, "not as the interface says: {other}");
+}
+
+/// A slow copy: the line of `progress`, the rate and the time left.
+fn while_copying() {
+    let (source, slow) = (disks::disk(0), disks::slow(1, 20));
+    let mount = Mount::start();
+    mount.write(
+        "new",
+        &format!(
+            "m: 0 131072 mirror core 1 128 2 {source} 0 {} 0 1 handle_errors",
+            slow.path
+        ),
+    );
+    assert_eq!(mount.read("m/sync/state"), "syncing\n");
+    assert!(mount.read("m/health").starts_with("syncing\n"));
+    assert!(mount.read("health").starts_with("syncing\nm: syncing\n"));
+    let mut lines = Vec::new();
+    let mut watch = |seconds: u64| {
+        let end = Instant::now() + Duration::from_secs(seconds);
+        while Instant::now() < end {
+            lines.push(mount.read("m/progress"));
+            lines.push(mount.read("progress").replacen("m: ", "", 1));
+            sleep(Duration::from_millis(200));
+        }
+    };
+    watch(3);
+    let (start, from, early) = (
+        Instant::now(),
+        value(&mount, "m/sync/regions_done"),
+        value(&mount, "m/sync/eta"),
+    );
+    watch(4);
+    let (to, rate, late) = (
+        value(&mount, "m/sync/regions_done"),
+        value(&mount, "m/sync/rate"),
+        value(&mount, "m/sync/eta"),
+    );
+    let measured = (to - from) as f64 * 65_536.0 / start.elapsed().as_secs_f64();
+    assert!(to < 1024, "the disk was too fast for this test");
+    assert!(
+        (0.5..2.0).contains(&(rate as f64 / measured)),
+        "the rate is {rate} bytes/s, measured {measured}"
+    );
+    assert!(late < early, "time left: {early} s, then {late} s");
+    let left = (1024 - to) as f64 * 65_536.0 / measured;
+    assert!(
+        (0.5..2.0).contains(&(late as f64 / left)),
+        "{late} s left; measured: {left}"
+    );
+    let tail = lines.split_off(lines.len() - 4);
+    let amount = r"[0-9]+\.[0-9]{2}% [0-9]+/1024 regions, [0-9]+\.[0-9]{2}/64\.00 MiB";
+    let rated = format!(r"{amount}, [0-9.]+ [KMG]iB/s, ([0-9]+[dhm])?[0-9]+[hms] left");
+    assert_lines(&format!("({rated}|{amount}, syncing)"), &lines, &mount);
+    assert_lines(&rated, &tail, &mount);
+    let regions: Vec<u64> = lines.iter().map(|line| regions(line)).collect();
+    assert!(regions.is_sorted(), "{regions:?}");
+    slow.hurry();
+    mount.write("m/ctl", "remove");
+}
+
+/// The regions done that a line of `progress` names; its percentage is theirs,
+/// cut.
+fn regions(line: &str) -> u64 {
+    let mut words = line.split(['%', ' ', '/']);
+    let percent = words.next().expect("percent");
+    let done: u64 = words
+        .nth(1)
+        .and_then(|word| word.parse().ok())
+        .expect("regions");
+    let hundredths = done * 10_000 / 1024;
+    assert_eq!(
+        percent,
+        format!("{}.{:02}", hundredths / 100, hundredths % 100),
+        "{line}"
+    );
+    done
+}
+
+/// One region of 128 that cannot be copied: not 100, not in sync, and after a
+/// while not syncing either. Repaired, it is copied at the next resume.
+fn never_round_up() {
+    let source = disks::disk(0);
+    let target = Fragile::holed(1, 16_384, (12_800, 128));
+    target.fail();
+    let mount = Mount::start();
+    mount.write(
+        "new",
+        &format!(
+            "m: 0 16384 mirror core 1 128 2 {source} 0 {} 0 1 handle_errors",
+            target.path
+        ),
+    );
+    wait_for("all but one", || {
+        mount.read("m/sync/regions_done") == "127\n"
+    });
+    assert_eq!(mount.read("m/sync/percent"), "99.21\n");
+    let progress = mount.read("m/progress");
+    assert!(
+        progress.starts_with("99.21% 127/128 regions, 7.93/8.00 MiB, "),
+        "{progress}"
+    );
+    assert_eq!(mount.read("m/legs/1/health"), "S\n");
+    let health = mount.read("m/health");
+    assert!(health.starts_with("degraded\n"), "{health}");
+    let start = Instant::now();
+    while mount.read("m/sync/state") != "stopped\n" {
+        let (state, seconds) = (mount.read("m/progress"), start.elapsed().as_secs());
+        assert!(seconds < 20, "after {seconds} s still {state}");
+        sleep(Duration::from_millis(100));
+    }
+    target.repair();
+    mount.write("m/ctl", "suspend noflush");
+    mount.write("m/ctl", "resume");
+    mount.wait_in_sync("m");
+    assert!(
+        mount
+            .read("m/progress")
+            .starts_with("100.00% 128/128 regions, 8.00/8.00 MiB, in sync")
+    );
+    disks::assert_equal(&source, &target.path, 8 * MIB);
+    mount.write("m/ctl", "remove");
+}

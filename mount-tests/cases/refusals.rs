@@ -1,0 +1,346 @@
+//! Everything that is refused: the errno, a reason that names the offending word
+//! on the same descriptor and at the end of `events`, and nothing left behind.
+//! Where the kernel's constructor would refuse too, it is asked as well: we
+//! refuse nothing that it takes, and say what it says.
+
+mod devices;
+mod field;
+mod rows;
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::symlink;
+
+use nix::errno::Errno;
+
+use self::devices::{refused_devices, refused_logs};
+use self::field::Field;
+use self::rows::{CONSTRUCTORS, CORNERS, GOOD, KERNEL, LINES, TABLES, VERBS, rows};
+use crate::Case;
+use crate::lab::disks::{self, disk};
+use crate::lab::mount::Mount;
+use crate::lab::shell::{Undo, attempt, dmsetup, output};
+
+pub const CASES: &[Case] = &[
+    ("refused_constructors", refused_constructors),
+    ("refused_lines", refused_lines),
+    ("refused_devices", refused_devices),
+    ("refused_logs", refused_logs),
+    ("refused_verbs", refused_verbs),
+    ("refused_tables", refused_tables),
+    ("refused_names", refused_names),
+    ("refused_by_the_kernel_alone", refused_by_the_kernel_alone),
+    ("corners_are_accepted", corners_are_accepted),
+];
+
+fn refused_constructors() {
+    output("dmsetup create refused --notable");
+    let _refused = Undo("dmsetup remove --retry refused".into());
+    let mount = Mount::start();
+    let mut field = Field::new(&mount);
+    let mut both = |params: &str, kernel: &str, word: &str| {
+        let table = field.fill(&format!("0 8192 mirror {params}"));
+        field.judge("new", &format!("x: {table}"), "EINVAL", &[kernel, word]);
+        field.ask_kernel(&table, kernel);
+    };
+    for [kernel, word, params] in rows(CONSTRUCTORS) {
+        both(params, kernel, word);
+    }
+    let long = "u".repeat(129);
+    let params = format!("userspace 3 {long} clustered-core 8 2 {{a}} 0 {{b}} 0");
+    both(&params, "UUID argument too long", "129");
+    field.end();
+}
+
+fn refused_lines() {
+    let mount = Mount::start();
+    let (c, d, e) = (disk(4), disk(5), disk(6));
+    output(&format!(
+        "dmsetup create linear0 -u TAKEN-UUID --table '0 8 linear {c} 0'"
+    ));
+    let _linear = Undo("dmsetup remove --retry linear0".into());
+    mount.write("new", &format!("there: 0 64 mirror core 1 8 2 {d} 0 {e} 0"));
+    let minor = mount.read("there/dev");
+    let minor = minor.trim().split_once(':').expect("a number").1;
+    let mut field = Field::new(&mount);
+    for [errno, word, line] in rows(LINES) {
+        let line = field.fill(&line.replace("{minor}", minor));
+        field.judge("new", &line, errno, &[&word.replace("{minor}", minor)]);
+    }
+    for (bytes, word) in odd_bytes(&field.fill(GOOD)) {
+        field.judge_bytes("new", &bytes, "EINVAL", &[word]);
+    }
+    field.end();
+    mount.write("there/ctl", "remove");
+}
+
+/// What is no text, or too much of it; a word of its reason.
+fn odd_bytes(good: &str) -> Vec<(Vec<u8>, &'static str)> {
+    let padded = |length: usize| format!("{}\n", pad(good, length)).into_bytes();
+    let noise = (0..512_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8 | 0x80);
+    let noise: Vec<u8> = noise.collect();
+    vec![
+        (b" \t \n".to_vec(), "empty"),
+        (padded(65_537), "65537"),
+        (padded(200_000), "200000"),
+        (padded(4096)[..4096].to_vec(), "newline"),
+        ([&noise[..], b"\n"].concat(), "byte 1"),
+        (noise, "byte 1"),
+        (format!("{good}\0\n").into_bytes(), "\\0"),
+        (b"\0\n".to_vec(), "\\0"),
+        (format!("{good}\x1b[2J\n").into_bytes(), "\\u{1b}"),
+        (format!("{good} \u{fffe}\n").into_bytes(), "fffe"),
+        ([good.as_bytes(), b" \xff\n"].concat(), "byte"),
+    ]
+}
+
+/// A line with so many spaces behind it that it has `length` bytes.
+fn pad(line: &str, length: usize) -> String {
+    line.to_owned() + &" ".repeat(length - line.len())
+}
+
+fn refused_verbs() {
+    let disks: Vec<String> = (3..7).map(disk).collect();
+    output(&format!(
+        "dmsetup create lv -u LVM-abc --table '0 64 mirror core 1 8 2 {} 0 {} 0'",
+        disks[0], disks[1]
+    ));
+    let _lv = Undo("dmsetup remove --retry lv".into());
+    let mount = Mount::start();
+    mount.write(
+        "new",
+        &format!("m0: 0 64 mirror core 1 8 2 {} 0 {} 0", disks[2], disks[3]),
+    );
+    mount.wait_in_sync("m0");
+    let mut field = Field::new(&mount);
+    for [errno, word, file, line] in rows(VERBS) {
+        field.judge(file, &line.replace("^G", "\u{7}"), errno, &[word]);
+    }
+    let table = field.fill(GOOD);
+    field.judge("lv/table", &table, "EPERM", &["LVM"]);
+    let open = File::open("/dev/mapper/m0").expect("the device");
+    field.judge("m0/ctl", "remove", "EBUSY", &["open"]);
+    drop(open);
+    for line in ["0", "101", "x", "", "-1", "50 1"] {
+        field.judge("throttle", line, "EINVAL", &["1 to 100"]);
+    }
+    field.end();
+    twice(&mount);
+    mount.write("m0/ctl", "remove");
+}
+
+/// A second suspend and a second resume are no errors to dmsetup.
+fn twice(mount: &Mount) {
+    for verb in ["suspend", "suspend", "resume", "resume"] {
+        dmsetup(&format!("{verb} m0"));
+    }
+    for (verb, suspended) in [("suspend", "1\n"), ("resume", "0\n")] {
+        for _ in 0..2 {
+            mount.write("m0/ctl", verb);
+            assert_eq!(mount.read("m0/suspended"), suspended, "after {verb}");
+        }
+    }
+}
+
+fn refused_tables() {
+    let mount = Mount::start();
+    let (large, _undo) = blocks_of_4k(&mount);
+    for (name, legs) in [("m0", [3, 4]), ("m1", [5, 6])] {
+        let [one, two] = legs.map(disk);
+        mount.write(
+            "new",
+            &format!("{name}: 0 8192 mirror core 2 1024 nosync 2 {one} 0 {two} 0"),
+        );
+    }
+    output("dmsetup create upper --table '0 64 linear /dev/mapper/m0 0'");
+    let upper = Undo("dmsetup remove --retry upper".into());
+    let mut field = Field::new(&mount);
+    let table = mount.read("m0/table");
+    for [errno, word, line] in rows(TABLES) {
+        let fill = |text: &str| text.replace("{4k}", &large).replace(" / ", "\n");
+        let (line, word) = (field.fill(&fill(line)), field.fill(&fill(word)));
+        field.judge("m0/table", &line, errno, &[&word]);
+        if let Some(what) = stopped(&mount, &table) {
+            field.note(format!("after `{line}`: {what}"));
+        }
+    }
+    let own = field.fill("0 8192 mirror core 1 1024 2 {a} 0 /dev/mapper/m1 0");
+    field.judge("m1/table", &own, "EINVAL", &["itself"]);
+    field.end();
+    drop(upper);
+    mount.write("m0/ctl", "remove");
+    mount.write("m1/ctl", "remove");
+}
+
+/// A loop device whose logical blocks are larger than a sector.
+fn blocks_of_4k(mount: &Mount) -> (String, Undo) {
+    let file = mount.scratch("blocks");
+    let device = output(&format!(
+        "truncate -s 8M {file} && losetup -b 4096 --show -f {file}"
+    ));
+    let device = device.trim().to_owned();
+    let undo = Undo(format!("losetup -d {device}"));
+    (device, undo)
+}
+
+/// What is wrong with a mirror `m0` that should go on with its table.
+fn stopped(mount: &Mount, table: &str) -> Option<String> {
+    let (now, info) = (mount.read("m0/table"), dmsetup("info m0"));
+    if now != table {
+        return Some(format!("the table is {now}"));
+    }
+    let goes_on = info.contains("ACTIVE") && !info.contains("INACTIVE");
+    if !goes_on || mount.read("m0/suspended") != "0\n" {
+        return Some(info);
+    }
+    let write = "timeout 5 dd if=/dev/zero of=/dev/mapper/m0 bs=4k count=1 oflag=direct";
+    let (status, text) = attempt(write);
+    (status != 0).then_some(text)
+}
+
+fn refused_names() {
+    let mount = Mount::start();
+    let disks: Vec<String> = (3..9).map(disk).collect();
+    output(&format!(
+        "dmsetup create lv -u LVM-abc --table '0 64 mirror core 1 8 2 {} 0 {} 0'",
+        disks[0], disks[1]
+    ));
+    let _lv = Undo("dmsetup remove --retry lv".into());
+    for (name, legs) in [("one", &disks[2..4]), ("two", &disks[4..6])] {
+        let table = format!("0 64 mirror core 1 8 2 {} 0 {} 0", legs[0], legs[1]);
+        mount.write("new", &format!("{name}: {table}"));
+    }
+    let mut field = Field::new(&mount);
+    folders(&mount, &mut field);
+    forbidden(&mount, &mut field);
+    field.end();
+    mount.write("one/ctl", "remove");
+    mount.write("two/ctl", "remove");
+}
+
+fn folders(mount: &Mount, field: &mut Field<'_>) {
+    use Errno::{EEXIST, EINVAL, ENOENT, EPERM};
+    let long = &"x".repeat(128);
+    let make = [
+        ("control", EINVAL),
+        ("ä", EINVAL),
+        ("a b", EINVAL),
+        (long, EINVAL),
+        ("one", EEXIST),
+        ("new", EEXIST),
+        ("one/x", EPERM),
+        ("one/legs/x", EPERM),
+    ];
+    for (name, wanted) in make {
+        let made = fs::create_dir(mount.path(name));
+        field.compare(&format!("mkdir {name}"), made, wanted);
+    }
+    let rename = [
+        ("one", "control", EINVAL),
+        ("one", "ä", EINVAL),
+        ("one", long, EINVAL),
+        ("one", "two", EEXIST),
+        ("one", "two/x", EPERM),
+        ("one/status", "one/x", EPERM),
+        ("status", "x", EPERM),
+        ("lv", "x", EPERM),
+    ];
+    for (from, to, wanted) in rename {
+        let renamed = fs::rename(mount.path(from), mount.path(to));
+        field.compare(&format!("mv {from} {to}"), renamed, wanted);
+    }
+    let remove = [
+        ("one/sync", EPERM),
+        ("one/legs/0", EPERM),
+        ("lv", EPERM),
+        ("none", ENOENT),
+    ];
+    for (path, wanted) in remove {
+        let removed = fs::remove_dir(mount.path(path));
+        field.compare(&format!("rmdir {path}"), removed, wanted);
+    }
+}
+
+/// Files are neither made nor removed, and those that only show are not opened
+/// for writing.
+fn forbidden(mount: &Mount, field: &mut Field<'_>) {
+    let path = |name: &str| mount.path(name);
+    let made = [
+        ("touch x", File::create(path("x")).map(drop)),
+        ("touch one/x", File::create(path("one/x")).map(drop)),
+        ("rm status", fs::remove_file(path("status"))),
+        ("rm one/ctl", fs::remove_file(path("one/ctl"))),
+        ("ln -s a x", symlink("a", path("x"))),
+        ("ln status x", fs::hard_link(path("status"), path("x"))),
+    ];
+    for (what, result) in made {
+        field.compare(what, result, Errno::EPERM);
+    }
+    for file in [
+        "status",
+        "table",
+        "health",
+        "events",
+        "help",
+        "one/status",
+        "one/uuid",
+        "one/sync/percent",
+        "one/legs/0/health",
+        "one/log/type",
+    ] {
+        let opened = OpenOptions::new().write(true).open(path(file));
+        field.compare(&format!("write {file}"), opened.map(drop), Errno::EACCES);
+    }
+}
+
+fn refused_by_the_kernel_alone() {
+    output("modprobe dm-delay");
+    let mount = Mount::start();
+    let (large, _undo) = blocks_of_4k(&mount);
+    let mut field = Field::new(&mount);
+    for [errno, word, line] in rows(KERNEL) {
+        let line = field.fill(&line.replace("{4k}", &large));
+        field.judge("new", &line, errno, &[word]);
+    }
+    field.end();
+}
+
+fn corners_are_accepted() {
+    let mount = Mount::start();
+    let field = Field::new(&mount);
+    let mut wrong = Vec::new();
+    for [line, printed] in rows(CORNERS) {
+        let table = field.fill(line);
+        let printed = field.fill(if printed.is_empty() { line } else { printed });
+        disks::put(&disk(2), 0, &[0; 4096]);
+        let refused = not_accepted(&mount, &table, &numbered(&printed));
+        wrong.extend(refused.map(|what| format!("{what}; dmsetup: {}", asked(&table))));
+    }
+    let good = field.fill(GOOD);
+    for line in [pad(&good, 65_536), format!("{}: {good}", "x".repeat(127))] {
+        wrong.extend(not_accepted(&mount, &line, &numbered(&good)));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What dmsetup and the kernel make of a table.
+fn asked(table: &str) -> String {
+    let make = format!("dmsetup create corner --table '{table}' && dmsetup table corner");
+    attempt(&format!("{make}; dmsetup remove --retry corner")).1
+}
+
+/// A table as the kernel prints it: devices by their numbers.
+fn numbered(table: &str) -> String {
+    let number = |text: String, at| text.replace(&disk(at), &disks::number(&disk(at)));
+    (0..3).fold(table.to_owned(), number) + "\n"
+}
+
+/// What is wrong where a mirror is not made, or not shown as `printed`.
+fn not_accepted(mount: &Mount, line: &str, printed: &str) -> Option<String> {
+    let name = match mount.try_write("new", line) {
+        Ok(name) => name.trim().to_owned(),
+        Err((errno, reason)) => return Some(format!("{line:.100}: {errno} {reason}")),
+    };
+    let shown = mount.read(&format!("{name}/table"));
+    mount.write(&format!("{name}/ctl"), "remove");
+    (shown != printed).then(|| format!("{line:.100} shows as {shown}"))
+}

@@ -1,0 +1,163 @@
+//! Disks and a folder that no refusal may touch, and the judge of each refusal.
+
+use std::fs::OpenOptions;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use libc::O_NONBLOCK;
+use nix::errno::Errno;
+
+use super::rows::GOOD;
+use crate::lab::disks::{self, MIB};
+use crate::lab::mount::{Mount, errno};
+use crate::lab::shell::output;
+use crate::lab::traces::Traces;
+
+/// What was there before anything was refused.
+pub struct Field<'a> {
+    mount: &'a Mount,
+    folder: &'a Path,
+    before: Traces,
+    bytes: Vec<Vec<u8>>,
+    wrong: Vec<String>,
+}
+
+impl<'a> Field<'a> {
+    /// A field as it is now; disks 0 to 2 belong to it.
+    pub fn new(mount: &'a Mount) -> Field<'a> {
+        let folder = mount.at.parent().expect("a folder");
+        disks::random(0, MIB);
+        disks::random(1, MIB);
+        disks::zeroed(2);
+        output("udevadm settle --timeout=10 || true");
+        Field {
+            mount,
+            folder,
+            before: Traces::now(folder),
+            bytes: bytes(),
+            wrong: Vec::new(),
+        }
+    }
+
+    /// A row's text with the names of this field.
+    pub fn fill(&self, text: &str) -> String {
+        text.replace("{good}", GOOD)
+            .replace("{a}", &disks::disk(0))
+            .replace("{b}", &disks::disk(1))
+            .replace("{log}", &disks::disk(2))
+            .replace("{T}", &self.folder.display().to_string())
+            .replace("{128}", &"n".repeat(128))
+            .replace("{129}", &"u".repeat(129))
+    }
+
+    /// Write a line and note what is wrong with the way in which it is refused.
+    pub fn judge(&mut self, file: &str, line: &str, wanted: &str, words: &[&str]) {
+        self.judge_bytes(file, format!("{line}\n").as_bytes(), wanted, words);
+    }
+
+    /// The same of bytes that are no line.
+    pub fn judge_bytes(&mut self, file: &str, bytes: &[u8], wanted: &str, words: &[&str]) {
+        let mut wrong = Vec::new();
+        match self.mount.try_bytes(file, bytes) {
+            Ok(answer) => wrong.push(format!("is accepted: {}", answer.trim())),
+            Err((errno, answer)) => {
+                if format!("{errno:?}") != wanted {
+                    wrong.push(format!("is {errno:?}, not {wanted}"));
+                }
+                wrong.extend(self.reason(file, answer.trim_end(), words));
+            }
+        }
+        wrong.extend(self.left());
+        if !wrong.is_empty() {
+            let shown = String::from_utf8_lossy(bytes);
+            let shown: String = shown.trim_end().chars().take(150).collect();
+            self.note(format!("`{shown}` to {file}: {}", wrong.join("; ")));
+        }
+    }
+
+    /// What is wrong with the reason, on the descriptor and in `events`.
+    fn reason(&self, file: &str, answer: &str, words: &[&str]) -> Vec<String> {
+        let events = self.mount.read("events");
+        let last = events.lines().last().unwrap_or_default();
+        let answers = file == "new" || file.ends_with("/ctl");
+        let reason = if answers { answer } else { last };
+        let mut wrong = Vec::new();
+        if reason.is_empty() || reason.lines().count() != 1 {
+            wrong.push(format!("its reason is no line: {reason:?}"));
+        }
+        if !last.ends_with(reason) || last.split(' ').nth(2) != Some("error") {
+            wrong.push(format!("the last event is `{last}`, the reason `{reason}`"));
+        }
+        let missing = words.iter().filter(|word| !reason.contains(**word));
+        wrong.extend(missing.map(|word| format!("`{reason}` does not name `{word}`")));
+        wrong
+    }
+
+    fn left(&self) -> Option<String> {
+        let left = self.before.changes(self.folder);
+        (!left.is_empty()).then(|| format!("leaves or takes {left:?}"))
+    }
+
+    /// Note where a call does not fail with `wanted`, or leaves something.
+    pub fn compare(&mut self, what: &str, result: io::Result<()>, wanted: Errno) {
+        let found = result.as_ref().err().map(errno);
+        if found != Some(wanted) {
+            self.note(format!("{what}: {found:?}, not {wanted:?}"));
+        }
+        if let Some(left) = self.left() {
+            self.note(format!("{what} {left}"));
+        }
+    }
+
+    /// Note where the kernel itself takes a table for the device `refused`, or
+    /// says other words.
+    pub fn ask_kernel(&mut self, table: &str, words: &str) {
+        let mut log = OpenOptions::new();
+        let log = log.read(true).custom_flags(O_NONBLOCK).open("/dev/kmsg");
+        let mut log = log.expect("the kernel log");
+        log.seek(SeekFrom::End(0)).expect("its end");
+        let load = Command::new("dmsetup")
+            .args(["load", "refused", "--table", table])
+            .output()
+            .expect("dmsetup");
+        if load.status.success() {
+            output("dmsetup clear refused");
+            return self.note(format!("the kernel takes `{table}`"));
+        }
+        let text = String::from_utf8_lossy(&load.stderr);
+        let (mut said, mut record) = (String::new(), [0; 8192]);
+        while let Ok(length @ 1..) = log.read(&mut record) {
+            said.push_str(&String::from_utf8_lossy(&record[..length]));
+        }
+        // A device that it does not find is ENODEV.
+        let errnos = ["Invalid argument", "No such device"];
+        if !said.contains(words) || !errnos.iter().any(|errno| text.contains(errno)) {
+            self.note(format!("the kernel on `{table}`: {text} {said}"));
+        }
+    }
+
+    /// Note something that is wrong.
+    pub fn note(&mut self, what: String) {
+        self.wrong.push(what);
+    }
+
+    /// Panics with all that is wrong, or where a disk's bytes have changed.
+    pub fn end(mut self) {
+        if bytes() != self.bytes {
+            self.note("a disk's bytes have changed".into());
+        }
+        let count = self.wrong.len();
+        assert!(count == 0, "{count} wrong:\n{}", self.wrong.join("\n"));
+    }
+}
+
+/// Both ends of the disks.
+fn bytes() -> Vec<Vec<u8>> {
+    let ends = [0, disks::SIZE - MIB];
+    let piece = |disk, at| disks::bytes(&disks::disk(disk), at, 2 * MIB);
+    (0..3)
+        .flat_map(|disk| ends.map(|at| piece(disk, at)))
+        .collect()
+}

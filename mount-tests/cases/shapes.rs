@@ -1,0 +1,382 @@
+//! The shapes that a mirror can have: legs, offsets, logs, targets, names.
+
+use std::collections::HashSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use crate::Case;
+use crate::lab::disks::{self, MIB, blank, bytes, noise, number, put};
+use crate::lab::dm::{dm, run};
+use crate::lab::mount::Mount;
+use crate::lab::shell::attempt;
+
+pub const CASES: &[Case] = &[
+    ("shape_offsets", offsets),
+    ("shape_numbers_of_legs", numbers_of_legs),
+    ("shape_disk_log_on_a_device", disk_log_on_a_device),
+    ("shape_disk_log_in_a_new_file", disk_log_in_a_new_file),
+    ("shape_sync_and_nosync", sync_and_nosync),
+    ("shape_short_last_region", short_last_region),
+    ("shape_three_targets", three_targets),
+    ("shape_concise_fields", concise_fields),
+    ("shape_without_a_name", without_a_name),
+    ("shape_devices_by_number", devices_by_number),
+    ("shape_files", files),
+    ("shape_line_of_the_root_table", line_of_the_root_table),
+    ("shape_uuids", uuids),
+];
+
+/// Two legs from their beginnings, 1 MiB, declared equal.
+fn equal(one: usize, other: usize) -> String {
+    let (one, other) = (disks::disk(one), disks::disk(other));
+    format!("0 2048 mirror core 2 512 nosync 2 {one} 0 {other} 0 1 handle_errors")
+}
+
+fn assert_range(what: &str, have: &[u8], want: &[u8]) {
+    assert_eq!(have.len(), want.len(), "{what}: length");
+    assert!(have == want, "{what}: other bytes");
+}
+
+/// Only the named range of the target changes, and gets the named range of the
+/// source.
+fn offsets() {
+    let (source, from) = noise(0, 6 * MIB);
+    let (target, before) = noise(1, 6 * MIB);
+    let mount = Mount::start();
+    mount.write(
+        "new",
+        &format!("o: 0 4096 mirror core 1 128 2 {source} 2048 {target} 4096 1 handle_errors"),
+    );
+    mount.wait_in_sync("o");
+    assert_eq!(mount.read("o/legs/0/offset"), "1048576\n");
+    assert_eq!(mount.read("o/legs/1/offset"), "2097152\n");
+    let mib = |count: usize| count << 20;
+    let mirror = bytes("/dev/mapper/o", 0, 2 * MIB);
+    assert_range("the mirror", &mirror, &from[mib(1)..mib(3)]);
+    assert_range("the source", &bytes(&source, 0, 6 * MIB), &from);
+    let after = bytes(&target, 0, 6 * MIB);
+    assert_range("before the range", &after[..mib(2)], &before[..mib(2)]);
+    assert_range("the range", &after[mib(2)..mib(4)], &from[mib(1)..mib(3)]);
+    assert_range("behind the range", &after[mib(4)..], &before[mib(4)..]);
+    mount.write("o/ctl", "remove");
+}
+
+/// 2, 3 and 9 legs become equal, and a write goes to all of them.
+fn numbers_of_legs() {
+    let mount = Mount::start();
+    for legs in [2, 3, 9] {
+        let (_, from) = noise(0, MIB);
+        let places: Vec<String> = (0..legs).map(disks::disk).collect();
+        for place in &places[1..] {
+            put(place, 0, &vec![0; MIB as usize]);
+        }
+        let words: String = places.iter().map(|place| format!(" {place} 0")).collect();
+        mount.write(
+            "new",
+            &format!("l{legs}: 0 2048 mirror core 1 256 {legs}{words}"),
+        );
+        let name = format!("l{legs}");
+        mount.wait_in_sync(&name);
+        let want: Vec<String> = (0..legs).map(|leg| leg.to_string()).collect();
+        assert_eq!(mount.list(&format!("{name}/legs")), want);
+        put(&format!("/dev/mapper/{name}"), MIB / 2, b"to all legs");
+        for place in &places {
+            let mut have = bytes(place, 0, MIB);
+            let at = MIB as usize / 2;
+            assert_range(place, &have[at..at + 11], b"to all legs");
+            have[at..at + 11].copy_from_slice(&from[at..at + 11]);
+            assert_range(place, &have, &from);
+        }
+        mount.write(&format!("{name}/ctl"), "remove");
+    }
+}
+
+/// The kernel keeps its log on the device; removing the mirror leaves it there.
+fn disk_log_on_a_device() {
+    let (source, from) = noise(0, 2 * MIB);
+    let (target, log) = (disks::disk(1), blank(10));
+    let mount = Mount::start();
+    mount.write(
+        "new",
+        &format!("d: 0 4096 mirror disk 2 {log} 128 2 {source} 0 {target} 0 1 handle_errors"),
+    );
+    mount.wait_in_sync("d");
+    assert_range("the target", &bytes(&target, 0, 2 * MIB), &from);
+    assert_eq!(mount.read("d/log/type"), "disk\n");
+    assert_eq!(mount.read("d/log/file"), "\n");
+    mount.write("d/ctl", "remove");
+    let kept = bytes(&log, 0, 1028);
+    // drivers/md/dm-log.c: magic, version, regions; a bit for each clean region.
+    assert_eq!(kept[..4], 0x4D69_5272_u32.to_le_bytes());
+    assert_eq!(kept[4..8], 2_u32.to_le_bytes());
+    assert_eq!(kept[8..16], 32_u64.to_le_bytes());
+    assert_eq!(kept[1024..], [0xff; 4]);
+}
+
+/// A log file that does not exist is made: as large as the log needs, wholly
+/// allocated, for its owner only. It goes with the mirror.
+fn disk_log_in_a_new_file() {
+    let mount = Mount::start();
+    let log = mount.scratch("new.log");
+    // Regions of 128 and 2 sectors: 16 of them, and 65,536.
+    for (length, region, size) in [(2048, 128, 4096), (131_072, 2, 12_288)] {
+        let (one, other) = (disks::disk(0), disks::disk(1));
+        mount.write(
+            "new",
+            &format!("d: 0 {length} mirror disk 3 {log} {region} nosync 2 {one} 0 {other} 0"),
+        );
+        let made = fs::metadata(&log).expect("the log");
+        assert_eq!(made.len(), size);
+        assert_eq!(made.mode() & 0o7777, 0o600);
+        assert!(
+            made.blocks() * 512 >= size,
+            "sparse: {} blocks",
+            made.blocks()
+        );
+        assert_eq!(mount.read("d/log/file").trim(), log);
+        assert_eq!(mount.read("d/log/health"), "A\n");
+        mount.write("d/ctl", "remove");
+        assert!(fs::metadata(&log).is_err(), "the log stays");
+    }
+}
+
+/// `nosync` copies nothing and counts as in sync; with a log that says so too,
+/// nothing is copied either; `sync` copies whatever the log says.
+fn sync_and_nosync() {
+    let ((source, from), (target, before)) = (noise(0, MIB), noise(1, MIB));
+    let log = blank(10);
+    let mount = Mount::start();
+    let steps = [
+        ("core 2 128 nosync".to_string(), &before),
+        (format!("disk 3 {log} 128 nosync"), &before),
+        (format!("disk 2 {log} 128"), &before),
+        (format!("disk 3 {log} 128 sync"), &from),
+    ];
+    for (words, want) in steps {
+        mount.write(
+            "new",
+            &format!("s: 0 2048 mirror {words} 2 {source} 0 {target} 0"),
+        );
+        if words.ends_with("nosync") {
+            assert_eq!(mount.read("s/sync/state"), "in_sync\n");
+        }
+        mount.wait_in_sync("s");
+        assert_range(&words, &bytes(&target, 0, MIB), want);
+        mount.write("s/ctl", "remove");
+    }
+    // A core log, and copied anew.
+    put(&target, 0, &before);
+    mount.write(
+        "new",
+        &format!("s: 0 2048 mirror core 2 128 sync 2 {source} 0 {target} 0"),
+    );
+    mount.wait_in_sync("s");
+    assert_range("core sync", &bytes(&target, 0, MIB), &from);
+    mount.write("s/ctl", "remove");
+}
+
+/// A region that does not divide the length: the last one is short, is counted,
+/// and nothing behind it is touched.
+fn short_last_region() {
+    let ((source, from), (target, before)) = (noise(0, 3 * MIB), noise(1, 3 * MIB));
+    let mount = Mount::start();
+    mount.write(
+        "new",
+        &format!("s: 0 5001 mirror core 1 1024 2 {source} 0 {target} 0"),
+    );
+    mount.wait_in_sync("s");
+    for (file, want) in [
+        ("sync/regions_total", "5\n"),
+        ("sync/regions_done", "5\n"),
+        ("sync/bytes_total", "2560512\n"),
+        ("sync/bytes_done", "2560512\n"),
+        ("size", "2560512\n"),
+        ("progress", "100.00% 5/5 regions, 2.44/2.44 MiB, in sync\n"),
+    ] {
+        assert_eq!(mount.read(&format!("s/{file}")), want, "{file}");
+    }
+    let after = bytes(&target, 0, 3 * MIB);
+    assert_range("the range", &after[..2_560_512], &from[..2_560_512]);
+    assert_range("behind it", &after[2_560_512..], &before[2_560_512..]);
+    mount.write("s/ctl", "remove");
+}
+
+/// Mirror, linear, mirror in one device: files show all of it, progress is the
+/// sum of both mirrors.
+fn three_targets() {
+    let (first, second) = (noise(0, 2 * MIB), noise(3, 4 * MIB));
+    let (linear, plain) = noise(2, MIB);
+    let mount = Mount::start();
+    let (a, b) = (disks::disk(1), disks::disk(4));
+    mount.write(
+        "new",
+        &format!(
+            "t,,,,0 4096 mirror core 1 512 2 {} 0 {a} 0,4096 2048 linear {linear} 0,\
+             6144 8192 mirror core 1 1024 3 {} 0 {b} 0 {} 0 1 handle_errors",
+            first.0,
+            second.0,
+            disks::disk(5)
+        ),
+    );
+    mount.wait_in_sync("t");
+    let (status, table) = (mount.read("t/status"), mount.read("t/table"));
+    assert_eq!(status.lines().count(), 3);
+    assert_eq!((status, table), (dm("status t"), dm("table t")));
+    assert_eq!(mount.read("status"), dm("status"));
+    assert_eq!(mount.read("table"), dm("table"));
+    let line = "100.00% 16/16 regions, 6.00/6.00 MiB, in sync\n";
+    assert_eq!(mount.read("t/progress"), line);
+    assert_eq!(mount.read("progress"), format!("t: {line}"));
+    assert_eq!(mount.read("t/size"), "7340032\n");
+    assert_eq!(mount.list("t/legs"), ["0", "1", "2", "3", "4"]);
+    assert_eq!(mount.read("t/legs/3/device").trim(), number(&b));
+    let roles = [0, 1, 2, 3, 4].map(|leg| mount.read(&format!("t/legs/{leg}/role")));
+    let want = ["source", "target", "source", "target", "target"];
+    assert_eq!(roles.each_ref().map(|role| role.trim()), want);
+    let whole = bytes("/dev/mapper/t", 0, 7 * MIB);
+    let want = [first.1.clone(), plain, second.1.clone()].concat();
+    assert_range("the device", &whole, &want);
+    assert_range("the first target", &bytes(&a, 0, 2 * MIB), &first.1);
+    assert_range("the second target", &bytes(&b, 0, 4 * MIB), &second.1);
+    mount.write("t/ctl", "remove");
+}
+
+/// UUID, minor number and `ro` are the user's; what `dmsetup` prints in this
+/// form makes the same device again.
+fn concise_fields() {
+    let mount = Mount::start();
+    let table = equal(0, 1);
+    mount.write("new", &format!("c,MYUUID-1,77,ro,{table}"));
+    let line = dm("table --concise c");
+    for _ in 0..2 {
+        assert_eq!(mount.read("c/uuid"), "MYUUID-1\n");
+        assert!(mount.read("c/dev").ends_with(":77\n"));
+        assert_eq!(
+            run("blockdev", &["--getro", "/dev/mapper/c"]),
+            "1\n",
+            "written to"
+        );
+        assert_eq!(dm("table --concise c"), line);
+        let uuid = "info -c --noheadings -o uuid,minor,readonly c";
+        assert_eq!(dm(uuid), "MYUUID-1:77:Read-only\n");
+        mount.write("c/ctl", "remove");
+        mount.write("new", line.trim());
+    }
+    mount.write("c/ctl", "remove");
+    mount.write("new", &format!("c,,,rw,{table}"));
+    assert_eq!(run("blockdev", &["--getro", "/dev/mapper/c"]), "0\n");
+    mount.write("c/ctl", "remove");
+}
+
+/// mirror0, mirror1, …: always the first that no device has.
+fn without_a_name() {
+    let mount = Mount::start();
+    let make = |table: &str| mount.try_write("new", table).expect("made");
+    assert_eq!(make(&equal(0, 1)), "mirror0\n");
+    assert_eq!(make(&format!(",,,,{}", equal(2, 3))), "mirror1\n");
+    assert_eq!(make(&equal(4, 5)), "mirror2\n");
+    mount.write("mirror1/ctl", "remove");
+    assert_eq!(make(&equal(2, 3)), "mirror1\n");
+    // A device that is no mirror has its name too.
+    run("dmsetup", &["create", "mirror3", "--table", "0 2048 zero"]);
+    assert_eq!(make(&equal(6, 7)), "mirror4\n");
+    dm("remove --retry mirror3");
+    for name in ["mirror0", "mirror1", "mirror2", "mirror4"] {
+        mount.write(&format!("{name}/ctl"), "remove");
+    }
+}
+
+/// MAJOR:MINOR for legs and log.
+fn devices_by_number() {
+    let ((source, from), target, log) = (noise(0, MIB), disks::disk(1), blank(10));
+    let mount = Mount::start();
+    let [one, other, third] = [&source, &target, &log].map(|path| number(path));
+    let table = format!("0 2048 mirror disk 2 {third} 128 2 {one} 0 {other} 0 1 handle_errors");
+    mount.write("new", &format!("n: {table}"));
+    assert_eq!(mount.read("n/table"), format!("{table}\n"));
+    mount.wait_in_sync("n");
+    assert_range("the target", &bytes(&target, 0, MIB), &from);
+    assert_eq!(mount.read("n/legs/1/path").trim(), target);
+    mount.write("n/ctl", "remove");
+}
+
+/// Regular files as legs, and as a log that exists.
+fn files() {
+    let mount = Mount::start();
+    let [one, other, log] = ["one", "other", "log"].map(|name| mount.scratch(name));
+    let from: Vec<u8> = noise(0, 2 * MIB).1;
+    fs::write(&one, &from).expect("a file");
+    fs::write(&other, vec![0; 3 << 20]).expect("a file");
+    fs::write(&log, vec![0; 4096]).expect("a file");
+    mount.write(
+        "new",
+        &format!("f: 0 2048 mirror disk 2 {log} 128 2 {one} 2048 {other} 0 1 handle_errors"),
+    );
+    mount.wait_in_sync("f");
+    for (file, want) in [
+        ("legs/0/path", &one),
+        ("legs/1/path", &other),
+        ("log/file", &log),
+    ] {
+        assert_eq!(mount.read(&format!("f/{file}")).trim(), want, "{file}");
+    }
+    assert_eq!(mount.read("f/legs/1/size"), "3145728\n");
+    let device = mount.read("f/legs/0/device");
+    assert!(device.starts_with("7:"), "no loop device: {device}");
+    mount.write("f/ctl", "remove");
+    let after = fs::read(&other).expect("a file");
+    assert_range("the target", &after[..1 << 20], &from[1 << 20..]);
+    assert!(after[1 << 20..].iter().all(|byte| *byte == 0), "too far");
+    assert!(
+        fs::read(&one).expect("a file") == from,
+        "the source changed"
+    );
+}
+
+/// A line of the root's `table`, as it stands, makes the removed mirror again.
+fn line_of_the_root_table() {
+    let mount = Mount::start();
+    let (one, log) = (disks::disk(2), blank(10));
+    let disk = format!(
+        "0 4096 mirror disk 3 {log} 512 nosync 3 {} 16 {one} 2048 {} 0",
+        disks::disk(3),
+        disks::disk(4)
+    );
+    for table in [equal(0, 1), disk] {
+        mount.write("new", &format!("again: {table}"));
+        let line = mount.read("table");
+        assert!(line.starts_with("again: 0 "), "{line}");
+        mount.write("again/ctl", "remove");
+        assert_eq!(mount.read("table"), "");
+        let from = mount.scratch("line");
+        fs::write(&from, &line).expect("a file");
+        let new = mount.path("new");
+        let copied = attempt(&format!("cat {from} >{}", new.display()));
+        assert_eq!(copied, (0, String::new()));
+        assert_eq!(mount.read("table"), line);
+        mount.write("again/ctl", "remove");
+    }
+}
+
+/// Each form of request gives a UUID of its own.
+fn uuids() {
+    let mount = Mount::start();
+    mount.write("new", &format!("named: {}", equal(0, 1)));
+    mount.write("new", &equal(2, 3));
+    mount.write("new", &format!("concise,,,,{}", equal(4, 5)));
+    fs::create_dir(mount.path("empty")).expect("made");
+    let names = ["named", "mirror0", "concise", "empty"];
+    let mut seen = HashSet::new();
+    for name in names {
+        let uuid = mount.read(&format!("{name}/uuid"));
+        let random = uuid.strip_prefix("MIRRORFS-").expect("the prefix");
+        assert!(random.trim().len() >= 32, "{uuid}");
+        assert_eq!(uuid, dm(&format!("info -c --noheadings -o uuid {name}")));
+        assert!(seen.insert(uuid), "twice: {seen:?}");
+        mount.write(&format!("{name}/ctl"), "remove");
+    }
+    // The same name again is another mirror.
+    mount.write("new", &format!("named: {}", equal(0, 1)));
+    assert!(seen.insert(mount.read("named/uuid")), "the same UUID again");
+    mount.write("named/ctl", "remove");
+}

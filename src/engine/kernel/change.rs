@@ -1,0 +1,48 @@
+//! Changes that udev's rules act on: the ioctl with signals blocked, then a
+//! bounded wait for the rules' end.
+
+use std::fs::File;
+use std::time::Duration;
+
+use super::cookie::Cookie;
+use super::raw::{self, Call, Header, Renaming};
+use super::signals::Blocked;
+use crate::engine::Id;
+use crate::error::Errno;
+
+/// How long udev has to make the links of a device that was resumed, and to take
+/// away or rename those of one that is gone: that is only for the eye, and who
+/// removes or renames a folder keeps the whole root locked.
+const UDEV_MAKES: Duration = Duration::from_secs(3);
+const UDEV_TIDIES: Duration = Duration::from_secs(1);
+
+/// Make a change; the errno is the kernel's (drivers/md/dm-ioctl.c).
+pub(super) fn change(control: &File, what: Call, id: &Id, flags: u32) -> Result<(), Errno> {
+    let _quiet = Blocked::all().map_err(|error| error.errno())?;
+    let cookie = Cookie::new();
+    let header = Header::of(id)?.flags(flags);
+    let mut header = header.event_nr(cookie.event_nr());
+    raw::call(control, what, &mut header)?;
+    let limit = match what {
+        Call::Remove => UDEV_TIDIES,
+        _ => UDEV_MAKES,
+    };
+    settle(&cookie, header.told_udev(), limit);
+    Ok(())
+}
+
+/// Rename a device, which the kernel does by name only.
+pub(super) fn rename(control: &File, old: &str, new: &str) -> Result<(), Errno> {
+    let _quiet = Blocked::all().map_err(|error| error.errno())?;
+    let cookie = Cookie::new();
+    let mut renaming = Renaming::new(old, new, cookie.event_nr())?;
+    raw::rename(control, &mut renaming)?;
+    settle(&cookie, renaming.told_udev(), UDEV_TIDIES);
+    Ok(())
+}
+
+fn settle(cookie: &Cookie, told_udev: bool, limit: Duration) {
+    if told_udev && !cookie.wait(limit) {
+        log::warn!("udev has not run its rules for a change yet: device links may be late");
+    }
+}
