@@ -1,6 +1,6 @@
 //! The list of events: its lines, its size, and who follows it.
 
-use std::fs::{self};
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,11 +10,13 @@ use super::progress::assert_lines;
 use crate::Case;
 use crate::lab::mount::Mount;
 use crate::lab::shell::attempt;
+use crate::lab::wait_for;
 
 pub const CASES: &[Case] = &[
     ("files_events", events),
     ("files_events_followed", followed),
     ("files_events_newest", newest),
+    ("files_events_of_others", of_others),
 ];
 
 /// One line each, with a time, a name, a kind and a text; a true size.
@@ -138,4 +140,22 @@ fn newest() {
         whole.len(),
         text.len()
     );
+}
+
+/// What another program does to mirrors is told too.
+fn of_others() {
+    let table = equal(0, 1);
+    let mount = Mount::start();
+    mount.write("new", &format!("m: {table}"));
+    let told = |words: &str| {
+        wait_for(words, || mount.read("events").contains(words));
+    };
+    attempt("dmsetup rename m n");
+    told(" n renamed from m, by another program");
+    attempt("dmsetup remove n");
+    told(" n removed ");
+    attempt(&format!("dmsetup create f --table '{table}'"));
+    told(" f created by another program");
+    attempt("dmsetup remove f");
+    told(" f removed ");
 }

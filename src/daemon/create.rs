@@ -89,7 +89,8 @@ impl Daemon {
         execute(self.engine.as_ref(), &id, steps)?;
         match self.enter(&id) {
             Ok(serial) => {
-                self.registry.update(serial, |entry| entry.announced = true);
+                let told = Some(name.name.clone());
+                self.registry.update(serial, |entry| entry.announced = told);
                 self.events.add(&name.name, Kind::Created, text);
                 Ok(serial)
             }

@@ -23,8 +23,8 @@ pub struct Entry {
     pub dev: DevNo,
     /// The name under which it was last seen.
     pub name: String,
-    /// Whether its appearance was told.
-    pub announced: bool,
+    /// The name under which events told of it; none until they do.
+    pub announced: Option<String>,
     /// Its event counter when it was last watched.
     pub event_nr: Option<u32>,
     /// Samples of its progress.
@@ -108,6 +108,7 @@ impl Registry {
         if let Some(entry) = inner.entries.get_mut(&serial) {
             entry.id = info.id();
             entry.name.clone_from(&info.name);
+            entry.announced = Some(info.name.clone());
         }
     }
 
@@ -207,7 +208,7 @@ impl Inner {
             id: key.0.clone(),
             dev: key.1,
             name: name.into(),
-            announced: false,
+            announced: None,
             event_nr: None,
             pace: Pace::default(),
             moved: None,

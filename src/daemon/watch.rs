@@ -140,17 +140,23 @@ impl Daemon {
         Ok(copying)
     }
 
-    /// Tell of a mirror that somebody else made.
+    /// Tell of a mirror that somebody else made or renamed.
     fn announce(&self, serial: u64, device: &Listed, appeared: Kind) {
-        let told = self.registry.update(serial, |entry| {
-            std::mem::replace(&mut entry.announced, true)
-        });
-        if told == Some(false) {
-            let text = match appeared {
-                Kind::Adopted => "it runs already",
-                _ => "by another program",
-            };
-            self.events.add(&device.name, appeared, text);
+        if self.registry.is_running(serial) {
+            return;
+        }
+        let name = &device.name;
+        let told = self
+            .registry
+            .update(serial, |entry| entry.announced.replace(name.clone()));
+        match told.flatten() {
+            Some(old) if old == *name => {}
+            Some(old) => {
+                let text = format!("from {old}, by another program");
+                self.events.add(name, Kind::Renamed, &text);
+            }
+            None if appeared == Kind::Adopted => self.events.add(name, appeared, "it runs already"),
+            None => self.events.add(name, appeared, "by another program"),
         }
     }
 
@@ -163,7 +169,7 @@ impl Daemon {
             return;
         }
         let entry = self.registry.forget(serial);
-        if let Some(entry) = entry.filter(|entry| entry.announced) {
+        if let Some(entry) = entry.filter(|entry| entry.announced.is_some()) {
             let text = "by another program, or closed at last";
             self.events.add(&entry.name, Kind::Removed, text);
         }

@@ -1,5 +1,5 @@
 //! The block devices and files of this machine, for what stands above: sysfs says
-//! what a device is, [`super::loops`] attaches files, [`super::users`] says who
+//! what a device is, `loops` attaches files, `users` says who
 //! else uses it.
 
 use std::fs::{self, Metadata};
