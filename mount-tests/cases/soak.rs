@@ -41,7 +41,7 @@ impl Dice {
 
 fn rounds() -> u64 {
     match std::env::var_os("MIRRORFS_LONG") {
-        Some(_) => 500,
+        Some(_) => 200,
         None => 25,
     }
 }
