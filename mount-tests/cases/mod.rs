@@ -18,6 +18,7 @@ mod soak;
 mod speed;
 mod values;
 mod worked;
+mod writes;
 
 use crate::Case;
 
@@ -33,6 +34,7 @@ pub fn all() -> Vec<Case> {
         health::CASES,
         events::CASES,
         idioms::CASES,
+        writes::CASES,
         neighbours::CASES,
         loops::CASES,
         refusals::CASES,

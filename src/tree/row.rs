@@ -76,12 +76,9 @@ impl<S> Row<S> {
         order: Order,
         doc: &'static str,
     ) -> Self {
-        let store = Some(order);
         Row {
-            path,
-            doc,
-            show: Show::Text(need, show),
-            store,
+            store: Some(order),
+            ..Row::read(path, need, show, doc)
         }
     }
 
@@ -92,12 +89,9 @@ impl<S> Row<S> {
         order: Order,
         doc: &'static str,
     ) -> Self {
-        let store = Some(order);
         Row {
-            path,
-            doc,
-            show: Show::Fixed(help),
-            store,
+            store: Some(order),
+            ..Row::new(path, Show::Fixed(help), doc)
         }
     }
 
