@@ -9,8 +9,10 @@ use std::path::Path;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::{getegid, geteuid};
 
-use super::mountpoint::FS_TYPE;
 use crate::error::{Error, Result};
+
+/// The file-system type that the mount table shows.
+pub const FS_TYPE: &str = "fuse.mirrorfs";
 
 /// Where the kernel's end of FUSE is.
 const DEVICE: &str = "/dev/fuse";

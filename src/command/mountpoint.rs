@@ -7,11 +7,8 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::sys::statfs::statfs;
 
-use super::mounting::detach;
+use super::mounting::{FS_TYPE, detach};
 use crate::error::{Error, Result};
-
-/// The file-system type that the mount table shows.
-pub const FS_TYPE: &str = "fuse.mirrorfs";
 
 /// Make sure that one can mount on `path`, and answer it without links. What a
 /// killed daemon left mounted there is taken away first.

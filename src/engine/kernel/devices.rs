@@ -8,6 +8,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::convert::devno;
+use super::identity::{file_identity, identity};
 use super::sysfs::{Block, Sysfs};
 use super::{loops, users};
 use crate::engine::{Attachment, Devices, Extent, Facts};
@@ -149,17 +150,6 @@ fn named(backing: &str) -> PathBuf {
     let gone = !Path::new(backing).exists();
     let deleted = backing.strip_suffix(DELETED).filter(|_| gone);
     deleted.unwrap_or(backing).into()
-}
-
-/// What tells the file behind a loop device from all others, by the path that
-/// sysfs shows; none where that path leads to it no more.
-pub(super) fn file_identity(backing: &str) -> Option<String> {
-    fs::metadata(backing).ok().map(|stat| identity(&stat))
-}
-
-/// What tells a file from all others, whatever its names are.
-pub(super) fn identity(stat: &Metadata) -> String {
-    format!("file {}:{}", stat.dev(), stat.ino())
 }
 
 #[cfg(test)]

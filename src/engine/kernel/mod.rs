@@ -8,6 +8,7 @@ mod cookie;
 mod create;
 pub mod devices;
 mod failure;
+mod identity;
 mod ids;
 mod kmsg;
 mod loops;

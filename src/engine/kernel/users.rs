@@ -10,7 +10,7 @@ use std::time::Duration;
 use libc::{O_EXCL, O_NONBLOCK};
 
 use super::convert::devno;
-use super::devices::{file_identity, identity};
+use super::identity::{file_identity, identity};
 use super::mounts::{mounts, swaps};
 use super::sysfs::{Block, Sysfs};
 use crate::error::{Errno, Error, Result};
