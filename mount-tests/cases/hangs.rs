@@ -18,6 +18,7 @@ pub const CASES: &[Case] = &[
     ("a_verb_that_hangs", a_verb_that_hangs),
     ("an_rmdir_that_hangs", an_rmdir_that_hangs),
     ("a_create_that_hangs", a_create_that_hangs),
+    ("killed_inside_a_suspend", killed_inside_a_suspend),
 ];
 
 /// A device `below` over disk 1 whose I/O waits while the second is held.
@@ -208,4 +209,37 @@ fn a_create_that_hangs() {
     wait_for("m0 is made", || mount.exists("m0"));
     mount.write("m0/ctl", "remove");
     mount.write("m1/ctl", "remove");
+}
+
+/// A signal inside the kernel's suspend wedges a mirror until the next boot, and
+/// nobody can block SIGKILL: the child that waits must outlive the daemon.
+fn killed_inside_a_suspend() {
+    let (_below, hold) = below();
+    let mount = Mount::start();
+    let table = "0 8192 mirror core 2 1024 nosync 2";
+    mount.write(
+        "new",
+        &format!("m0: {table} {} 0 /dev/mapper/below 0", disk(0)),
+    );
+    let held = hold();
+    thread::scope(|scope| {
+        let write = scope.spawn(|| attempt(WRITE));
+        sleep(Duration::from_millis(1000));
+        let verb = scope.spawn(|| mount.try_write("m0/ctl", "suspend"));
+        sleep(Duration::from_millis(1500));
+        output(&format!("pgrep -x dm-suspend && kill -9 {}", mount.pid()));
+        assert!(verb.join().expect("no panic").is_err());
+        drop(held);
+        let written = write.join().expect("no panic");
+        assert_eq!(written.0, 0, "{}", written.1);
+    });
+    wait_for("the child ends", || attempt("pgrep -x dm-suspend").0 == 1);
+    assert_eq!(
+        output("dmsetup info -c --noheadings -o suspended m0").trim(),
+        "Active"
+    );
+    output("timeout 20 dmsetup suspend --noflush m0 && dmsetup resume m0");
+    output(WRITE);
+    mount.mount("");
+    mount.write("m0/ctl", "remove");
 }
