@@ -5,9 +5,10 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::files::{equal, rest};
+use super::files::rest;
 use super::progress::assert_lines;
 use crate::Case;
+use crate::lab::disks::equal;
 use crate::lab::mount::Mount;
 use crate::lab::shell::attempt;
 use crate::lab::wait_for;

@@ -10,6 +10,7 @@ use std::path::Path;
 use nix::errno::Errno;
 
 use crate::Case;
+use crate::lab::disks::equal;
 use crate::lab::disks::{self};
 use crate::lab::dm::{self, dm, run};
 use crate::lab::mount::{Mount, errno};
@@ -78,12 +79,6 @@ const LEG: &[(&str, u32)] = &[
     ("role", 0o444),
     ("errors", 0o444),
 ];
-
-/// A mirror of one mebibyte that is in sync.
-pub fn equal(one: usize, other: usize) -> String {
-    let (one, other) = (disks::disk(one), disks::disk(other));
-    format!("0 2048 mirror core 2 512 nosync 2 {one} 0 {other} 0 1 handle_errors")
-}
 
 /// A mount with a core mirror `a`, a mirror `b` of three legs with its log in a
 /// file, and an empty `c`.

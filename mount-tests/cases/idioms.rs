@@ -7,6 +7,7 @@ use nix::errno::Errno;
 
 use crate::Case;
 use crate::lab::disks::disk;
+use crate::lab::disks::equal;
 use crate::lab::dm::dm;
 use crate::lab::mount::{Mount, errno};
 use crate::lab::shell::attempt;
@@ -19,12 +20,6 @@ pub const CASES: &[Case] = &[
     ("idioms_without_effect", without_effect),
     ("idioms_of_folders", folders),
 ];
-
-/// A mirror of one mebibyte that is in sync.
-pub fn equal(one: usize, other: usize) -> String {
-    let (one, other) = (disk(one), disk(other));
-    format!("0 2048 mirror core 2 512 nosync 2 {one} 0 {other} 0 1 handle_errors")
-}
 
 /// A mount with one mirror.
 pub fn one() -> Mount {

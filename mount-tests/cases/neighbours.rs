@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 
 use crate::Case;
+use crate::lab::disks::equal;
 use crate::lab::disks::{self, disk};
 use crate::lab::dm::{self, dm, run};
 use crate::lab::mount::{Mount, errno};
@@ -26,12 +27,6 @@ pub const CASES: &[Case] = &[
     ("neighbours_go_on_after_the_end", go_on_after_the_end),
     ("neighbours_go_on_after_a_kill", go_on_after_a_kill),
 ];
-
-/// A mirror of one mebibyte that is in sync.
-fn equal(one: usize, other: usize) -> String {
-    let (one, other) = (disk(one), disk(other));
-    format!("0 2048 mirror core 2 512 nosync 2 {one} 0 {other} 0 1 handle_errors")
-}
 
 /// The errno of reading a file by its path.
 fn refused(mount: &Mount, file: &str) -> Option<Errno> {

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 use crate::Case;
+use crate::lab::disks::equal;
 use crate::lab::disks::{self, MIB, blank, bytes, noise, number, put};
 use crate::lab::dm::{dm, run};
 use crate::lab::mount::Mount;
@@ -25,12 +26,6 @@ pub const CASES: &[Case] = &[
     ("shape_line_of_the_root_table", line_of_the_root_table),
     ("shape_uuids", uuids),
 ];
-
-/// Two legs from their beginnings, 1 MiB, declared equal.
-fn equal(one: usize, other: usize) -> String {
-    let (one, other) = (disks::disk(one), disks::disk(other));
-    format!("0 2048 mirror core 2 512 nosync 2 {one} 0 {other} 0 1 handle_errors")
-}
 
 fn assert_range(what: &str, have: &[u8], want: &[u8]) {
     assert_eq!(have.len(), want.len(), "{what}: length");

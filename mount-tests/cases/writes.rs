@@ -5,8 +5,9 @@ use std::io::{Read, Seek, SeekFrom, Write};
 
 use nix::errno::Errno;
 
-use super::idioms::{equal, kinds, one, sh};
+use super::idioms::{kinds, one, sh};
 use crate::Case;
+use crate::lab::disks::equal;
 use crate::lab::mount::{Mount, errno};
 
 pub const CASES: &[Case] = &[

@@ -151,3 +151,9 @@ pub fn assert_equal_at(one: (&str, u64), other: (&str, u64), size: u64) {
         .position(|(left, right)| left != right);
     panic!("{one:?} and {other:?} differ at byte {at:?}");
 }
+
+/// The table of a small mirror of two disks that is in sync from the beginning.
+pub fn equal(one: usize, other: usize) -> String {
+    let (one, other) = (disk(one), disk(other));
+    format!("0 2048 mirror core 2 512 nosync 2 {one} 0 {other} 0 1 handle_errors")
+}

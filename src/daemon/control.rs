@@ -7,7 +7,6 @@ use super::admit::admit;
 use super::cycle;
 use super::events::Kind;
 use super::look::Detail;
-use super::registry::taken;
 use crate::engine::Facts;
 use crate::error::{Errno, Error, Result};
 use crate::model::snapshot::{Owner, Snapshot};
@@ -162,16 +161,9 @@ impl Daemon {
     fn move_to(&self, serial: u64, to: &str) -> Result<()> {
         name::check(to)?;
         let _begun = self.registry.begin(serial, "rename")?;
-        let _reserved = self.registry.reserve(to)?;
         let snapshot = self.snapshot(serial, Detail::Kernel)?;
         build::check_owner(&snapshot)?;
-        if self
-            .engine
-            .info(&crate::engine::Id::Name(to.into()))
-            .is_ok()
-        {
-            return Err(taken(to));
-        }
+        let _reserved = self.reserve(to)?;
         execute(
             self.engine.as_ref(),
             &snapshot.info.id(),

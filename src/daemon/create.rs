@@ -133,7 +133,7 @@ impl Daemon {
     }
 
     /// Keep a name that neither a device nor a request has.
-    fn reserve(&self, name: &str) -> Result<Reserved<'_>> {
+    pub(super) fn reserve(&self, name: &str) -> Result<Reserved<'_>> {
         let reserved = self.registry.reserve(name)?;
         match self.engine.info(&Id::Name(name.into())) {
             Ok(_) => Err(taken(name)),

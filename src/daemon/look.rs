@@ -51,11 +51,11 @@ impl Daemon {
     /// # Errors
     /// ENODEV where it is gone.
     pub fn snapshot(&self, serial: u64, detail: Detail) -> Result<Snapshot> {
-        let entry = self.registry.get(serial)?;
-        let (info, lines) = self.engine.table(&entry.id, Slot::Live)?;
-        let (_, status) = self.engine.status(&entry.id)?;
-        if info.dev != entry.dev {
-            return Err(Error::new(Errno::ENODEV, format!("{} is gone", entry.name)));
+        let (id, dev) = self.registry.address(serial)?;
+        let (info, lines) = self.engine.table(&id, Slot::Live)?;
+        let (_, status) = self.engine.status(&id)?;
+        if info.dev != dev {
+            return Err(Error::new(Errno::ENODEV, format!("{dev} is gone")));
         }
         let known = self.registry.known(serial);
         let facts = |device: &DeviceRef| self.facts(device, detail);

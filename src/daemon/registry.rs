@@ -87,7 +87,27 @@ impl Registry {
     /// ENODEV where the mirror is gone.
     pub fn get(&self, serial: u64) -> Result<Entry> {
         let entry = self.inner().entries.get(&serial).cloned();
-        entry.ok_or_else(|| Error::new(Errno::ENODEV, "the mirror is gone"))
+        entry.ok_or_else(gone)
+    }
+
+    /// Whether the mirror is known: cheaper than [`Registry::get`], and asked for
+    /// each request.
+    ///
+    /// # Errors
+    /// ENODEV where the mirror is gone.
+    pub fn check(&self, serial: u64) -> Result<()> {
+        let known = self.inner().entries.contains_key(&serial);
+        known.then_some(()).ok_or_else(gone)
+    }
+
+    /// How to address the mirror, and its number.
+    ///
+    /// # Errors
+    /// ENODEV where the mirror is gone.
+    pub fn address(&self, serial: u64) -> Result<(Id, DevNo)> {
+        let inner = self.inner();
+        let entry = inner.entries.get(&serial).ok_or_else(gone)?;
+        Ok((entry.id.clone(), entry.dev))
     }
 
     /// Change what is remembered of `serial`; nothing where it is gone.
@@ -164,7 +184,7 @@ impl Registry {
     pub fn begin(&self, serial: u64, verb: &str) -> Result<Begun<'_>> {
         let mut inner = self.inner();
         let entry = inner.entries.get_mut(&serial);
-        let entry = entry.ok_or_else(|| Error::new(Errno::ENODEV, "the mirror is gone"))?;
+        let entry = entry.ok_or_else(gone)?;
         if let Some((other, start)) = &entry.running {
             return Err(Error::busy(format!(
                 "`{other}` has been running on {} for {} s: wait for its end in `events`",
@@ -221,6 +241,10 @@ impl Inner {
         self.by_id.insert(key, self.last);
         self.last
     }
+}
+
+fn gone() -> Error {
+    Error::new(Errno::ENODEV, "the mirror is gone")
 }
 
 /// The error of a name that is in use.

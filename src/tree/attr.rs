@@ -68,7 +68,7 @@ impl Tree {
     /// ENODEV where its mirror is gone, ENOENT where the number names nothing.
     pub fn attr(&self, node: Node) -> Result<Attr> {
         if let Some(serial) = node.serial() {
-            self.daemon.registry.get(serial)?;
+            self.daemon.registry.check(serial)?;
         }
         let (sort, mode, events) = describe(node)?;
         let (size, mtime) = if events { self.news() } else { (0, self.born) };
@@ -102,7 +102,7 @@ impl Tree {
     /// Whether an inode number's mirror is still known.
     fn is_there(&self, ino: u64) -> bool {
         let serial = Node::from_ino(ino).and_then(Node::serial);
-        serial.is_none_or(|serial| self.daemon.registry.get(serial).is_ok())
+        serial.is_none_or(|serial| self.daemon.registry.check(serial).is_ok())
     }
 
     fn look(&self, node: Node) -> Look {

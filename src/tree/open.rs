@@ -20,7 +20,7 @@ impl Tree {
     /// otherwise let pass; EISDIR, ENOENT, ENODEV for what is no file.
     pub fn open(&self, node: Node, writing: bool) -> Result<u64> {
         if let Some(serial) = node.serial() {
-            self.daemon.registry.get(serial)?;
+            self.daemon.registry.check(serial)?;
         }
         if writing {
             self.writable(node)?;

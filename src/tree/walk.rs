@@ -89,7 +89,7 @@ impl Tree {
     /// ENODEV where its mirror is gone, ENOTDIR for a file.
     pub fn list(&self, folder: Node) -> Result<Vec<Name>> {
         if let Some(serial) = folder.serial() {
-            self.daemon.registry.get(serial)?;
+            self.daemon.registry.check(serial)?;
         }
         match folder {
             Node::Root => self.list_root(),
