@@ -16,7 +16,7 @@ use super::{logging, mountpoint, state};
 use crate::daemon::desk::spawn;
 use crate::daemon::{Daemon, watch};
 use crate::engine::kernel::Kernel;
-use crate::engine::kernel::devices::Host;
+use crate::engine::kernel::devices::Looped;
 use crate::error::{Errno, Error, Result};
 use crate::fuse::Fs;
 use crate::tree::Tree;
@@ -95,7 +95,7 @@ fn mount(options: &Options) -> Result<Mounted> {
     }
     let engine = Arc::new(Kernel::open()?);
     let lock = state::take(&options.state_dir)?;
-    let daemon = Daemon::new(engine, Arc::new(Host::new()))?;
+    let daemon = Daemon::new(engine, Arc::new(Looped::default()))?;
     watch::start(&daemon)?;
     let owner = (geteuid().as_raw(), getegid().as_raw());
     let fs = Fs::new(Tree::new(Arc::clone(&daemon), owner));

@@ -9,7 +9,7 @@ use super::logfile;
 use super::places::{Place, places};
 use crate::engine::{Attachment, Devices, Extent, Facts};
 use crate::error::{Errno, Error, Result};
-use crate::text::device::{DevNo, DeviceRef};
+use crate::text::device::DeviceRef;
 use crate::text::table::Table;
 
 /// A table whose devices are there and free, with what was made for it.
@@ -47,7 +47,7 @@ pub fn admit<'a>(
     devices: &dyn Devices,
     claims: &'a Claims,
     table: &Table,
-    own: &[DevNo],
+    own: &[DeviceRef],
     read_only: bool,
 ) -> Result<Admitted<'a>> {
     let places = places(table)?;
@@ -72,7 +72,7 @@ pub fn admit<'a>(
 fn check(
     devices: &dyn Devices,
     places: &[Place],
-    own: &[DevNo],
+    own: &[DeviceRef],
     claimed: &mut Claimed<'_>,
 ) -> Result<()> {
     let mut extents: Vec<(&str, Extent)> = Vec::new();
@@ -112,7 +112,7 @@ fn existing(devices: &dyn Devices, place: &Place) -> Result<Option<Facts>> {
 fn prepare(
     devices: &dyn Devices,
     places: &[Place],
-    own: &[DevNo],
+    own: &[DeviceRef],
     read_only: bool,
     admitted: &mut Admitted<'_>,
 ) -> Result<()> {
@@ -152,7 +152,7 @@ fn path_of(device: &DeviceRef) -> Result<&Path> {
 fn usable(
     devices: &dyn Devices,
     facts: &Facts,
-    own: &[DevNo],
+    own: &[DeviceRef],
     read_only: bool,
     admitted: &mut Admitted<'_>,
 ) -> Result<DeviceRef> {
@@ -172,12 +172,12 @@ fn usable(
 }
 
 /// The device in `own` that lies where this one does.
-fn held(devices: &dyn Devices, facts: &Facts, own: &[DevNo]) -> Option<DeviceRef> {
-    let mut own = own.iter().map(|number| DeviceRef::Number(*number));
-    own.find(|device| {
+fn held(devices: &dyn Devices, facts: &Facts, own: &[DeviceRef]) -> Option<DeviceRef> {
+    let found = own.iter().find(|device| {
         let known = devices.facts(device);
         known.is_ok_and(|known| known.extent == facts.extent)
-    })
+    });
+    found.cloned()
 }
 
 /// A loop device has a file behind it too, but is a device already.

@@ -115,7 +115,7 @@ impl Daemon {
         let (engine, devices) = (self.engine.as_ref(), self.devices.as_ref());
         let (id, read_only) = (snapshot.info.id(), snapshot.info.read_only);
         let mut own = engine.deps(&id)?;
-        own.push(snapshot.info.dev);
+        own.push(DeviceRef::Number(snapshot.info.dev));
         let admitted = admit(devices, &self.claims, &table, &own, read_only)?;
         let checked = cycle::check(engine, snapshot.info.dev, &admitted.table);
         let steps = build::reload(&snapshot, admitted.table.clone());

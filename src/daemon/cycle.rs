@@ -27,10 +27,7 @@ pub fn check(engine: &dyn Engine, device: DevNo, table: &Table) -> Result<()> {
 
 fn numbers(table: &Table) -> Vec<DevNo> {
     let mut table = table.clone();
-    let numbers = table.devices().filter_map(|device| match device {
-        DeviceRef::Number(number) => Some(*number),
-        DeviceRef::Path(_) => None,
-    });
+    let numbers = table.devices().filter_map(|device| device.number());
     numbers.collect()
 }
 
@@ -46,7 +43,12 @@ fn stands_on(engine: &dyn Engine, names: &HashMap<DevNo, String>, from: DevNo, o
         let name = names.get(&number).cloned();
         // One that goes meanwhile stands on nothing.
         let below = name.and_then(|name| engine.deps(&Id::Name(name)).ok());
-        left.extend(below.unwrap_or_default());
+        left.extend(
+            below
+                .unwrap_or_default()
+                .iter()
+                .filter_map(DeviceRef::number),
+        );
     }
     false
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{Engine, Id, Info, Kind, Listed, Slot, Suspend, Versions};
 use crate::error::{Errno, Error, Result};
-use crate::text::device::DevNo;
+use crate::text::device::DeviceRef;
 use crate::text::table::Line;
 
 /// Every call of [`Engine`] that can fail, by its name there.
@@ -164,7 +164,7 @@ impl<E: Engine> Engine for Inject<E> {
         Info info(id: &Id) -> Info;
         Status status(id: &Id) -> (Info, Vec<Line>);
         Table table(id: &Id, slot: Slot) -> (Info, Vec<Line>);
-        Deps deps(id: &Id) -> Vec<DevNo>;
+        Deps deps(id: &Id) -> Vec<DeviceRef>;
         Create create(name: &str, uuid: &str, minor: Option<u32>) -> Info;
         Load load(id: &Id, table: &[Line], read_only: bool) -> ();
         Clear clear(id: &Id) -> ();
@@ -215,7 +215,7 @@ mod tests {
             info(&Id) -> Info;
             status(&Id) -> (Info, Vec<Line>);
             table(&Id, Slot) -> (Info, Vec<Line>);
-            deps(&Id) -> Vec<DevNo>;
+            deps(&Id) -> Vec<DeviceRef>;
             create(&str, &str, Option<u32>) -> Info;
             load(&Id, &[Line], bool) -> ();
             clear(&Id) -> ();

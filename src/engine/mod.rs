@@ -4,6 +4,7 @@
 //! below it. Policy, planning and the tree stand above and exist once; an
 //! implementation knows nothing of them.
 
+pub mod host;
 pub mod inject;
 pub mod kernel;
 
@@ -113,12 +114,15 @@ pub struct Versions {
 pub enum Kind {
     /// The kernel's device-mapper.
     Kernel,
+    /// This process.
+    Embedded,
 }
 
 impl std::fmt::Display for Kind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Kind::Kernel => write!(f, "kernel"),
+            Kind::Embedded => write!(f, "embedded"),
         }
     }
 }
@@ -141,8 +145,8 @@ pub trait Engine: Send + Sync {
     fn status(&self, id: &Id) -> Result<(Info, Vec<Line>)>;
     /// A table (DM_TABLE_STATUS with DM_STATUS_TABLE).
     fn table(&self, id: &Id, slot: Slot) -> Result<(Info, Vec<Line>)>;
-    /// The devices that the live table holds open (DM_TABLE_DEPS).
-    fn deps(&self, id: &Id) -> Result<Vec<DevNo>>;
+    /// The devices and files that the live table holds open (DM_TABLE_DEPS).
+    fn deps(&self, id: &Id) -> Result<Vec<DeviceRef>>;
     /// A new device without a table (DM_DEV_CREATE); `minor` asks for a number.
     fn create(&self, name: &str, uuid: &str, minor: Option<u32>) -> Result<Info>;
     /// Load a table into the inactive slot (DM_TABLE_LOAD). The error carries
@@ -219,5 +223,5 @@ pub trait Devices: Send + Sync {
     /// Who else uses the device or file, as words for a sentence: `mounted on
     /// /home`, `used by the mapping vg0-root`; none where it is free. What the
     /// devices in `own` hold does not count.
-    fn user(&self, facts: &Facts, own: &[DevNo]) -> Result<Option<String>>;
+    fn user(&self, facts: &Facts, own: &[DeviceRef]) -> Result<Option<String>>;
 }

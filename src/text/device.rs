@@ -2,8 +2,10 @@
 //! whether one exists is for others to find out.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
+
+use nix::sys::stat::{major, minor};
 
 use crate::error::{Error, Result};
 use crate::text::words::{is_space, number, quote, unescape};
@@ -25,6 +27,17 @@ pub struct DevNo {
     pub major: u32,
     /// The device's number with that driver.
     pub minor: u32,
+}
+
+impl DevNo {
+    /// The number in a `dev_t` of stat(2); Linux has at most 32 bits of it.
+    pub fn of_dev_t(number: u64) -> DevNo {
+        let part = |part: u64| u32::try_from(part).unwrap_or(u32::MAX);
+        DevNo {
+            major: part(major(number)),
+            minor: part(minor(number)),
+        }
+    }
 }
 
 impl fmt::Display for DevNo {
@@ -63,6 +76,24 @@ pub enum DeviceRef {
     Number(DevNo),
     /// An absolute path.
     Path(PathBuf),
+}
+
+impl DeviceRef {
+    /// The number, where it is named by one.
+    pub fn number(&self) -> Option<DevNo> {
+        match self {
+            DeviceRef::Number(number) => Some(*number),
+            DeviceRef::Path(_) => None,
+        }
+    }
+
+    /// The path, where it is named by one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            DeviceRef::Number(_) => None,
+            DeviceRef::Path(path) => Some(path),
+        }
+    }
 }
 
 impl fmt::Display for DeviceRef {
@@ -142,6 +173,12 @@ mod tests {
         assert_eq!(parse("254:3"), DeviceRef::Number(number));
         assert_eq!(number.to_string(), "254:3");
         assert_eq!(parse("/dev/sdb"), DeviceRef::Path("/dev/sdb".into()));
+    }
+
+    #[test]
+    fn a_large_number_is_taken_apart() {
+        let number = DevNo::of_dev_t(nix::sys::stat::makedev(259, 70_000));
+        assert_eq!((number.major, number.minor), (259, 70_000));
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! The devicemapper crate's types as the seam has them, and back.
 
 use devicemapper::{Device, DeviceInfo, DmFlags};
-use nix::sys::stat::{major, minor};
 
 use crate::engine::Info;
 use crate::error::{Error, Result};
@@ -33,15 +32,6 @@ pub(super) fn number(device: Device) -> DevNo {
     DevNo {
         major: device.major,
         minor: device.minor,
-    }
-}
-
-/// The number in a `dev_t` of stat(2); Linux has at most 32 bits of it.
-pub(super) fn devno(rdev: u64) -> DevNo {
-    let part = |part: u64| u32::try_from(part).unwrap_or(u32::MAX);
-    DevNo {
-        major: part(major(rdev)),
-        minor: part(minor(rdev)),
     }
 }
 
@@ -101,12 +91,5 @@ mod tests {
     fn a_line_survives_the_way_there_and_back() {
         let given = of("mirror", "core 1 64 2 7:0 0 7:1 0");
         assert_eq!(line(target(&given).unwrap()), given);
-    }
-
-    #[test]
-    fn a_large_number_is_taken_apart() {
-        let number = nix::sys::stat::makedev(259, 70_000);
-        assert_eq!(devno(number).major, 259);
-        assert_eq!(devno(number).minor, 70_000);
     }
 }

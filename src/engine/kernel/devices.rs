@@ -1,240 +1,28 @@
-//! The block devices and files of this machine, for what stands above: sysfs says
-//! what a device is, `loops` attaches files, `users` says who
-//! else uses it.
+//! The devices of this machine for the kernel's device-mapper: a regular file is
+//! a device by way of a loop device.
 
-use std::fs::{self, Metadata};
-use std::io::ErrorKind;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::convert::devno;
-use super::identity::{file_identity, identity};
-use super::sysfs::{Block, Sysfs};
-use super::{loops, users};
-use crate::engine::{Attachment, Devices, Extent, Facts};
-use crate::error::{Errno, Error, Result};
-use crate::text::device::{DevNo, DeviceRef};
+use super::loops;
+use crate::engine::host::Host;
+use crate::engine::{Attachment, Devices, Facts};
+use crate::error::Result;
+use crate::text::device::DeviceRef;
 
-/// What a regular file is addressed in: a loop device's blocks are as large.
-const FILE_BLOCK: u64 = 512;
-
-/// What the kernel puts behind the path of a file that has no name any more.
-const DELETED: &str = " (deleted)";
-
-/// This machine.
+/// This machine's devices, files by loop devices.
 #[derive(Debug, Default)]
-pub struct Host {
-    sys: Sysfs,
-}
+pub struct Looped(Host);
 
-impl Devices for Host {
+impl Devices for Looped {
     fn facts(&self, device: &DeviceRef) -> Result<Facts> {
-        match device {
-            DeviceRef::Number(dev) => self.known(*dev).and_then(|block| of_block(&block)),
-            DeviceRef::Path(path) => self.of_path(path),
-        }
+        self.0.facts(device)
     }
 
     fn attach(&self, file: &Path, read_only: bool) -> Result<Attachment> {
         loops::attach(file, read_only)
     }
 
-    fn user(&self, facts: &Facts, own: &[DevNo]) -> Result<Option<String>> {
-        match &facts.device {
-            DeviceRef::Number(dev) => users::of_block(&self.sys, &self.known(*dev)?, own),
-            DeviceRef::Path(path) => users::of_file(&self.sys, path, own),
-        }
-    }
-}
-
-impl Host {
-    /// This machine, as `/sys` shows it.
-    pub fn new() -> Self {
-        Host::default()
-    }
-
-    fn known(&self, dev: DevNo) -> Result<Block> {
-        let missing = || Error::new(Errno::ENODEV, format!("there is no block device {dev}"));
-        self.sys.block(dev).ok_or_else(missing)
-    }
-
-    fn of_path(&self, path: &Path) -> Result<Facts> {
-        let stat = fs::metadata(path).map_err(|e| not_found(path, &e))?;
-        let kind = stat.file_type();
-        if kind.is_block_device() {
-            let block = self.known(devno(stat.rdev()));
-            return block
-                .and_then(|b| of_block(&b))
-                .map_err(|e| e.context(path.display()));
-        }
-        if kind.is_file() {
-            return of_file(path, &stat);
-        }
-        Err(Error::new(
-            Errno::ENODEV,
-            format!("{} is neither a block device nor a file", path.display()),
-        ))
-    }
-}
-
-fn not_found(path: &Path, error: &std::io::Error) -> Error {
-    let shown = path.display();
-    match error.kind() {
-        // A path with a NUL in it, or one that goes through a file, is none.
-        ErrorKind::InvalidInput | ErrorKind::NotADirectory | ErrorKind::NotFound => {
-            Error::new(Errno::ENOENT, format!("there is no {shown}"))
-        }
-        _ => Error::io(shown, error),
-    }
-}
-
-fn of_file(path: &Path, stat: &Metadata) -> Result<Facts> {
-    let path = path.canonicalize().map_err(|e| not_found(path, &e))?;
-    let size = stat.len();
-    Ok(Facts {
-        device: DeviceRef::Path(path.clone()),
-        node: path.clone(),
-        file: Some(path),
-        autoclear: false,
-        size,
-        block_size: FILE_BLOCK,
-        extent: Extent {
-            base: identity(stat),
-            start: 0,
-            size,
-        },
-    })
-}
-
-fn of_block(block: &Block) -> Result<Facts> {
-    // A device may go between two reads; then it is as if it had never been.
-    let gone = || {
-        Error::new(
-            Errno::ENODEV,
-            format!("the block device {} is gone", block.dev),
-        )
-    };
-    let size = block.bytes("size").ok_or_else(gone)?;
-    let disk = block.whole().unwrap_or_else(|| block.clone());
-    let start = match disk == *block {
-        true => 0,
-        false => block.bytes("start").ok_or_else(gone)?,
-    };
-    let (base, offset) = bottom(&disk);
-    Ok(Facts {
-        device: DeviceRef::Number(block.dev),
-        node: block.node(),
-        file: block.backing_file().map(|file| named(&file)),
-        autoclear: block.number("loop/autoclear") == Some(1),
-        size,
-        block_size: disk.number("queue/logical_block_size").ok_or_else(gone)?,
-        extent: Extent {
-            base,
-            start: offset.saturating_add(start),
-            size,
-        },
-    })
-}
-
-// What a whole disk's bytes lie on, and where they begin there.
-fn bottom(disk: &Block) -> (String, u64) {
-    let file = disk.backing_file().and_then(|file| file_identity(&file));
-    match file {
-        Some(base) => (base, disk.number("loop/offset").unwrap_or(0)),
-        None => (disk.dev.to_string(), 0),
-    }
-}
-
-// The path that a deleted file had; the file may be another one by now.
-fn named(backing: &str) -> PathBuf {
-    let gone = !Path::new(backing).exists();
-    let deleted = backing.strip_suffix(DELETED).filter(|_| gone);
-    deleted.unwrap_or(backing).into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::kernel::sysfs::fake::Tree;
-
-    const BLOCK: (&str, &str) = ("queue/logical_block_size", "4096");
-
-    fn facts(tree: &Tree, device: &str) -> Result<Facts> {
-        let host = Host { sys: tree.sysfs() };
-        host.facts(&device.parse()?)
-    }
-
-    #[test]
-    fn a_partition_lies_on_its_disk() {
-        let tree = Tree::new();
-        tree.device("sda", "8:0", &[("size", "1000"), BLOCK]);
-        let part = [("partition", "1"), ("start", "34"), ("size", "66")];
-        tree.device("sda/sda1", "8:1", &part);
-        let known = facts(&tree, "8:1").unwrap();
-        assert_eq!((known.size, known.block_size), (66 * 512, 4096));
-        assert_eq!(known.node, Path::new("/dev/sda1"));
-        let extent = Extent {
-            base: "8:0".into(),
-            start: 34 * 512,
-            size: 66 * 512,
-        };
-        assert_eq!(known.extent, extent);
-    }
-
-    #[test]
-    fn a_loop_device_lies_on_its_file_and_so_do_its_partitions() {
-        let tree = Tree::new();
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let path = file.path().to_str().unwrap();
-        let backing = [
-            ("size", "100"),
-            ("loop/backing_file", path),
-            ("loop/offset", "4096"),
-            ("loop/autoclear", "1"),
-            BLOCK,
-        ];
-        tree.device("loop3", "7:3", &backing);
-        let part = [("partition", "1"), ("start", "2"), ("size", "50")];
-        tree.device("loop3/loop3p1", "259:0", &part);
-        let whole = facts(&tree, "7:3").unwrap();
-        let part = facts(&tree, "259:0").unwrap();
-        let itself = facts(&tree, path).unwrap();
-        assert!(whole.autoclear && !part.autoclear);
-        assert_eq!(whole.file.as_deref(), Some(file.path()));
-        assert_eq!(whole.extent.base, itself.extent.base);
-        assert_eq!(part.extent.base, itself.extent.base);
-        assert_eq!((whole.extent.start, part.extent.start), (4096, 4096 + 1024));
-    }
-
-    #[test]
-    fn a_deleted_file_is_named_but_never_taken_for_its_successor() {
-        let tree = Tree::new();
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let path = file.path().to_str().unwrap();
-        let deleted = format!("{path} (deleted)");
-        let backing = [("size", "100"), ("loop/backing_file", &deleted), BLOCK];
-        tree.device("loop0", "7:0", &backing);
-        let known = facts(&tree, "7:0").unwrap();
-        assert_eq!(known.file.as_deref(), Some(file.path()));
-        assert_eq!(known.extent.base, "7:0");
-    }
-
-    #[test]
-    fn what_is_no_device_has_the_right_errno() {
-        let tree = Tree::new();
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("file");
-        fs::write(&file, "x").unwrap();
-        let refused = |path: &Path| {
-            let host = Host { sys: tree.sysfs() };
-            let device = DeviceRef::Path(path.into());
-            host.facts(&device).unwrap_err().errno()
-        };
-        assert_eq!(refused(folder.path()), Errno::ENODEV);
-        assert_eq!(refused(Path::new("/dev/null")), Errno::ENODEV);
-        assert_eq!(refused(&folder.path().join("none")), Errno::ENOENT);
-        assert_eq!(refused(&file.join("below")), Errno::ENOENT);
-        assert_eq!(refused(Path::new("/a\0b")), Errno::ENOENT);
-        assert_eq!(facts(&tree, "8:0").unwrap_err().errno(), Errno::ENODEV);
+    fn user(&self, facts: &Facts, own: &[DeviceRef]) -> Result<Option<String>> {
+        self.0.user(facts, own)
     }
 }

@@ -8,20 +8,16 @@ mod cookie;
 mod create;
 pub mod devices;
 mod failure;
-mod identity;
 mod ids;
 mod kmsg;
 mod loops;
-mod mounts;
 mod nodes;
 mod open;
 mod raw;
 mod signals;
 mod suspend;
-mod sysfs;
 mod throttle;
 mod turn;
-mod users;
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::thread::sleep;
@@ -36,11 +32,11 @@ use self::kmsg::Mark;
 use self::nodes::Nodes;
 use self::raw::{Call, DEFERRED};
 use self::signals::Blocked;
-use self::sysfs::Sysfs;
 use self::turn::Turn;
+use super::host::sysfs::Sysfs;
 use super::{Engine, Id, Info, Kind, Listed, Slot, Suspend, Versions};
 use crate::error::{Errno, Error, Result};
-use crate::text::device::DevNo;
+use crate::text::device::DeviceRef;
 use crate::text::table::Line;
 
 /// How long a load waits for another one, so that the kernel log's lines that
@@ -199,11 +195,17 @@ impl Engine for Kernel {
         self.lines(id, flags | DmFlags::DM_NOFLUSH, "reading the table of")
     }
 
-    fn deps(&self, id: &Id) -> Result<Vec<DevNo>> {
+    fn deps(&self, id: &Id) -> Result<Vec<DeviceRef>> {
         let which = Fitting::new(id)?;
         self.dm
             .table_deps(&which.dev_id(), DmOptions::default())
-            .map(|devices| devices.into_iter().map(number).collect())
+            .map(|devices| {
+                devices
+                    .into_iter()
+                    .map(number)
+                    .map(DeviceRef::Number)
+                    .collect()
+            })
             .map_err(|e| self.failed("asking for the devices below", id, &e))
     }
 

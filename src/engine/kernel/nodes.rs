@@ -91,7 +91,7 @@ impl Nodes {
 fn leads_to(path: &Path) -> io::Result<Option<DevNo>> {
     let node = fs::symlink_metadata(path)?;
     let block = node.file_type().is_block_device();
-    Ok(block.then(|| super::convert::devno(node.rdev())))
+    Ok(block.then(|| DevNo::of_dev_t(node.rdev())))
 }
 
 // 0660 root:disk, as Debian and Fedora have it; 0600 where there is no such group.

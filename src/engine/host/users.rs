@@ -8,13 +8,13 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use libc::{O_EXCL, O_NONBLOCK};
+use nix::fcntl::{Flock, FlockArg};
 
-use super::convert::devno;
 use super::identity::{file_identity, identity};
 use super::mounts::{mounts, swaps};
 use super::sysfs::{Block, Sysfs};
 use crate::error::{Errno, Error, Result};
-use crate::text::device::DevNo;
+use crate::text::device::{DevNo, DeviceRef};
 
 /// udev and the like look at a device for a moment whenever it changes.
 const PAUSE: Duration = Duration::from_millis(75);
@@ -24,7 +24,7 @@ const TRIES: usize = 5;
 ///
 /// The errno of open(2) where it cannot be asked: ENXIO or EIO of a device that
 /// is dead, EACCES for who may not open it.
-pub(super) fn of_block(sys: &Sysfs, block: &Block, own: &[DevNo]) -> Result<Option<String>> {
+pub(super) fn of_block(sys: &Sysfs, block: &Block, own: &[DeviceRef]) -> Result<Option<String>> {
     if let Some(user) = named_user(sys, block, own).or_else(|| other_loop(sys, block, own)) {
         return Ok(Some(user));
     }
@@ -36,6 +36,10 @@ pub(super) fn of_block(sys: &Sysfs, block: &Block, own: &[DevNo]) -> Result<Opti
     {
         return Ok(None);
     }
+    // Who mirrors in this process has claimed what is its own.
+    if is_own(block, own) {
+        return Ok(None);
+    }
     let claimed = claimed(block)?;
     Ok(claimed.then(|| "opened exclusively by another program".to_owned()))
 }
@@ -44,7 +48,7 @@ pub(super) fn of_block(sys: &Sysfs, block: &Block, own: &[DevNo]) -> Result<Opti
 /// only devices in `own` use.
 ///
 /// The errno of stat(2).
-pub(super) fn of_file(sys: &Sysfs, path: &Path, own: &[DevNo]) -> Result<Option<String>> {
+pub(super) fn of_file(sys: &Sysfs, path: &Path, own: &[DeviceRef]) -> Result<Option<String>> {
     let stat = fs::metadata(path).map_err(|e| Error::io(path.display(), &e))?;
     let file = identity(&stat);
     if swaps()
@@ -53,11 +57,33 @@ pub(super) fn of_file(sys: &Sysfs, path: &Path, own: &[DevNo]) -> Result<Option<
     {
         return Ok(Some("used as swap".to_owned()));
     }
-    Ok(attached(sys, &file, own))
+    if let Some(user) = attached(sys, &file, own) {
+        return Ok(Some(user));
+    }
+    let mut paths = own.iter().filter_map(DeviceRef::path);
+    if paths.any(|path| fs::metadata(path).is_ok_and(|s| identity(&s) == file)) {
+        return Ok(None);
+    }
+    Ok(locked(path).then(|| "locked by another program".to_owned()))
+}
+
+// Whether somebody has locked the file as a mirrorfs that copies by itself does
+// (flock(2)). A file that cannot be opened says so later, to who needs it.
+fn locked(path: &Path) -> bool {
+    let Ok(file) = OpenOptions::new()
+        .read(true)
+        .custom_flags(O_NONBLOCK)
+        .open(path)
+    else {
+        return false;
+    };
+    // A file system without locks keeps nobody out.
+    let locked = Flock::lock(file, FlockArg::LockSharedNonblock);
+    matches!(locked, Err((_, Errno::EWOULDBLOCK)))
 }
 
 // The loop device that a file is attached to.
-fn attached(sys: &Sysfs, file: &str, own: &[DevNo]) -> Option<String> {
+fn attached(sys: &Sysfs, file: &str, own: &[DeviceRef]) -> Option<String> {
     let loops = sys.loops();
     let other = loops.iter().find(|device| {
         let backing = device.backing_file().and_then(|path| file_identity(&path));
@@ -67,20 +93,25 @@ fn attached(sys: &Sysfs, file: &str, own: &[DevNo]) -> Option<String> {
 }
 
 // The file behind a loop device, attached to another one as well.
-fn other_loop(sys: &Sysfs, block: &Block, own: &[DevNo]) -> Option<String> {
+fn other_loop(sys: &Sysfs, block: &Block, own: &[DeviceRef]) -> Option<String> {
     let disk = block.whole().unwrap_or_else(|| block.clone());
     let file = file_identity(&disk.backing_file()?)?;
-    let own: Vec<_> = own.iter().copied().chain([disk.dev]).collect();
+    let itself = [DeviceRef::Number(disk.dev)];
+    let own: Vec<_> = own.iter().cloned().chain(itself).collect();
     attached(sys, &file, &own).map(|user| format!("a file that is {user}"))
 }
 
-fn belongs(sys: &Sysfs, device: &Block, own: &[DevNo]) -> bool {
+fn is_own(block: &Block, own: &[DeviceRef]) -> bool {
+    own.contains(&DeviceRef::Number(block.dev))
+}
+
+fn belongs(sys: &Sysfs, device: &Block, own: &[DeviceRef]) -> bool {
     let held = || {
         let parts = parts(device);
         let mut holders = parts.iter().flat_map(|(part, _)| part.holders());
         holders.next().is_some() && named_user(sys, device, own).is_none()
     };
-    own.contains(&device.dev) || held()
+    is_own(device, own) || held()
 }
 
 // The device itself, and what shares its bytes: a disk's partitions, a
@@ -98,7 +129,7 @@ fn parts(block: &Block) -> Vec<(Block, String)> {
     itself.into_iter().chain(below).chain(above).collect()
 }
 
-fn named_user(sys: &Sysfs, block: &Block, own: &[DevNo]) -> Option<String> {
+fn named_user(sys: &Sysfs, block: &Block, own: &[DeviceRef]) -> Option<String> {
     parts(block).into_iter().find_map(|(part, how)| {
         let user = mounted(&part)
             .or_else(|| swapped(&part))
@@ -121,9 +152,9 @@ fn swapped(block: &Block) -> Option<String> {
     used.then(|| "used as swap".to_owned())
 }
 
-fn held(block: &Block, own: &[DevNo]) -> Option<String> {
+fn held(block: &Block, own: &[DeviceRef]) -> Option<String> {
     let holders = block.holders();
-    let other = holders.iter().find(|holder| !own.contains(&holder.dev))?;
+    let other = holders.iter().find(|holder| !is_own(holder, own))?;
     Some(match other.mapping() {
         Some(name) => format!("used by the mapping {name}"),
         None if other.is_array() => format!("used by the array {}", other.name()),
@@ -141,7 +172,7 @@ fn leads_to(path: &Path) -> Option<DevNo> {
     let stat = path.is_absolute().then(|| fs::metadata(path))?.ok()?;
     stat.file_type()
         .is_block_device()
-        .then(|| devno(stat.rdev()))
+        .then(|| DevNo::of_dev_t(stat.rdev()))
 }
 
 // Whether somebody has it for itself alone (open(2), O_EXCL without O_CREAT).
@@ -164,10 +195,14 @@ fn claimed(block: &Block) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::kernel::sysfs::fake::Tree;
+    use crate::engine::host::sysfs::fake::Tree;
 
     fn dev(text: &str) -> DevNo {
         text.parse().unwrap()
+    }
+
+    fn own(text: &str) -> DeviceRef {
+        DeviceRef::Number(dev(text))
     }
 
     // Numbers that no machine mounts from.
@@ -180,7 +215,7 @@ mod tests {
         tree
     }
 
-    fn user(tree: &Tree, device: &str, own: &[DevNo]) -> Option<String> {
+    fn user(tree: &Tree, device: &str, own: &[DeviceRef]) -> Option<String> {
         let sys = tree.sysfs();
         let block = sys.block(dev(device)).unwrap();
         named_user(&sys, &block, own)
@@ -194,10 +229,10 @@ mod tests {
         assert_eq!(user(&tree, "4000:0", &[]).unwrap(), words);
         let words = "used by the mapping vg0-root with the whole disk sdx";
         assert_eq!(user(&tree, "4000:1", &[]).unwrap(), words);
-        assert_eq!(user(&tree, "4000:0", &[dev("4001:9")]), None);
+        assert_eq!(user(&tree, "4000:0", &[own("4001:9")]), None);
         tree.hold("sdx", "md7");
         let words = "used by the array md7";
-        assert_eq!(user(&tree, "4000:0", &[dev("4001:9")]).unwrap(), words);
+        assert_eq!(user(&tree, "4000:0", &[own("4001:9")]).unwrap(), words);
     }
 
     #[test]
@@ -218,12 +253,24 @@ mod tests {
         let backing = [("loop/backing_file", file.to_str().unwrap())];
         tree.device("loop7", "4003:7", &backing);
         tree.device("dm-9", "4001:9", &[("dm/name", "m0")]);
-        let user = |own: &[DevNo]| of_file(&tree.sysfs(), &link, own).unwrap();
+        let user = |own: &[DeviceRef]| of_file(&tree.sysfs(), &link, own).unwrap();
         assert_eq!(user(&[]).unwrap(), "attached to /dev/loop7");
-        assert_eq!(user(&[dev("4003:7")]), None);
-        assert!(user(&[dev("4001:9")]).is_some());
+        assert_eq!(user(&[own("4003:7")]), None);
+        assert!(user(&[own("4001:9")]).is_some());
         tree.hold("loop7", "dm-9");
-        assert_eq!(user(&[dev("4001:9")]), None);
+        assert_eq!(user(&[own("4001:9")]), None);
+    }
+
+    #[test]
+    fn a_locked_file_is_used_unless_the_lock_is_our_own() {
+        let (tree, file) = (Tree::new(), tempfile::NamedTempFile::new().unwrap());
+        let path = file.path();
+        let user = |own: &[DeviceRef]| of_file(&tree.sysfs(), path, own).unwrap();
+        let lock = Flock::lock(file.reopen().unwrap(), FlockArg::LockExclusiveNonblock).unwrap();
+        assert_eq!(user(&[]).unwrap(), "locked by another program");
+        assert_eq!(user(&[DeviceRef::Path(path.into())]), None);
+        drop(lock);
+        assert_eq!(user(&[]), None);
     }
 
     #[test]

@@ -11,7 +11,7 @@ const SECTOR: u64 = 512;
 
 /// The place where sysfs is mounted.
 #[derive(Debug, Clone)]
-pub(super) struct Sysfs(PathBuf);
+pub(in crate::engine) struct Sysfs(PathBuf);
 
 impl Default for Sysfs {
     fn default() -> Self {
@@ -36,7 +36,7 @@ impl Sysfs {
     }
 
     /// The names of all mappings.
-    pub(super) fn mapping_names(&self) -> Vec<String> {
+    pub(in crate::engine) fn mapping_names(&self) -> Vec<String> {
         let mappings = self.disks("dm-");
         mappings
             .iter()
@@ -186,19 +186,19 @@ pub(super) mod fake {
     use std::os::unix::fs::symlink;
 
     /// A /sys that a test fills.
-    pub(in crate::engine::kernel) struct Tree(tempfile::TempDir);
+    pub(in crate::engine::host) struct Tree(tempfile::TempDir);
 
     impl Tree {
-        pub(in crate::engine::kernel) fn new() -> Self {
+        pub(in crate::engine::host) fn new() -> Self {
             Tree(tempfile::tempdir().unwrap())
         }
 
-        pub(in crate::engine::kernel) fn sysfs(&self) -> Sysfs {
+        pub(in crate::engine::host) fn sysfs(&self) -> Sysfs {
             Sysfs::at(self.0.path())
         }
 
         /// A device at `place` (`sda`, `sda/sda1`) with these attributes.
-        pub(in crate::engine::kernel) fn device(
+        pub(in crate::engine::host) fn device(
             &self,
             place: &str,
             dev: &str,
@@ -217,7 +217,7 @@ pub(super) mod fake {
         }
 
         /// `upper` is made of `lower`.
-        pub(in crate::engine::kernel) fn hold(&self, lower: &str, upper: &str) {
+        pub(in crate::engine::host) fn hold(&self, lower: &str, upper: &str) {
             let block = self.0.path().join("block");
             let holders = block.join(lower).join("holders");
             fs::create_dir_all(&holders).unwrap();
