@@ -4,6 +4,7 @@
 //! below it. Policy, planning and the tree stand above and exist once; an
 //! implementation knows nothing of them.
 
+pub mod embedded;
 pub mod host;
 pub mod inject;
 pub mod kernel;
