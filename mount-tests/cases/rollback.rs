@@ -58,7 +58,7 @@ impl Bench {
         disk(0);
         let engine = Arc::new(Inject::new(Kernel::open().expect("device-mapper")));
         let shared: Arc<dyn Engine> = Arc::<Inject<Kernel>>::clone(&engine);
-        let daemon = Daemon::new(shared, Arc::new(Looped::default())).expect("a daemon");
+        let daemon = Daemon::new(shared, Arc::new(Looped::default()), None).expect("a daemon");
         let folder = tempfile::tempdir().expect("a folder");
         File::create(folder.path().join("leg"))
             .and_then(|leg| leg.set_len(4 << 20))

@@ -222,7 +222,9 @@ mod tests {
         let log = Log::new(20, None, Some(disk(&file))).unwrap();
         assert!(!log.resume().unwrap());
         assert_eq!(log.in_sync(), 0);
-        [0, 1, 17].map(|region| log.complete(region, true, true));
+        for region in [0, 1, 17] {
+            log.complete(region, true, true);
+        }
         log.complete(2, true, false);
         assert_eq!(log.in_sync(), 4);
         assert!(!log.flush() && !log.settle());

@@ -282,4 +282,11 @@ impl Engine for Embedded {
         self.throttle.set(percent);
         Ok(())
     }
+
+    fn close(&self) {
+        let devices = self.devices();
+        let live: Vec<_> = devices.iter().filter_map(|d| d.live.clone()).collect();
+        drop(devices);
+        live.iter().for_each(|table| table.stop());
+    }
 }
