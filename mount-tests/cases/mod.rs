@@ -1,6 +1,7 @@
 //! The tests, a file for each subject.
 
 mod command;
+mod differential;
 mod events;
 mod files;
 mod hangs;
@@ -26,6 +27,7 @@ use crate::Case;
 pub fn all() -> Vec<Case> {
     [
         worked::CASES,
+        differential::CASES,
         readme::CASES,
         shapes::CASES,
         files::CASES,

@@ -169,7 +169,7 @@ mod tests {
             "{error}"
         );
         lock.leave();
-        assert_eq!(std::fs::read_dir(folder.path()).expect("listed").count(), 0);
+        assert_eq!(read_dir(folder.path()).expect("listed").count(), 0);
         assert!(take(&inside).is_ok());
     }
 
@@ -179,12 +179,12 @@ mod tests {
         let state = folder.path().join("state");
         std::fs::create_dir(&state).expect("made");
         take(&state).expect("free").leave();
-        assert_eq!(std::fs::read_dir(&state).expect("still there").count(), 0);
+        assert_eq!(read_dir(&state).expect("still there").count(), 0);
         let lock = take(&state).expect("free");
         std::fs::write(state.join("record"), "").expect("written");
         lock.leave();
         assert!(state.join("record").exists());
-        std::fs::remove_file(state.join("record")).expect("removed");
+        remove_file(state.join("record")).expect("removed");
         take(&state).expect("free").leave();
         assert!(state.exists());
     }
@@ -196,7 +196,7 @@ mod tests {
         let lock = take(&inside).expect("free");
         std::fs::write(inside.join("record"), "").expect("written");
         lock.leave();
-        std::fs::remove_file(inside.join("record")).expect("removed");
+        remove_file(inside.join("record")).expect("removed");
         take(&inside).expect("free").leave();
         assert!(!folder.path().join("deep").exists());
     }

@@ -23,6 +23,8 @@ pub(super) struct Store {
     cached: File,
     direct: Option<File>,
     works: AtomicBool,
+    /// What direct I/O begins and ends at, in bytes.
+    align: u64,
     block: bool,
 }
 
@@ -35,11 +37,12 @@ pub(super) struct Span {
 }
 
 impl Store {
-    /// Open the node or file.
+    /// Open the node or file; `block` is the size of a logical block where it is a
+    /// block device.
     ///
     /// # Errors
     /// Those of open(2).
-    pub(super) fn open(path: &Path, block: bool, write: bool) -> io::Result<Store> {
+    pub(super) fn open(path: &Path, block: Option<u64>, write: bool) -> io::Result<Store> {
         let mut options = OpenOptions::new();
         options.read(true).write(write);
         let cached = options.open(path)?;
@@ -48,7 +51,8 @@ impl Store {
             cached,
             works: AtomicBool::new(direct.is_ok()),
             direct: direct.ok(),
-            block,
+            align: block.unwrap_or(ALIGN).clamp(1, ALIGN),
+            block: block.is_some(),
         })
     }
 
@@ -77,9 +81,9 @@ impl Store {
 
     /// How many of the first bytes direct I/O can do.
     fn aligned(&self, at: u64, size: usize) -> usize {
-        let fits = self.direct.is_some() && at.is_multiple_of(ALIGN);
+        let fits = self.direct.is_some() && at.is_multiple_of(self.align);
         if fits {
-            size - size % ALIGN as usize
+            size - size % self.align as usize
         } else {
             0
         }
@@ -278,7 +282,7 @@ mod tests {
     #[test]
     fn any_place_and_length_comes_back() {
         let file = file(3 * MIB);
-        let store = Store::open(file.path(), false, true).unwrap();
+        let store = Store::open(file.path(), None, true).unwrap();
         let mut buffer = Buffer::new(2 << 20);
         for (at, size) in [
             (0, 2 << 20),
@@ -304,7 +308,7 @@ mod tests {
     #[test]
     fn holes_are_seen_and_made() {
         let file = file(3 * MIB);
-        let store = Store::open(file.path(), false, true).unwrap();
+        let store = Store::open(file.path(), None, true).unwrap();
         store.write(&[1; 65_536], MIB).unwrap();
         store.flush().unwrap();
         let spans = store.spans(0, 3 * MIB).unwrap();
@@ -325,7 +329,7 @@ mod tests {
     fn what_was_allocated_before_stays_allocated() {
         let file = file(0);
         fallocate(file.as_file(), FallocateFlags::empty(), 0, MIB as i64).unwrap();
-        let store = Store::open(file.path(), false, true).unwrap();
+        let store = Store::open(file.path(), None, true).unwrap();
         let before = file.as_file().metadata().unwrap().blocks();
         store.zero(0, MIB).unwrap();
         assert_eq!(file.as_file().metadata().unwrap().blocks(), before);
@@ -334,7 +338,7 @@ mod tests {
     #[test]
     fn a_file_that_was_cut_is_found_out() {
         let file = file(MIB);
-        let store = Store::open(file.path(), false, true).unwrap();
+        let store = Store::open(file.path(), None, true).unwrap();
         assert!(!store.is_shorter(MIB));
         file.as_file().set_len(10).unwrap();
         assert!(store.is_shorter(MIB));
