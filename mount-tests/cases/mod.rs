@@ -7,6 +7,7 @@ mod files;
 mod hangs;
 mod health;
 mod idioms;
+mod interchange;
 mod loops;
 mod neighbours;
 mod progress;
@@ -28,6 +29,7 @@ pub fn all() -> Vec<Case> {
     [
         worked::CASES,
         differential::CASES,
+        interchange::CASES,
         readme::CASES,
         shapes::CASES,
         files::CASES,

@@ -1,6 +1,7 @@
 //! Two of everything: disks of the same content, and a daemon on each engine that
 //! is told the same. In this process, without FUSE.
 
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use mirrorfs::engine::embedded::Embedded;
 use mirrorfs::engine::embedded::devices::Files;
 use mirrorfs::engine::kernel::Kernel;
 use mirrorfs::engine::kernel::devices::Looped;
+use mirrorfs::text::device::DevNo;
 use mirrorfs::text::status::MirrorStatus;
 use nix::errno::Errno;
 
@@ -143,8 +145,8 @@ impl Drop for Side {
 
 /// A device's number as a table has it.
 fn device_number(path: &str) -> String {
-    let link = std::fs::canonicalize(path).expect(path);
-    crate::lab::disks::number(&link.display().to_string())
+    let stat = std::fs::metadata(path).expect(path);
+    DevNo::of_dev_t(stat.rdev()).to_string()
 }
 
 /// Both sides.

@@ -223,7 +223,6 @@ impl Shared {
     fn flush(&self) -> bool {
         let flushed = |leg: &Leg| {
             let done = leg.store.flush().is_ok();
-            leg.store.forget();
             if !done {
                 self.mirror.fail(leg, Failure::Flush);
             }
@@ -231,7 +230,6 @@ impl Shared {
         };
         let targets = self.mirror.targets().iter();
         let all = targets.filter(|leg| !flushed(leg)).count() == 0;
-        self.mirror.source().inspect(|leg| leg.store.forget());
         self.find_cut() && all
     }
 

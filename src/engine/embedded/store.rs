@@ -1,6 +1,7 @@
-//! One leg's bytes: a regular file or block device, read and written past the
-//! page cache where that works, so that copying a disk does not push everything
-//! else out of memory. Holes of files are seen, and made.
+//! One leg's bytes. A block device is read and written past the page cache, so
+//! that each error is met where it happens; a regular file by way of a small window
+//! of the page cache. Either way copying a disk does not push everything else out
+//! of memory. Holes of files are seen, and made.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -8,10 +9,10 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use nix::fcntl::{FallocateFlags, PosixFadviseAdvice, fallocate, posix_fadvise};
+use nix::fcntl::{FallocateFlags, fallocate};
 use nix::unistd::{Whence, lseek};
 
-use super::buffer::ALIGN;
+use super::window::{Window, forget};
 use crate::error::Errno;
 
 /// Zeros are written in pieces of this many bytes where no hole can be made.
@@ -21,11 +22,17 @@ const ZEROS: usize = 256 * 1024;
 #[derive(Debug)]
 pub(super) struct Store {
     cached: File,
-    direct: Option<File>,
-    works: AtomicBool,
-    /// What direct I/O begins and ends at, in bytes.
+    window: Window,
+    /// Of a block device.
+    direct: Option<Direct>,
+}
+
+#[derive(Debug)]
+struct Direct {
+    file: File,
+    /// What it begins and ends at, in bytes.
     align: u64,
-    block: bool,
+    works: AtomicBool,
 }
 
 /// A span of bytes that holds data, or a hole, which reads as zeros.
@@ -45,14 +52,16 @@ impl Store {
     pub(super) fn open(path: &Path, block: Option<u64>, write: bool) -> io::Result<Store> {
         let mut options = OpenOptions::new();
         options.read(true).write(write);
-        let cached = options.open(path)?;
-        let direct = options.custom_flags(libc::O_DIRECT).open(path);
+        let direct = block.map(|align| {
+            let mut options = options.clone();
+            let file = options.custom_flags(libc::O_DIRECT).open(path)?;
+            let works = AtomicBool::new(true);
+            Ok::<_, io::Error>(Direct { file, align, works })
+        });
         Ok(Store {
-            cached,
-            works: AtomicBool::new(direct.is_ok()),
-            direct: direct.ok(),
-            align: block.unwrap_or(ALIGN).clamp(1, ALIGN),
-            block: block.is_some(),
+            cached: options.open(path)?,
+            window: Window::default(),
+            direct: direct.transpose()?,
         })
     }
 
@@ -61,11 +70,15 @@ impl Store {
     /// # Errors
     /// Those of pread(2); EIO where the file ends before.
     pub(super) fn read(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
-        let whole = self.aligned(at, buffer.len());
-        let (first, rest) = buffer.split_at_mut(whole);
-        self.directly(|file| file.read_exact_at(first, at), whole > 0)
-            .and_then(|()| self.cached.read_exact_at(rest, at + whole as u64))
-            .map_err(cut)
+        if let Some(direct) = self.direct_for(at, buffer.len()) {
+            match direct.file.read_exact_at(buffer, at) {
+                Err(error) if direct.is_refused(&error) => {}
+                result => return result.map_err(cut),
+            }
+        }
+        self.cached.read_exact_at(buffer, at).map_err(cut)?;
+        forget(&self.cached, at, buffer.len() as u64);
+        Ok(())
     }
 
     /// Write `buffer` at `at`.
@@ -73,44 +86,25 @@ impl Store {
     /// # Errors
     /// Those of pwrite(2).
     pub(super) fn write(&self, buffer: &[u8], at: u64) -> io::Result<()> {
-        let whole = self.aligned(at, buffer.len());
-        let (first, rest) = buffer.split_at(whole);
-        self.directly(|file| file.write_all_at(first, at), whole > 0)?;
-        self.cached.write_all_at(rest, at + whole as u64)
-    }
-
-    /// How many of the first bytes direct I/O can do.
-    fn aligned(&self, at: u64, size: usize) -> usize {
-        let fits = self.direct.is_some() && at.is_multiple_of(self.align);
-        if fits {
-            size - size % self.align as usize
-        } else {
-            0
+        if let Some(direct) = self.direct_for(at, buffer.len()) {
+            match direct.file.write_all_at(buffer, at) {
+                Err(error) if direct.is_refused(&error) => {}
+                result => return result,
+            }
         }
+        self.cached.write_all_at(buffer, at)?;
+        self.window.wrote(&self.cached, at, buffer.len() as u64);
+        Ok(())
     }
 
-    /// A file system may take O_DIRECT and refuse the I/O (overlayfs over one that
-    /// has none): then the page cache is in between from now on.
-    fn directly(
-        &self,
-        mut act: impl FnMut(&File) -> io::Result<()>,
-        wanted: bool,
-    ) -> io::Result<()> {
-        let direct = self.direct.as_ref().filter(|_| self.is_direct());
-        match direct.filter(|_| wanted) {
-            None => act(&self.cached),
-            Some(file) => match act(file) {
-                Err(error) if is(&error, Errno::EINVAL) => {
-                    self.works.store(false, Ordering::Relaxed);
-                    act(&self.cached)
-                }
-                result => result,
-            },
-        }
-    }
-
-    fn is_direct(&self) -> bool {
-        self.works.load(Ordering::Relaxed)
+    /// Direct I/O, where it works and fits.
+    fn direct_for(&self, at: u64, size: usize) -> Option<&Direct> {
+        let fits = |direct: &&Direct| {
+            let works = direct.works.load(Ordering::Relaxed);
+            let align = direct.align.max(1);
+            works && at.is_multiple_of(align) && (size as u64).is_multiple_of(align)
+        };
+        self.direct.as_ref().filter(fits)
     }
 
     /// Where there is data and where are holes, from `at` on for `size` bytes. A
@@ -124,7 +118,7 @@ impl Store {
             size,
             hole: false,
         };
-        if self.block {
+        if self.direct.is_some() {
             return Ok(vec![data(at, size)]);
         }
         let end = at + size;
@@ -193,7 +187,7 @@ impl Store {
     }
 
     fn punch(&self, span: &Span) -> nix::Result<()> {
-        let how = match self.block {
+        let how = match self.direct.is_some() {
             true => FallocateFlags::FALLOC_FL_ZERO_RANGE,
             false => FallocateFlags::FALLOC_FL_PUNCH_HOLE,
         };
@@ -224,22 +218,15 @@ impl Store {
     /// # Errors
     /// EIO, ENOSPC and EDQUOT of writes that seemed to be done.
     pub(super) fn flush(&self) -> io::Result<()> {
-        self.cached.sync_data()
-    }
-
-    /// Leave no copy in the page cache where direct I/O was not to be had.
-    pub(super) fn forget(&self) {
-        if !self.is_direct() {
-            let advice = PosixFadviseAdvice::POSIX_FADV_DONTNEED;
-            // It is only advice.
-            let _ = posix_fadvise(&self.cached, 0, 0, advice);
-        }
+        self.cached.sync_data()?;
+        self.window.flushed(&self.cached);
+        Ok(())
     }
 
     /// Whether the file was cut so that `end` is behind its end. A block device
     /// says so by errors.
     pub(super) fn is_shorter(&self, end: u64) -> bool {
-        !self.block && self.cached.metadata().is_ok_and(|data| data.len() < end)
+        self.direct.is_none() && self.cached.metadata().is_ok_and(|data| data.len() < end)
     }
 
     /// Make a file as long again as it has to be.
@@ -251,8 +238,16 @@ impl Store {
     }
 }
 
-fn is(error: &io::Error, errno: Errno) -> bool {
-    error.raw_os_error() == Some(errno as i32)
+impl Direct {
+    /// A device may take O_DIRECT and refuse the I/O: then the page cache is in
+    /// between from now on.
+    fn is_refused(&self, error: &io::Error) -> bool {
+        let refused = error.raw_os_error() == Some(Errno::EINVAL as i32);
+        if refused {
+            self.works.store(false, Ordering::Relaxed);
+        }
+        refused
+    }
 }
 
 fn cut(error: io::Error) -> io::Error {
