@@ -1,6 +1,8 @@
 //! Two of everything: disks of the same content, and a daemon on each engine that
 //! is told the same. In this process, without FUSE.
 
+use std::fs::File;
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::thread::sleep;
@@ -15,9 +17,10 @@ use mirrorfs::engine::kernel::devices::Looped;
 use mirrorfs::text::device::DevNo;
 use mirrorfs::text::status::MirrorStatus;
 use nix::errno::Errno;
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 use super::random::Random;
-use crate::lab::disks::{bytes, disk, put};
+use crate::lab::disks::{disk, put};
 use crate::lab::dm;
 use crate::lab::shell::attempt;
 
@@ -143,6 +146,16 @@ impl Drop for Side {
     }
 }
 
+/// All of a disk, past the page cache's old copy. Without starting a program: this
+/// is asked ten times after each step.
+fn bytes(path: &str) -> Vec<u8> {
+    let mut file = File::open(path).expect(path);
+    posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED).expect("dropped");
+    let mut bytes = vec![0; SECTORS as usize * 512];
+    file.read_exact(&mut bytes).expect(path);
+    bytes
+}
+
 /// A device's number as a table has it.
 fn device_number(path: &str) -> String {
     let stat = std::fs::metadata(path).expect(path);
@@ -228,8 +241,9 @@ impl Twins {
 
     /// The first bytes of a sector on both sides.
     pub fn sectors(&self, number: usize, sector: u64) -> [Vec<u8>; 2] {
+        let at = sector as usize * 512;
         [&self.kernel, &self.embedded]
-            .map(|side| bytes(&disk(side.first + number), sector * 512, 32))
+            .map(|side| bytes(&disk(side.first + number))[at..at + 32].to_vec())
     }
 
     /// Where the disks of both sides differ, in sectors: all but those that
@@ -237,10 +251,8 @@ impl Twins {
     pub fn differing(&self, unsure: impl Fn(usize, u64) -> bool) -> Vec<(usize, u64)> {
         let mut found = Vec::new();
         for number in 0..DISKS {
-            let [kernel, embedded] = [&self.kernel, &self.embedded].map(|side| {
-                let disk = disk(side.first + number);
-                bytes(&disk, 0, SECTORS * 512)
-            });
+            let [kernel, embedded] =
+                [&self.kernel, &self.embedded].map(|side| bytes(&disk(side.first + number)));
             // A debug build compares slowly by sectors.
             if kernel == embedded {
                 continue;
