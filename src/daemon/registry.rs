@@ -2,12 +2,14 @@
 //! remembers of each. A serial is never given twice, so that a reused name or
 //! device number is not mistaken for what had it before.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::records::Record;
 use crate::engine::{Id, Info};
 use crate::error::{Errno, Error, Result};
+use crate::model::look::Look;
 use crate::model::pace::Pace;
 use crate::model::snapshot::{Known, Running};
 use crate::text::device::DevNo;
@@ -37,7 +39,31 @@ pub struct Entry {
     pub errors: Vec<u64>,
     /// The table under which all regions were in sync once.
     pub whole: Vec<String>,
+    /// What its record says beside its table; none where it has none.
+    pub kept: Option<Kept>,
+    /// What its health warns of until all is in sync.
+    pub notes: Vec<String>,
+    /// Its record and why it is not there, where it is not.
+    pub absent: Option<Absent>,
     running: Option<(String, Instant)>,
+}
+
+/// What a record says beside the table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Whether the mirror is to be brought back.
+    pub persist: bool,
+    /// Owners and modes that were changed, by path.
+    pub looks: BTreeMap<String, Look>,
+}
+
+/// A mirror that is recorded and could not be made again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Absent {
+    /// Its record.
+    pub record: Record,
+    /// Why it is not there.
+    pub reason: String,
 }
 
 /// The part of a mirror's state whose changes are events.
@@ -154,7 +180,65 @@ impl Registry {
             running,
             errors: entry.errors.clone(),
             whole: entry.whole.clone(),
+            persist: entry.kept.as_ref().is_some_and(|kept| kept.persist),
+            notes: entry.notes.clone(),
+            absent: entry.absent.as_ref().map(|absent| absent.reason.clone()),
         }
+    }
+
+    /// Enter a mirror that is recorded and not there.
+    pub fn enter_absent(&self, absent: Absent) -> u64 {
+        let mut inner = self.inner();
+        let id = Id::Uuid(absent.record.uuid.clone());
+        let nowhere = DevNo { major: 0, minor: 0 };
+        let name = absent.record.name.clone();
+        let serial = inner.insert((id.clone(), nowhere), &name);
+        // A device that comes under this UUID is another entry.
+        inner.by_id.remove(&(id, nowhere));
+        if let Some(entry) = inner.entries.get_mut(&serial) {
+            entry.kept = Some(Kept {
+                persist: absent.record.persist,
+                looks: absent.record.looks.clone(),
+            });
+            entry.announced = Some(name);
+            entry.absent = Some(absent);
+        }
+        serial
+    }
+
+    /// Owner and mode of a mirror's file, as far as they were changed. Asked for
+    /// each `stat`: the path is made only where something was changed.
+    pub fn look(&self, serial: u64, path: impl FnOnce() -> String) -> Look {
+        let inner = self.inner();
+        let kept = inner
+            .entries
+            .get(&serial)
+            .and_then(|entry| entry.kept.as_ref());
+        let looks = kept
+            .map(|kept| &kept.looks)
+            .filter(|looks| !looks.is_empty());
+        looks
+            .and_then(|looks| looks.get(&path()).copied())
+            .unwrap_or_default()
+    }
+
+    /// What is known of a mirror that is not there; none of one that is.
+    pub fn absent(&self, serial: u64) -> Option<Absent> {
+        self.inner().entries.get(&serial)?.absent.clone()
+    }
+
+    /// The mirrors that are recorded and not there: serials and names.
+    pub fn absentees(&self) -> Vec<(u64, String)> {
+        let inner = self.inner();
+        let absent = inner
+            .entries
+            .values()
+            .filter(|entry| entry.absent.is_some());
+        let mut absent: Vec<_> = absent
+            .map(|entry| (entry.serial, entry.name.clone()))
+            .collect();
+        absent.sort();
+        absent
     }
 
     /// Keep a name for a mirror that is being made.
@@ -235,6 +319,9 @@ impl Inner {
             seen: Seen::default(),
             errors: Vec::new(),
             whole: Vec::new(),
+            kept: None,
+            notes: Vec::new(),
+            absent: None,
             running: None,
         };
         self.entries.insert(self.last, entry);

@@ -163,6 +163,9 @@ impl Daemon {
     /// Forget a mirror that is gone; the verb that removes one tells it itself,
     /// and one that was renamed meanwhile is not gone.
     fn bury(&self, serial: u64) {
+        if self.registry.absent(serial).is_some() {
+            return;
+        }
         let there = self.snapshot(serial, Detail::Kernel);
         let shown = there.is_ok_and(|there| is_shown(&there.info, &there.lines));
         if shown || self.registry.is_running(serial) {

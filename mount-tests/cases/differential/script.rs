@@ -23,6 +23,8 @@ struct State<'a> {
     told: &'a mut Vec<String>,
     table: Option<Drawn>,
     suspended: bool,
+    /// How often legs were declared equal, for the mirror that is there.
+    declared: u32,
     /// What is broken now.
     holes: BTreeMap<usize, (u64, u64)>,
     /// Regions whose bytes the engines need not agree about, as sectors of disks:
@@ -39,6 +41,7 @@ pub fn run(twins: &Twins, seed: u64, told: &mut Vec<String>) {
         told,
         table: None,
         suspended: false,
+        declared: 0,
         holes: BTreeMap::new(),
         unsure: Vec::new(),
     };
@@ -67,7 +70,7 @@ impl State<'_> {
 
     /// Wait until nothing moves, and compare all that there is.
     fn compare(&mut self) {
-        let seen = self.twins.settle();
+        let seen = self.twins.settle(self.declared);
         self.told.push(format!("  {seen:?}"));
         self.note_unsure();
         let unsure = |disk, sector| {
@@ -110,6 +113,7 @@ impl State<'_> {
 
     fn create(&mut self) {
         let table = self.draw();
+        self.declared = u32::from(table.line.contains("nosync"));
         if self.tell("new", &table.line) {
             self.table = Some(table);
             self.suspended = false;
@@ -120,6 +124,7 @@ impl State<'_> {
     fn reload(&mut self) {
         let table = self.draw();
         if self.tell("table", &table.line) {
+            self.declared += u32::from(table.line.contains("nosync"));
             self.table = Some(table);
             self.suspended = false;
             self.compare();
