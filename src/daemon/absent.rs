@@ -3,17 +3,18 @@
 //! tried again or forgotten.
 
 use super::Daemon;
+use super::entry::Absent;
 use super::events::Kind;
-use super::registry::Absent;
+use super::records::Record;
 use crate::engine::Info;
 use crate::error::{Error, Result};
 use crate::model::snapshot::Snapshot;
 use crate::plan::verb::Command;
-use crate::text::device::DevNo;
-use crate::text::table::{Line, Target};
+use crate::text::device::{DevNo, DeviceRef};
+use crate::text::table::{Table, Target};
 
 impl Daemon {
-    /// What the files show of a mirror that is not there: its table as it was.
+    /// What the files show of a mirror that is not there.
     pub(super) fn absent_snapshot(&self, serial: u64, absent: &Absent) -> Snapshot {
         let record = &absent.record;
         let info = Info {
@@ -28,13 +29,14 @@ impl Daemon {
             inactive: false,
             deferred: false,
         };
-        let targets = record
-            .table
-            .iter()
-            .filter_map(|line| Target::parse(line).ok());
-        let lines: Vec<Line> = targets.map(|target| target.to_line()).collect();
         let known = self.registry.known(serial);
-        Snapshot::new(info, Vec::new(), lines, known, &|_| None)
+        Snapshot::new(
+            info,
+            Vec::new(),
+            table_then(record).to_lines(),
+            known,
+            &|_| None,
+        )
     }
 
     /// Do a verb on a mirror that is not there.
@@ -74,6 +76,26 @@ impl Daemon {
             Command::Suspend(_) => Err(not_started(absent)),
         }
     }
+}
+
+/// The table as it was, with the names of then: numbers mean something else after a
+/// reboot.
+fn table_then(record: &Record) -> Table {
+    let targets = record
+        .table
+        .iter()
+        .filter_map(|line| Target::parse(line).ok());
+    let mut table = Table {
+        targets: targets.collect(),
+    };
+    for device in table.devices() {
+        let name = device.to_string();
+        let place = record.places.iter().find(|place| place.device == name);
+        if let Some(place) = place {
+            *device = DeviceRef::Path(place.identity.node().clone());
+        }
+    }
+    table
 }
 
 /// The error of what only a running mirror can do.

@@ -2,9 +2,10 @@
 
 use super::Daemon;
 use super::admit::admit;
+use super::entry::Kept;
 use super::events::Kind;
 use super::look::Detail;
-use super::registry::{Kept, Reserved, taken};
+use super::registry::{Reserved, taken};
 use crate::engine::Id;
 use crate::error::{Errno, Error, Result};
 use crate::model::snapshot::UUID_PREFIX;

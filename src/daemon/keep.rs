@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::Daemon;
 use super::control::remove_file;
+use super::entry::Kept;
 use super::places::places;
 use super::records::{Place, Record, is_lasting};
-use super::registry::Kept;
 use crate::engine::{Facts, Id, Info, Slot};
 use crate::error::{Errno, Error, Result};
 use crate::model::look::Look;

@@ -8,6 +8,7 @@ pub mod control;
 pub mod create;
 pub mod cycle;
 pub mod desk;
+pub mod entry;
 pub mod events;
 mod keep;
 pub mod logfile;

@@ -2,82 +2,16 @@
 //! remembers of each. A serial is never given twice, so that a reused name or
 //! device number is not mistaken for what had it before.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::records::Record;
+use super::entry::{Absent, Entry, Kept};
 use crate::engine::{Id, Info};
 use crate::error::{Errno, Error, Result};
 use crate::model::look::Look;
-use crate::model::pace::Pace;
-use crate::model::snapshot::{Known, Running};
+use crate::model::snapshot::Known;
 use crate::text::device::DevNo;
-
-/// What the daemon remembers of one mirror.
-#[derive(Debug, Clone)]
-pub struct Entry {
-    /// Its number in this daemon's life.
-    pub serial: u64,
-    /// How to address it.
-    pub id: Id,
-    /// Its device number.
-    pub dev: DevNo,
-    /// The name under which it was last seen.
-    pub name: String,
-    /// The name under which events told of it; none until they do.
-    pub announced: Option<String>,
-    /// Its event counter when it was last watched.
-    pub event_nr: Option<u32>,
-    /// Samples of its progress.
-    pub pace: Pace,
-    /// When it last got further, while it is not in sync.
-    pub moved: Option<(Instant, u64)>,
-    /// What its state was when it was last watched.
-    pub seen: Seen,
-    /// Errors seen on each leg.
-    pub errors: Vec<u64>,
-    /// The table under which all regions were in sync once.
-    pub whole: Vec<String>,
-    /// What its record says beside its table; none where it has none.
-    pub kept: Option<Kept>,
-    /// What its health warns of until all is in sync.
-    pub notes: Vec<String>,
-    /// Its record and why it is not there, where it is not.
-    pub absent: Option<Absent>,
-    running: Option<(String, Instant)>,
-}
-
-/// What a record says beside the table.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Kept {
-    /// Whether the mirror is to be brought back.
-    pub persist: bool,
-    /// Owners and modes that were changed, by path.
-    pub looks: BTreeMap<String, Look>,
-}
-
-/// A mirror that is recorded and could not be made again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Absent {
-    /// Its record.
-    pub record: Record,
-    /// Why it is not there.
-    pub reason: String,
-}
-
-/// The part of a mirror's state whose changes are events.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Seen {
-    /// The table, to tell a new one's letters from changed ones.
-    pub table: Vec<String>,
-    /// Health letters of the legs.
-    pub letters: Vec<char>,
-    /// The log's.
-    pub log: Option<char>,
-    /// Whether all regions were in sync.
-    pub in_sync: bool,
-}
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -168,22 +102,8 @@ impl Registry {
     /// What a snapshot shows of what the daemon remembers.
     pub fn known(&self, serial: u64) -> Known {
         let inner = self.inner();
-        let Some(entry) = inner.entries.get(&serial) else {
-            return Known::default();
-        };
-        let running = entry.running.as_ref().map(|(verb, start)| Running {
-            verb: verb.clone(),
-            since: start.elapsed(),
-        });
-        Known {
-            rate: entry.pace.rate(),
-            running,
-            errors: entry.errors.clone(),
-            whole: entry.whole.clone(),
-            persist: entry.kept.as_ref().is_some_and(|kept| kept.persist),
-            notes: entry.notes.clone(),
-            absent: entry.absent.as_ref().map(|absent| absent.reason.clone()),
-        }
+        let entry = inner.entries.get(&serial);
+        entry.map(Entry::known).unwrap_or_default()
     }
 
     /// Enter a mirror that is recorded and not there.
@@ -307,23 +227,7 @@ impl Registry {
 impl Inner {
     fn insert(&mut self, key: (Id, DevNo), name: &str) -> u64 {
         self.last += 1;
-        let entry = Entry {
-            serial: self.last,
-            id: key.0.clone(),
-            dev: key.1,
-            name: name.into(),
-            announced: None,
-            event_nr: None,
-            pace: Pace::default(),
-            moved: None,
-            seen: Seen::default(),
-            errors: Vec::new(),
-            whole: Vec::new(),
-            kept: None,
-            notes: Vec::new(),
-            absent: None,
-            running: None,
-        };
+        let entry = Entry::new(self.last, key.clone(), name);
         self.entries.insert(self.last, entry);
         self.by_id.insert(key, self.last);
         self.last

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use super::Daemon;
 use super::admit::admit;
+use super::entry::{Absent, Kept};
 use super::events::Kind;
 use super::records::{Record, Records};
-use super::registry::{Absent, Kept};
 use super::trust;
 use crate::engine::{Id, Info, Kind as EngineKind, Suspend};
 use crate::error::{Errno, Error, Result};
