@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::Daemon;
 use super::control::remove_file;
 use super::entry::Kept;
+use super::logfile;
 use super::places::places;
 use super::records::{Place, Record, is_lasting};
 use crate::engine::{Facts, Id, Info, Slot};
@@ -24,6 +25,11 @@ impl Daemon {
         let Some(records) = &self.records else {
             return Ok(());
         };
+        // Written over it, the intent would take another mirror's record away.
+        if records.has(uuid) {
+            let sentence = format!("the UUID {uuid} is that of a mirror that is recorded");
+            return Err(Error::new(Errno::EEXIST, sentence));
+        }
         records.write(&Record::intent(name, uuid, self.files_to_make(table)?))
     }
 
@@ -236,7 +242,9 @@ impl Daemon {
         let places = record.places.iter().filter(|place| place.ours);
         let ours = places.filter(|place| logs.contains(&place.device));
         let there = ours.filter(|place| self.devices.find(&place.identity).is_ok());
+        // A file that somebody else has put there since is theirs.
         let half_made = record.making.iter().flatten().cloned();
+        let half_made = half_made.filter(|path| logfile::is_new(path));
         there
             .map(|place| place.identity.node().clone())
             .chain(half_made)

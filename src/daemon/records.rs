@@ -169,6 +169,11 @@ impl Records {
         read(&self.path(uuid).ok()?).ok()
     }
 
+    /// Whether there is a record of a UUID, one that can be read or not.
+    pub fn has(&self, uuid: &str) -> bool {
+        self.path(uuid).is_ok_and(|path| path.exists())
+    }
+
     /// Keep a record that cannot be read aside, where it is not read again.
     ///
     /// # Errors

@@ -36,6 +36,9 @@ fn differential() {
             std::panic::resume_unwind(panic);
         }
         steps += told.len();
+        if seed % 20 == 19 {
+            println!("{} scripts are the same on both", seed + 1);
+        }
     }
     println!("{} scripts, {steps} steps", seeds.count());
 }
