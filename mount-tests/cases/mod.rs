@@ -1,6 +1,7 @@
 //! The tests, a file for each subject.
 
 mod command;
+mod embedded;
 mod events;
 mod files;
 mod hangs;
@@ -44,6 +45,14 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static Case)> {
         ("rollback", rollback::CASES),
         ("speed", speed::CASES),
         ("command", command::CASES),
+        ("user", embedded::user::CASES),
+        ("failing", embedded::failing::CASES),
+        ("crash", embedded::crash::CASES),
+        ("restart", embedded::restart::CASES),
+        ("locks", embedded::locks::CASES),
+        ("devices", embedded::devices::CASES),
+        ("sparse", embedded::sparse::CASES),
+        ("throttle", embedded::throttle::CASES),
     ];
     let cases = files
         .into_iter()

@@ -6,10 +6,10 @@ use std::thread::scope;
 
 use nix::errno::Errno;
 
-use crate::lab::Lab;
 use crate::lab::case::{Case, both};
 use crate::lab::mount::Mount;
 use crate::lab::shell::attempt;
+use crate::lab::{Lab, long};
 
 pub const CASES: &[Case] = &[both("random_commands", random_commands)];
 
@@ -40,10 +40,7 @@ impl Dice {
 }
 
 fn rounds() -> u64 {
-    match std::env::var_os("MIRRORFS_LONG") {
-        Some(_) => 200,
-        None => 25,
-    }
+    if long() { 200 } else { 25 }
 }
 
 /// One command of `writer`; its errno, if it was refused.

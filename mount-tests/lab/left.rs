@@ -42,7 +42,11 @@ impl Lab {
             ]
             .concat(),
             // This machine's other devices and daemons are not ours.
-            false => [lines("daemon", &daemons()), lines("loop", &self.loops())].concat(),
+            false => [
+                lines("daemon", &self.daemons()),
+                lines("loop", &self.loops()),
+            ]
+            .concat(),
         };
         let files: Vec<PathBuf> = entries(self.folder())
             .filter(|path| !is_disk(path))
@@ -59,7 +63,7 @@ impl Lab {
             );
             return;
         }
-        for pid in daemons() {
+        for pid in self.daemons() {
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
         for at in self.mounts() {
@@ -68,6 +72,21 @@ impl Lab {
         for device in self.loops() {
             attempt(&format!("losetup -d {device}"));
         }
+    }
+
+    /// The processes that run the command under test, or a copy in the lab.
+    pub fn daemons(&self) -> Vec<i32> {
+        let ours = |path: &PathBuf| {
+            let program = fs::read_link(path.join("exe")).unwrap_or_default();
+            // Built anew while it runs, its path ends with ` (deleted)`.
+            let built = program.to_string_lossy().starts_with(COMMAND);
+            built || program.starts_with(self.folder())
+        };
+        let number = |path: PathBuf| path.file_name()?.to_str()?.parse().ok();
+        entries(Path::new("/proc"))
+            .filter(ours)
+            .filter_map(number)
+            .collect()
     }
 
     /// What is mounted in the lab's folder.
@@ -91,20 +110,6 @@ impl Lab {
             .map(|name: String| format!("/dev/{name}"))
             .collect()
     }
-}
-
-/// The processes that run the command under test.
-pub fn daemons() -> Vec<i32> {
-    let ours = |path: &PathBuf| {
-        let program = fs::read_link(path.join("exe"));
-        // Built anew while it runs, its path ends with ` (deleted)`.
-        program.is_ok_and(|program| program.to_string_lossy().starts_with(COMMAND))
-    };
-    let number = |path: PathBuf| path.file_name()?.to_str()?.parse().ok();
-    entries(Path::new("/proc"))
-        .filter(ours)
-        .filter_map(number)
-        .collect()
 }
 
 fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {

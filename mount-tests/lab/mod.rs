@@ -1,6 +1,7 @@
 //! What the tests stand on: an engine, disks, a mounted mirrorfs, a shell.
 
 pub mod case;
+pub mod disklog;
 pub mod disks;
 pub mod dm;
 pub mod engine;
@@ -92,10 +93,20 @@ impl Lab {
 }
 
 /// Wait until `condition` holds; panics with `what` after ten seconds.
-pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(10);
+pub fn wait_for(what: &str, condition: impl FnMut() -> bool) {
+    wait_longer(10, what, condition);
+}
+
+/// The same with a time of its own, in seconds.
+pub fn wait_longer(seconds: u64, what: &str, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(seconds);
     while !condition() {
         assert!(Instant::now() < end, "still not: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Whether the run is to take its time.
+pub fn long() -> bool {
+    std::env::var_os("MIRRORFS_LONG").is_some()
 }

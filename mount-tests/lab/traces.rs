@@ -12,7 +12,6 @@ use mirrorfs::engine::Engine;
 use mirrorfs::engine::kernel::Kernel;
 
 use super::Lab;
-use super::left::daemons;
 
 /// A line for each device, attached loop device, file, and file that is open.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +34,7 @@ impl Traces {
             lines.extend(devices.map(|listed| format!("{} {}", listed.dev, listed.name)));
         }
         lines.extend(files(folder));
-        lines.extend(open_files(lab.folder()));
+        lines.extend(open_files(lab));
         Traces(lines)
     }
 
@@ -59,18 +58,18 @@ impl Traces {
     }
 }
 
-/// What this process and the daemons hold open below a folder: a leg that was
-/// not let go of is locked for everybody else.
-fn open_files(folder: &Path) -> BTreeSet<String> {
+/// What this process and the daemons hold open in the lab: a leg that was not
+/// let go of is locked for everybody else.
+fn open_files(lab: &Lab) -> BTreeSet<String> {
     let mut lines = BTreeSet::new();
-    for pid in daemons().into_iter().chain([std::process::id() as i32]) {
+    for pid in lab.daemons().into_iter().chain([std::process::id() as i32]) {
         let files = fs::read_dir(format!("/proc/{pid}/fd"))
             .into_iter()
             .flatten();
         let paths = files
             .flatten()
             .filter_map(|file| fs::read_link(file.path()).ok());
-        let ours = paths.filter(|path| path.starts_with(folder));
+        let ours = paths.filter(|path| path.starts_with(lab.folder()));
         lines.extend(ours.map(|path| format!("open {}", path.display())));
     }
     lines
