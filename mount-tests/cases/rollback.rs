@@ -2,7 +2,7 @@
 //! what was begun is undone, or the mirror goes on as before. In this process,
 //! without FUSE.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::{Arc, mpsc};
@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 use libc::O_DIRECT;
 use mirrorfs::daemon::Daemon;
 use mirrorfs::daemon::desk::Desk;
+use mirrorfs::daemon::records::Records;
+use mirrorfs::engine::embedded::Embedded;
+use mirrorfs::engine::embedded::devices::Files;
 use mirrorfs::engine::inject::{Inject, Op};
 use mirrorfs::engine::kernel::Kernel;
 use mirrorfs::engine::kernel::devices::Looped;
@@ -68,10 +71,13 @@ impl<'a> Bench<'a> {
         let (engine, devices) = engine(lab);
         let engine = Arc::new(Inject::new(engine));
         let shared: Arc<dyn Engine> = Arc::<Inject<Shared>>::clone(&engine);
+        // Only what is in it is compared.
+        fs::create_dir_all(folder.path().join("state/mirrors")).expect("a folder");
+        let records = (!lab.is_kernel()).then(|| Records::below(&folder.path().join("state")));
         Bench {
             lab,
             engine,
-            daemon: Daemon::new(shared, devices).expect("a daemon"),
+            daemon: Daemon::new(shared, devices, records).expect("a daemon"),
             folder,
             wrong: Vec::new(),
             cases: 0,
@@ -156,7 +162,11 @@ impl<'a> Bench<'a> {
         for serial in self.daemon.registry.serials() {
             self.daemon.registry.forget(serial);
         }
-        let _ = std::fs::remove_file(self.log());
+        let records = fs::read_dir(self.folder.path().join("state/mirrors"));
+        for record in records.expect("records").flatten() {
+            let _ = fs::remove_file(record.path());
+        }
+        let _ = fs::remove_file(self.log());
     }
 
     fn log(&self) -> std::path::PathBuf {
@@ -237,9 +247,14 @@ fn nothing(bench: &Bench<'_>) -> &'static Traces {
 }
 
 /// An engine that is open, and what it stands on.
-fn engine(_lab: &Lab) -> (Shared, Arc<dyn Devices>) {
-    let engine = Arc::new(Kernel::open().expect("device-mapper"));
-    (Shared(engine), Arc::<Looped>::default())
+fn engine(lab: &Lab) -> (Shared, Arc<dyn Devices>) {
+    if lab.is_kernel() {
+        let engine = Arc::new(Kernel::open().expect("device-mapper"));
+        return (Shared(engine), Arc::<Looped>::default());
+    }
+    let engine = Arc::new(Embedded::new().expect("an engine"));
+    let files = Arc::new(Files::of(&engine));
+    (Shared(engine), files)
 }
 
 fn of_create(lab: &Lab) {
