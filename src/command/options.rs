@@ -25,7 +25,8 @@ struct Arguments {
     /// What does the mirroring
     #[arg(short, long, value_enum)]
     engine: Option<EngineName>,
-    /// Where records and log files live [default: /var/lib/mirrorfs]
+    /// Where records and log files live [default: /var/lib/mirrorfs; with the embedded
+    /// engine ${XDG_STATE_HOME:-~/.local/state}/mirrorfs]
     #[arg(short, long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
     /// Stay in the foreground
@@ -53,8 +54,10 @@ struct Arguments {
 pub struct Options {
     /// What does the mirroring.
     pub engine: EngineName,
-    /// Where records and log files live.
-    pub state_dir: PathBuf,
+    /// Where records and log files live; none leaves it to the engine.
+    pub state_dir: Option<PathBuf>,
+    /// Whether mirrors that are not there are made again from their records.
+    pub restore: bool,
     /// Whether to stay in the foreground.
     pub foreground: bool,
     /// Where to mount.
@@ -113,7 +116,8 @@ fn combine(arguments: Arguments) -> Result<Options> {
     let quiet = if arguments.quiet { -1 } else { 0 };
     let mut options = Options {
         engine: arguments.engine.unwrap_or(EngineName::Kernel),
-        state_dir: "/var/lib/mirrorfs".into(),
+        state_dir: None,
+        restore: !arguments.no_restore,
         foreground: arguments.foreground,
         mountpoint,
         source: source.unwrap_or_else(|| "mirrorfs".into()),
@@ -126,9 +130,7 @@ fn combine(arguments: Arguments) -> Result<Options> {
     }
     // What was given by its own flag wins over what stands in fstab.
     options.engine = arguments.engine.unwrap_or(options.engine);
-    options.state_dir = arguments.state_dir.unwrap_or(options.state_dir);
-    // Records do not exist yet: there is nothing that could be restored.
-    let _ = arguments.no_restore;
+    options.state_dir = arguments.state_dir.or(options.state_dir);
     Ok(options)
 }
 
@@ -141,7 +143,7 @@ impl Options {
                 self.engine = engine
                     .map_err(|_| Error::invalid(format!("-o engine={name}: kernel or embedded")))?;
             }
-            ("state_dir", path) => self.state_dir = path.into(),
+            ("state_dir", path) => self.state_dir = Some(path.into()),
             ("fsname", name) => self.source = name.into(),
             ("allow_other", "") => self.allow_other = Some(true),
             (name, "") if FOR_OTHERS.contains(&name) => {}
@@ -180,7 +182,7 @@ mod tests {
                 .expect("parsed");
         assert_eq!(parsed.mountpoint, PathBuf::from("/mnt"));
         assert_eq!(parsed.source, "none");
-        assert_eq!(parsed.state_dir, PathBuf::from("/s"));
+        assert_eq!(parsed.state_dir, Some("/s".into()));
         assert_eq!(parsed.flags, default_flags() | MsFlags::MS_RDONLY);
         let parsed = options("mirrorfs /mnt -o ro,noexec,rw,dev").expect("parsed");
         assert_eq!(parsed.flags, MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC);
@@ -190,7 +192,7 @@ mod tests {
     fn its_own_flags_win() {
         let parsed = options("mirrorfs -s /a -e kernel -f -q /mnt -o state_dir=/b,engine=embedded")
             .expect("parsed");
-        assert_eq!(parsed.state_dir, PathBuf::from("/a"));
+        assert_eq!(parsed.state_dir, Some("/a".into()));
         assert_eq!(parsed.engine, EngineName::Kernel);
         assert!(parsed.foreground && parsed.verbosity == -1);
     }

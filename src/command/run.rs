@@ -5,25 +5,19 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use fuser::{Config, Session, SessionACL};
+use fuser::Session;
 use nix::sys::signal::{SigSet, Signal};
-use nix::unistd::{Uid, getegid, geteuid};
+use nix::unistd::{getegid, geteuid};
 
 use super::background::{self, Waiting};
-use super::mounting::{attach, detach};
-use super::options::{EngineName, Options};
-use super::{logging, mountpoint, state};
+use super::mounting::{self, detach};
+use super::options::Options;
+use super::{engines, logging, mountpoint, state};
 use crate::daemon::desk::spawn;
 use crate::daemon::{Daemon, watch};
-use crate::engine::kernel::Kernel;
-use crate::engine::kernel::devices::Looped;
-use crate::error::{Errno, Error, Result};
+use crate::error::{Error, Result};
 use crate::fuse::Fs;
 use crate::tree::Tree;
-
-/// Threads that answer FUSE. None of them ever waits for a device, so a few are
-/// enough for many readers.
-const THREADS: usize = 4;
 
 /// How long the end waits for verbs that are half done.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -33,7 +27,7 @@ struct Mounted {
     session: Session<Fs>,
     daemon: Arc<Daemon>,
     folder: PathBuf,
-    _lock: state::Lock,
+    lock: Arc<state::Lock>,
 }
 
 /// Mount, serve until unmounted, and answer the exit status.
@@ -62,7 +56,8 @@ fn foreground(options: &Options) -> Result<()> {
 fn in_background(options: &Options) -> Result<()> {
     // The new process works in `/`: a relative path is of the old one's folder.
     let mut options = options.clone();
-    for path in [&mut options.mountpoint, &mut options.state_dir] {
+    let paths = std::iter::once(&mut options.mountpoint).chain(&mut options.state_dir);
+    for path in paths {
         *path = std::path::absolute(&*path).map_err(|error| Error::io(path.display(), &error))?;
     }
     let waiting = background::enter()?;
@@ -89,29 +84,21 @@ fn leave(waiting: Waiting, error: &Error) -> Result<()> {
 fn mount(options: &Options) -> Result<Mounted> {
     block_signals()?;
     let folder = mountpoint::prepare(&options.mountpoint)?;
-    if options.engine == EngineName::Embedded {
-        let sentence = "this version has no embedded engine yet: use --engine kernel";
-        return Err(Error::new(Errno::ENOTSUP, sentence));
+    let engine = engines::open(options.engine)?;
+    let state = state::folder(options)?;
+    let lock = Arc::new(state::take(&state)?);
+    let daemon = engines::daemon(engine, &state)?;
+    if options.restore {
+        daemon.restore()?;
     }
-    let engine = Arc::new(Kernel::open()?);
-    let lock = state::take(&options.state_dir)?;
-    let daemon = Daemon::new(engine, Arc::new(Looped::default()))?;
     watch::start(&daemon)?;
     let owner = (geteuid().as_raw(), getegid().as_raw());
     let fs = Fs::new(Tree::new(Arc::clone(&daemon), owner));
-    let allow_other = options.allow_other.unwrap_or(Uid::effective().is_root());
-    let device = attach(&folder, &options.source, options.flags, allow_other)?;
-    let config = config(allow_other);
-    let session = Session::from_fd(fs, device, config.acl, config).map_err(|error| {
-        // Nobody would answer for the mount: the reason is what matters.
-        let _ = detach(&folder, true);
-        Error::io(format!("mounting on {}", folder.display()), &error)
-    })?;
     Ok(Mounted {
-        session,
+        session: mounting::attach(fs, &folder, options)?,
         daemon,
         folder,
-        _lock: lock,
+        lock,
     })
 }
 
@@ -123,28 +110,17 @@ fn block_signals() -> Result<()> {
         .map_err(|errno| Error::sys("blocking signals", errno))
 }
 
-fn config(allow_other: bool) -> Config {
-    let mut config = Config::default();
-    // Root's mirrors can be looked at by all, as `default_permissions` allows.
-    config.acl = match allow_other {
-        true => SessionACL::All,
-        false => SessionACL::Owner,
-    };
-    config.n_threads = Some(THREADS);
-    config.clone_fd = true;
-    config
-}
-
 fn serve(mounted: Mounted) -> Result<()> {
     let (folder, daemon) = (mounted.folder, Arc::clone(&mounted.daemon));
-    spawn("signals", move || end_on_signal(&folder, &daemon))?;
+    let lock = Arc::clone(&mounted.lock);
+    spawn("signals", move || end_on_signal(&folder, &daemon, &lock))?;
     let served = mounted.session.run();
-    settle(&mounted.daemon);
+    end(&mounted.daemon, &mounted.lock);
     served.map_err(|error| Error::io("serving the mount", &error))
 }
 
 /// Wait for SIGTERM, SIGINT or SIGHUP, and unmount.
-fn end_on_signal(folder: &Path, daemon: &Daemon) {
+fn end_on_signal(folder: &Path, daemon: &Daemon, lock: &state::Lock) {
     let mut ends = SigSet::empty();
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         ends.add(signal);
@@ -157,9 +133,16 @@ fn end_on_signal(folder: &Path, daemon: &Daemon) {
             log::error!("{error}");
         }
         // Whoever still has a file open would keep the daemon for ever.
-        settle(daemon);
+        end(daemon, lock);
         std::process::exit(0);
     }
+}
+
+/// The end, once nobody can ask any more.
+fn end(daemon: &Daemon, lock: &state::Lock) {
+    settle(daemon);
+    daemon.close();
+    lock.leave();
 }
 
 /// Let verbs that are half done come to their end, within reason.

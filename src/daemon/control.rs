@@ -80,17 +80,25 @@ impl Daemon {
         let snapshot = self.snapshot(serial, Detail::Devices)?;
         build::check_owner(&snapshot)?;
         let id = snapshot.info.id();
+        // Whose they are can only be told while the mirror is there.
+        let logs = self.own_logs(&snapshot);
         execute(self.engine.as_ref(), &id, &build::verb(&snapshot, command))?;
-        self.told(serial, &snapshot, command);
+        self.told(serial, &snapshot, command, &logs);
         Ok(())
     }
 
     /// What follows from a verb that was done.
-    fn told(&self, serial: u64, snapshot: &Snapshot, command: Command) {
+    fn told(&self, serial: u64, snapshot: &Snapshot, command: Command, logs: &[PathBuf]) {
         let name = &snapshot.info.name;
         match command {
-            Command::Suspend(_) => self.events.add(name, Kind::Suspended, "I/O is held"),
-            Command::Resume => self.events.add(name, Kind::Resumed, "I/O goes on"),
+            Command::Suspend(_) => {
+                self.events.add(name, Kind::Suspended, "I/O is held");
+                self.keep_changed(name, &snapshot.info.id());
+            }
+            Command::Resume => {
+                self.events.add(name, Kind::Resumed, "I/O goes on");
+                self.keep_changed(name, &snapshot.info.id());
+            }
             Command::Remove { deferred } => {
                 let later = deferred && snapshot.info.open_count > 0;
                 if !later {
@@ -102,7 +110,8 @@ impl Daemon {
                     "by request"
                 };
                 self.events.add(name, Kind::Removed, text);
-                self.own_logs(snapshot).iter().for_each(remove_file);
+                self.drop_record(name, &snapshot.info.uuid);
+                logs.iter().for_each(remove_file);
             }
         }
     }
@@ -117,6 +126,7 @@ impl Daemon {
         let mut own = engine.deps(&id)?;
         own.push(DeviceRef::Number(snapshot.info.dev));
         let admitted = admit(devices, &self.claims, &table, &own, read_only)?;
+        let logs = self.own_logs(&snapshot);
         let checked = cycle::check(engine, snapshot.info.dev, &admitted.table);
         let steps = build::reload(&snapshot, admitted.table.clone());
         if let Err(error) = checked.and_then(|()| execute(engine, &id, &steps)) {
@@ -126,7 +136,8 @@ impl Daemon {
         self.registry.update(serial, |entry| entry.pace.clear());
         let name = &snapshot.info.name;
         self.events.add(name, Kind::Reloaded, line.trim());
-        self.drop_logs(serial, &snapshot);
+        self.keep_changed(name, &id);
+        self.drop_logs(serial, logs);
         Ok(())
     }
 
@@ -147,13 +158,13 @@ impl Daemon {
     }
 
     /// Remove the log files that only the table before used.
-    fn drop_logs(&self, serial: u64, before: &Snapshot) {
+    fn drop_logs(&self, serial: u64, before: Vec<PathBuf>) {
         // What is not known to be unused stays.
         let Ok(now) = self.snapshot(serial, Detail::Devices) else {
             return;
         };
         let kept = self.own_logs(&now);
-        let old = self.own_logs(before).into_iter();
+        let old = before.into_iter();
         old.filter(|path| !kept.contains(path))
             .for_each(|path| remove_file(&path));
     }
@@ -174,6 +185,7 @@ impl Daemon {
         self.registry.renamed(serial, &info);
         self.events
             .add(to, Kind::Renamed, &format!("from {}", snapshot.info.name));
+        self.keep_changed(to, &info.id());
         Ok(())
     }
 }

@@ -47,7 +47,7 @@ impl Daemon {
                 &name,
                 &uuid,
                 &build::create_empty(&name.name, &uuid),
-                "without a table",
+                (Kind::Created, "without a table"),
             )
         };
         let result = made();
@@ -73,7 +73,7 @@ impl Daemon {
             .map(ToString::to_string)
             .collect::<Vec<_>>();
         let steps = build::create(&name.name, &uuid, request.minor, table, request.read_only);
-        match self.start(&name, &uuid, &steps, &text.join(",")) {
+        match self.start(&name, &uuid, &steps, (Kind::Created, &text.join(","))) {
             Ok(_) => Ok(name.name.clone()),
             Err(error) => {
                 admitted.undo();
@@ -84,14 +84,23 @@ impl Daemon {
 
     /// Run the steps that make a device, and enter it before the watch can
     /// take it for somebody else's.
-    fn start(&self, name: &Reserved<'_>, uuid: &str, steps: &[Step], text: &str) -> Result<u64> {
+    pub(super) fn start(
+        &self,
+        name: &Reserved<'_>,
+        uuid: &str,
+        steps: &[Step],
+        (kind, text): (Kind, &str),
+    ) -> Result<u64> {
         let id = Id::Uuid(uuid.into());
         execute(self.engine.as_ref(), &id, steps)?;
-        match self.enter(&id) {
+        match self
+            .enter(&id)
+            .and_then(|serial| self.keep(&id).map(|()| serial))
+        {
             Ok(serial) => {
                 let told = Some(name.name.clone());
                 self.registry.update(serial, |entry| entry.announced = told);
-                self.events.add(&name.name, Kind::Created, text);
+                self.events.add(&name.name, kind, text);
                 Ok(serial)
             }
             Err(error) => Err(self.unmade(&id, error)),

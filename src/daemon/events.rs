@@ -14,6 +14,8 @@ pub enum Kind {
     Adopted,
     /// A mirror was made.
     Created,
+    /// A mirror was made again from its record.
+    Restored,
     /// A mirror is gone.
     Removed,
     /// It has another name.
@@ -42,6 +44,7 @@ impl Kind {
         match self {
             Kind::Adopted => ("adopted", false),
             Kind::Created => ("created", false),
+            Kind::Restored => ("restored", false),
             Kind::Removed => ("removed", false),
             Kind::Renamed => ("renamed", false),
             Kind::Reloaded => ("reloaded", false),

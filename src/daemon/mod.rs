@@ -11,7 +11,9 @@ pub mod events;
 pub mod logfile;
 pub mod look;
 pub mod places;
+pub mod records;
 pub mod registry;
+pub mod restore;
 pub mod watch;
 
 use std::sync::Arc;
@@ -31,22 +33,30 @@ pub struct Daemon {
     pub events: events::Events,
     /// Long work.
     pub desk: Arc<desk::Desk>,
+    /// What is kept for the next mount, where the engine forgets.
+    records: Option<records::Records>,
     claims: claims::Claims,
     bell: watch::Bell,
 }
 
 impl Daemon {
-    /// A daemon over `engine` and `devices`; [`watch::start`] sets it going.
+    /// A daemon over `engine` and `devices`; [`watch::start`] sets it going. It
+    /// keeps `records` where there are such.
     ///
     /// # Errors
     /// EAGAIN, EMFILE where the system has no room for a thread or a pipe.
-    pub fn new(engine: Arc<dyn Engine>, devices: Arc<dyn Devices>) -> Result<Arc<Daemon>> {
+    pub fn new(
+        engine: Arc<dyn Engine>,
+        devices: Arc<dyn Devices>,
+        records: Option<records::Records>,
+    ) -> Result<Arc<Daemon>> {
         Ok(Arc::new(Daemon {
             engine,
             devices,
             registry: registry::Registry::default(),
             events: events::Events::default(),
             desk: desk::Desk::open()?,
+            records,
             claims: claims::Claims::default(),
             bell: watch::Bell::new()?,
         }))

@@ -158,6 +158,10 @@ impl<E: Engine> Engine for Inject<E> {
         self.engine.events()
     }
 
+    fn close(&self) {
+        self.engine.close();
+    }
+
     through! {
         Versions versions() -> Versions;
         List list() -> Vec<Listed>;

@@ -4,6 +4,7 @@
 //! below it. Policy, planning and the tree stand above and exist once; an
 //! implementation knows nothing of them.
 
+pub mod embedded;
 pub mod host;
 pub mod inject;
 pub mod kernel;
@@ -171,6 +172,8 @@ pub trait Engine: Send + Sync {
     fn throttle(&self) -> Result<u32>;
     /// Set it, 1 to 100.
     fn set_throttle(&self, percent: u32) -> Result<()>;
+    /// The process ends: what runs only in it comes to a good end.
+    fn close(&self) {}
 }
 
 /// A span of bytes on the lowest device or file that is known, so that two

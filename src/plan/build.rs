@@ -6,7 +6,8 @@ use crate::engine::Suspend;
 use crate::error::{Errno, Error, Result};
 use crate::model::health::State;
 use crate::model::snapshot::{Owner, Snapshot};
-use crate::text::table::Table;
+use crate::text::mirror::Log;
+use crate::text::table::{Mapping, Table};
 
 /// A new device with its first table.
 pub fn create(
@@ -34,6 +35,20 @@ pub fn create_empty(name: &str, uuid: &str) -> Vec<Step> {
         uuid: uuid.into(),
         minor: None,
     }]
+}
+
+/// The table as it is loaded again after its mirror was away. A sync word would
+/// clear the disk log or declare it equal, each time anew; without one the log
+/// says what is left. A core log says nothing, so that its word stays.
+pub fn without_sync_words(mut table: Table) -> Table {
+    for target in &mut table.targets {
+        if let Mapping::Mirror(mirror) = &mut target.mapping
+            && let Log::Disk { sync, .. } = &mut mirror.log
+        {
+            *sync = None;
+        }
+    }
+    table
 }
 
 /// Switch the device to another table. Everything that can be refused is

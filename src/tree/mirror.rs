@@ -2,6 +2,7 @@
 
 use super::row::{Order, Row, Show};
 use crate::daemon::look::Detail::{Devices, Kernel};
+use crate::engine::Kind;
 use crate::model::health;
 use crate::model::progress::Progress;
 use crate::model::snapshot::{Leg, LogView, Snapshot};
@@ -63,9 +64,10 @@ pub const ROWS: &[Row<Snapshot>] = &[
     ),
     Row::new(
         "device",
-        Show::Link(|m| format!("/dev/mapper/{}", m.info.name)),
-        "the block device itself",
-    ),
+        Show::Link(|m: &Snapshot| format!("/dev/mapper/{}", m.info.name)),
+        "the block device itself; with the kernel engine only",
+    )
+    .only(Kind::Kernel),
     Row::read(
         "sync/state",
         Kernel,
@@ -130,7 +132,7 @@ pub const ROWS: &[Row<Snapshot>] = &[
         "log/device",
         Kernel,
         |m| log(m, |log| log.device.as_ref().map(ToString::to_string)),
-        "the log device, MAJOR:MINOR",
+        "the log device, MAJOR:MINOR; the file, with the embedded engine",
     ),
     Row::read(
         "log/file",
@@ -152,7 +154,7 @@ pub const LEG_ROWS: &[Row<Leg>] = &[
         "device",
         Kernel,
         |leg| value(&leg.device),
-        "the device, MAJOR:MINOR",
+        "the device, MAJOR:MINOR; the file, with the embedded engine",
     ),
     Row::read(
         "path",

@@ -2,6 +2,7 @@
 //! written to it does. Names, modes, `help` and the tests all walk the rows.
 
 use crate::daemon::look::Detail;
+use crate::engine::Kind;
 
 /// What a line written to a file asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub struct Row<S: 'static> {
     pub show: Show<S>,
     /// What writing does, if it can be written.
     pub store: Option<Order>,
+    /// The engine that alone has it, if not all do.
+    pub only: Option<Kind>,
 }
 
 impl<S> Row<S> {
@@ -65,6 +68,15 @@ impl<S> Row<S> {
             doc,
             show,
             store: None,
+            only: None,
+        }
+    }
+
+    /// A file of one engine only.
+    pub const fn only(self, kind: Kind) -> Self {
+        Row {
+            only: Some(kind),
+            ..self
         }
     }
 
@@ -103,6 +115,11 @@ impl<S> Row<S> {
             (_, Some(_)) => 0o644,
             (_, None) => 0o444,
         }
+    }
+
+    /// Whether it is there with an engine of this kind.
+    pub fn is_with(&self, kind: Kind) -> bool {
+        self.only.is_none_or(|only| only == kind)
     }
 
     /// The folder and the name of its path; the folder is empty at the top.

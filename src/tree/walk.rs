@@ -7,6 +7,7 @@ use super::node::{LEGS, MIRROR_FOLDERS, MOST_LEGS, Node, tagged};
 use super::row::{self, Row, Show};
 use super::{Tree, mirror, root};
 use crate::daemon::look::Detail;
+use crate::engine::Kind;
 use crate::error::{Errno, Error, Result};
 
 /// A name in a folder.
@@ -68,11 +69,11 @@ impl Tree {
                 Some((row, _)) => Some(Node::RootFile(row)),
                 None => Some(Node::Mirror(self.daemon.find(name)?)),
             },
-            Node::Mirror(serial) => in_mirror(serial, "", name),
+            Node::Mirror(serial) => self.in_mirror(serial, "", name),
             Node::Folder(serial, LEGS) => self.leg(serial, name)?,
             Node::Folder(serial, folder) => {
                 let folder = MIRROR_FOLDERS.get(folder).copied().unwrap_or_default();
-                in_mirror(serial, folder, name)
+                self.in_mirror(serial, folder, name)
             }
             Node::Leg(serial, leg) => {
                 let found = row::find(mirror::LEG_ROWS, "", name);
@@ -94,7 +95,8 @@ impl Tree {
         match folder {
             Node::Root => self.list_root(),
             Node::Mirror(serial) => {
-                let mut names = rows(mirror::ROWS, "", |row| Node::File(serial, row));
+                let file = |row| Node::File(serial, row);
+                let mut names = rows(mirror::ROWS, "", self.kind(), file);
                 let folders = MIRROR_FOLDERS.iter().enumerate();
                 names.extend(folders.map(|(n, name)| folder_name(Node::Folder(serial, n), name)));
                 Ok(names)
@@ -107,17 +109,34 @@ impl Tree {
             }
             Node::Folder(serial, folder) => {
                 let folder = MIRROR_FOLDERS.get(folder).copied().unwrap_or_default();
-                Ok(rows(mirror::ROWS, folder, |row| Node::File(serial, row)))
+                let file = |row| Node::File(serial, row);
+                Ok(rows(mirror::ROWS, folder, self.kind(), file))
             }
-            Node::Leg(serial, leg) => Ok(rows(mirror::LEG_ROWS, "", |row| {
-                Node::LegFile(serial, leg, row)
-            })),
+            Node::Leg(serial, leg) => {
+                let file = |row| Node::LegFile(serial, leg, row);
+                Ok(rows(mirror::LEG_ROWS, "", self.kind(), file))
+            }
             _ => Err(Error::new(Errno::ENOTDIR, "it is a file")),
         }
     }
 
+    fn in_mirror(&self, serial: u64, folder: &str, name: &str) -> Option<Node> {
+        let found = row::find(mirror::ROWS, folder, name);
+        if let Some((row, _)) = found.filter(|(_, row)| row.is_with(self.kind())) {
+            return Some(Node::File(serial, row));
+        }
+        let number = MIRROR_FOLDERS.iter().position(|other| *other == name);
+        number
+            .filter(|_| folder.is_empty())
+            .map(|n| Node::Folder(serial, n))
+    }
+
+    fn kind(&self) -> Kind {
+        self.daemon.engine.kind()
+    }
+
     fn list_root(&self) -> Result<Vec<Name>> {
-        let mut names = rows(root::ROWS, "", Node::RootFile);
+        let mut names = rows(root::ROWS, "", self.kind(), Node::RootFile);
         let mirrors = self.daemon.mirrors()?.into_iter();
         let free = mirrors.filter(|(_, name)| row::find(root::ROWS, "", name).is_none());
         names.extend(free.map(|(serial, name)| folder_name(Node::Mirror(serial), &name)));
@@ -136,19 +155,10 @@ impl Tree {
     }
 }
 
-fn in_mirror(serial: u64, folder: &str, name: &str) -> Option<Node> {
-    if let Some((row, _)) = row::find(mirror::ROWS, folder, name) {
-        return Some(Node::File(serial, row));
-    }
-    let number = MIRROR_FOLDERS.iter().position(|other| *other == name);
-    number
-        .filter(|_| folder.is_empty())
-        .map(|n| Node::Folder(serial, n))
-}
-
-fn rows<S>(rows: &[Row<S>], folder: &str, node: impl Fn(usize) -> Node) -> Vec<Name> {
+/// The names of the rows that are in `folder` with an engine of this kind.
+fn rows<S>(rows: &[Row<S>], folder: &str, kind: Kind, node: impl Fn(usize) -> Node) -> Vec<Name> {
     let rows = rows.iter().enumerate();
-    let inside = rows.filter(|(_, row)| row.parts().0 == folder);
+    let inside = rows.filter(|(_, row)| row.parts().0 == folder && row.is_with(kind));
     let name = |(number, row): (usize, &Row<S>)| Name {
         node: node(number),
         sort: if matches!(row.show, Show::Link(_)) {

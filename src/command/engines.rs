@@ -1,0 +1,47 @@
+//! Which engine, and what goes with it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::options::EngineName;
+use crate::daemon::Daemon;
+use crate::daemon::records::Records;
+use crate::engine::embedded::Embedded;
+use crate::engine::embedded::devices::Files;
+use crate::engine::kernel::Kernel;
+use crate::engine::kernel::devices::Looped;
+use crate::error::Result;
+
+/// An engine that is open, with nothing done yet.
+pub enum Opened {
+    /// The kernel's device-mapper.
+    Kernel(Kernel),
+    /// This process.
+    Embedded(Embedded),
+}
+
+/// Open an engine.
+///
+/// # Errors
+/// ENODEV, EACCES, EPERM where there is no device-mapper for us.
+pub fn open(name: EngineName) -> Result<Opened> {
+    match name {
+        EngineName::Kernel => Kernel::open().map(Opened::Kernel),
+        EngineName::Embedded => Embedded::new().map(Opened::Embedded),
+    }
+}
+
+/// A daemon over an engine, with its records below `state` where it needs them.
+///
+/// # Errors
+/// EAGAIN, EMFILE where the system has no room.
+pub fn daemon(opened: Opened, state: &Path) -> Result<Arc<Daemon>> {
+    match opened {
+        Opened::Kernel(engine) => Daemon::new(Arc::new(engine), Arc::<Looped>::default(), None),
+        Opened::Embedded(engine) => {
+            let engine = Arc::new(engine);
+            let files = Arc::new(Files::of(&engine));
+            Daemon::new(engine, files, Some(Records::below(state)))
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! Records: what has to be known to make a mirror again, one file each, so that
+//! mirrors outlive whoever runs them. A crash leaves the old file or the new one.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::Info;
+use crate::error::{Error, Result};
+use crate::text::table::Line;
+
+/// The version of the format that is written here.
+const VERSION: u32 = 1;
+
+/// The folder of the records in the state directory.
+const FOLDER: &str = "mirrors";
+
+/// Longest name of a file, less what a temporary one has more.
+const MAX_NAME: usize = 240;
+
+/// What is recorded of a mirror.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    version: u32,
+    /// Its name.
+    pub name: String,
+    /// Its UUID.
+    pub uuid: String,
+    /// Its minor number.
+    pub minor: u32,
+    /// Whether it can only be read.
+    pub read_only: bool,
+    /// Whether its I/O is held.
+    pub suspended: bool,
+    /// Its table, a line for each target; none before it has one.
+    pub table: Vec<String>,
+}
+
+impl Record {
+    /// What there is to record of a device.
+    pub fn of(info: &Info, table: &[Line]) -> Record {
+        Record {
+            version: VERSION,
+            name: info.name.clone(),
+            uuid: info.uuid.clone(),
+            minor: info.dev.minor,
+            read_only: info.read_only,
+            suspended: info.suspended,
+            table: table.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+/// The records of a state directory.
+#[derive(Debug)]
+pub struct Records {
+    folder: PathBuf,
+}
+
+impl Records {
+    /// The records below `state`; nothing is made before there is one.
+    pub fn below(state: &Path) -> Records {
+        Records {
+            folder: state.join(FOLDER),
+        }
+    }
+
+    /// Every record, in the order of their files' names; with the error of each
+    /// that cannot be read is its path.
+    ///
+    /// # Errors
+    /// What the folder answers.
+    pub fn all(&self) -> Result<Vec<(PathBuf, Result<Record>)>> {
+        let entries = match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(|error| at(&self.folder, &error))?,
+        };
+        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        let mut paths: Vec<PathBuf> = paths.filter(|path| is_record(path)).collect();
+        paths.sort();
+        let read = paths.into_iter().map(|path| {
+            let record = read(&path);
+            (path, record)
+        });
+        Ok(read.collect())
+    }
+
+    /// Write a record, through to the disk, over the one that its mirror has.
+    ///
+    /// # Errors
+    /// EINVAL where its UUID makes no file name; what the file system answers: the
+    /// old record is still there then.
+    pub fn write(&self, record: &Record) -> Result<()> {
+        let path = self.path(&record.uuid)?;
+        let new = path.with_extension("new");
+        let text = serde_json::to_string_pretty(record)
+            .map_err(|error| Error::invalid(format!("the record of {}: {error}", record.name)))?;
+        fs::create_dir_all(&self.folder).map_err(|error| at(&self.folder, &error))?;
+        let written = put(&new, text.as_bytes()).and_then(|()| fs::rename(&new, &path));
+        written.map_err(|error| {
+            // Half a record is worse than none; the cause is what matters.
+            let _ = fs::remove_file(&new);
+            at(&path, &error)
+        })?;
+        self.settle()
+    }
+
+    /// Remove the record of a UUID, where there is one.
+    ///
+    /// # Errors
+    /// What the file system answers.
+    pub fn remove(&self, uuid: &str) -> Result<()> {
+        let path = self.path(uuid)?;
+        match fs::remove_file(&path) {
+            Ok(()) => self.settle(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(at(&path, &error)),
+        }
+    }
+
+    /// Leave no empty folder behind.
+    pub fn close(&self) {
+        // One that is not empty stays.
+        let _ = fs::remove_dir(&self.folder);
+    }
+
+    /// The file of a UUID: what no file may be called is written as `%XX`.
+    fn path(&self, uuid: &str) -> Result<PathBuf> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        let pieces = uuid.bytes().map(|byte| match plain(byte) {
+            true => char::from(byte).to_string(),
+            false => format!("%{byte:02X}"),
+        });
+        let name: String = pieces.collect();
+        if name.is_empty() || name.len() > MAX_NAME {
+            return Err(Error::invalid(format!(
+                "the UUID {uuid} makes no name of a record: take a shorter one"
+            )));
+        }
+        Ok(self.folder.join(name + ".json"))
+    }
+
+    fn settle(&self) -> Result<()> {
+        let folder = File::open(&self.folder);
+        folder
+            .and_then(|folder| folder.sync_all())
+            .map_err(|error| at(&self.folder, &error))
+    }
+}
+
+fn at(path: &Path, error: &io::Error) -> Error {
+    Error::io(format!("the record {}", path.display()), error)
+}
+
+fn is_record(path: &Path) -> bool {
+    path.extension().is_some_and(|kind| kind == "json")
+}
+
+fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn read(path: &Path) -> Result<Record> {
+    let text = fs::read_to_string(path).map_err(|error| at(path, &error))?;
+    let wrong = |why: String| Error::invalid(format!("the record {}: {why}", path.display()));
+    let record: Record = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    match record.version {
+        VERSION => Ok(record),
+        other => Err(wrong(format!("version {other}, known is {VERSION}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Errno;
+
+    fn record(name: &str, uuid: &str) -> Record {
+        Record {
+            version: VERSION,
+            name: name.into(),
+            uuid: uuid.into(),
+            minor: 3,
+            read_only: false,
+            suspended: true,
+            table: vec!["0 8 mirror core 1 2 2 /a\\ b 0 8:1 0".into()],
+        }
+    }
+
+    #[test]
+    fn records_come_back_and_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let records = Records::below(folder.path());
+        assert!(records.all().unwrap().is_empty());
+        let (one, two) = (record("a", "MIRRORFS-1"), record("b", "../x/.."));
+        records.write(&one).unwrap();
+        records.write(&two).unwrap();
+        let renamed = record("c", "MIRRORFS-1");
+        records.write(&renamed).unwrap();
+        let all = records.all().unwrap().into_iter();
+        let all: Vec<Record> = all.map(|(_, record)| record.unwrap()).collect();
+        assert_eq!(all, [two, renamed]);
+        records.remove("MIRRORFS-1").unwrap();
+        records.remove("MIRRORFS-1").unwrap();
+        records.remove("../x/..").unwrap();
+        records.close();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_record_cut_or_broken_anywhere_is_none_and_the_others_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let records = Records::below(folder.path());
+        records.write(&record("a", "A")).unwrap();
+        records.write(&record("b", "B")).unwrap();
+        let path = folder.path().join("mirrors/A.json");
+        let whole = fs::read(&path).unwrap();
+        for length in 0..whole.len() {
+            fs::write(&path, &whole[..length]).unwrap();
+            let all = records.all().unwrap();
+            assert!(all[0].1.is_err() && all[1].1.is_ok(), "{length}");
+        }
+        let text = String::from_utf8(whole).unwrap();
+        fs::write(&path, text.replace("\"version\": 1", "\"version\": 2")).unwrap();
+        let error = records.all().unwrap().remove(0).1.unwrap_err();
+        assert!(error.sentence().contains("version 2"), "{error}");
+    }
+
+    #[test]
+    fn what_makes_no_file_name_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let records = Records::below(folder.path());
+        for uuid in ["", &"/".repeat(100)] {
+            let error = records.write(&record("a", uuid)).unwrap_err();
+            assert_eq!(error.errno(), Errno::EINVAL);
+        }
+    }
+}

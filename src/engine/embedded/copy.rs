@@ -1,0 +1,74 @@
+//! Copying a piece from the source to all targets. Holes of a file stay holes;
+//! what cannot be read is not written: the kernel, told to ignore errors, would
+//! write what happened to be in memory.
+
+use super::buffer::Buffer;
+use super::leg::{Failure, Leg};
+use super::mirror::Mirror;
+use super::store::Span;
+
+/// The largest piece that is copied in one go.
+pub(super) const PIECE: u64 = 2 << 20;
+
+/// Where errors are not tracked as much as possible of a failed region is saved,
+/// in steps of this size.
+const STEP: u64 = 64 * 1024;
+
+/// The numbers of the legs that failed, as bits; 0 where all went well.
+type Failed = u16;
+
+/// Copy `size` bytes from `start` on, all of one region or all that is left of it.
+/// Answers whether every target has them; who failed is noted.
+pub(super) fn last_try(mirror: &Mirror, start: u64, size: u64, buffer: &mut Buffer) -> bool {
+    let failed = copy(mirror, start, size, buffer);
+    if failed == 0 {
+        return true;
+    }
+    let legs = mirror.parts.legs.iter().enumerate();
+    let hurt = legs.filter(|(number, _)| failed & (1 << number) != 0);
+    hurt.for_each(|(_, leg)| mirror.fail(leg, Failure::Sync));
+    if !mirror.parts.handle_errors {
+        let mut done = 0;
+        while done < size {
+            let step = STEP.min(size - done);
+            copy(mirror, start + done, step, buffer);
+            done += step;
+        }
+    }
+    false
+}
+
+/// Copy `size` bytes from `start` on, at most [`PIECE`].
+pub(super) fn copy(mirror: &Mirror, start: u64, size: u64, buffer: &mut Buffer) -> Failed {
+    let Some(source) = mirror.source() else {
+        return 1;
+    };
+    let Ok(spans) = source.store.spans(source.offset + start, size) else {
+        return 1;
+    };
+    let copied = spans.iter().map(|span| match span.hole {
+        true => to_all(mirror, |leg| {
+            leg.store
+                .zero(leg.offset + span.start - source.offset, span.size)
+        }),
+        false => data(mirror, source, span, buffer),
+    });
+    copied.fold(0, |failed, more| failed | more)
+}
+
+fn data(mirror: &Mirror, source: &Leg, span: &Span, buffer: &mut Buffer) -> Failed {
+    let bytes = buffer.part(span.size as usize);
+    if source.store.read(bytes, span.start).is_err() {
+        return 1;
+    }
+    to_all(mirror, |leg| {
+        leg.store
+            .write(bytes, leg.offset + span.start - source.offset)
+    })
+}
+
+fn to_all(mirror: &Mirror, write: impl Fn(&Leg) -> std::io::Result<()>) -> Failed {
+    let targets = mirror.targets().iter().zip(1..);
+    let failed = targets.filter(|(leg, _)| write(leg).is_err());
+    failed.fold(0, |bits, (_, number)| bits | 1 << number)
+}

@@ -1,0 +1,79 @@
+//! A device of the embedded engine (`struct mapped_device`, drivers/md/dm.c): a
+//! name, two tables, and whether it is suspended.
+
+use std::sync::Arc;
+
+use super::bell::Counter;
+use super::loaded::Loaded;
+use crate::engine::{Id, Info, Slot};
+use crate::text::device::DevNo;
+use crate::text::table::Line;
+
+/// There is no block device: its number is one that the kernel gives to none.
+const MAJOR: u32 = 0;
+
+/// A device.
+#[derive(Debug)]
+pub(super) struct Device {
+    pub(super) name: String,
+    pub(super) uuid: String,
+    pub(super) minor: u32,
+    pub(super) events: Counter,
+    pub(super) live: Option<Arc<Loaded>>,
+    pub(super) inactive: Option<Arc<Loaded>>,
+    pub(super) suspended: bool,
+}
+
+impl Device {
+    pub(super) fn new(name: &str, uuid: &str, minor: u32, events: Counter) -> Device {
+        Device {
+            name: name.into(),
+            uuid: uuid.into(),
+            minor,
+            events,
+            live: None,
+            inactive: None,
+            suspended: false,
+        }
+    }
+
+    pub(super) fn dev(&self) -> DevNo {
+        DevNo {
+            major: MAJOR,
+            minor: self.minor,
+        }
+    }
+
+    pub(super) fn is(&self, id: &Id) -> bool {
+        match id {
+            Id::Name(name) => self.name == *name,
+            Id::Uuid(uuid) => !uuid.is_empty() && self.uuid == *uuid,
+        }
+    }
+
+    pub(super) fn info(&self) -> Info {
+        Info {
+            name: self.name.clone(),
+            uuid: self.uuid.clone(),
+            dev: self.dev(),
+            event_nr: self.events.get(),
+            open_count: 0,
+            suspended: self.suspended,
+            read_only: self.live.as_ref().is_some_and(|table| table.read_only),
+            live: self.live.is_some(),
+            inactive: self.inactive.is_some(),
+            deferred: false,
+        }
+    }
+
+    pub(super) fn lines(&self, slot: Slot) -> Vec<Line> {
+        let table = match slot {
+            Slot::Live => &self.live,
+            Slot::Inactive => &self.inactive,
+        };
+        table
+            .as_ref()
+            .map(|table| table.lines())
+            .unwrap_or_default()
+    }
+}

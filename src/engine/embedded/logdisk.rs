@@ -1,0 +1,96 @@
+//! Where a disk log is: a file or device, read and written as it stands in
+//! drivers/md/dm-log.c. Its letter stays as it is until another table is loaded.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::error::Errno;
+use crate::text::disklog::{BITSET_OFFSET, Header, VERSION};
+
+/// A log's file or device, open.
+#[derive(Debug)]
+pub(super) struct LogDisk {
+    file: File,
+    failed: AtomicBool,
+    flush_failed: AtomicBool,
+}
+
+impl LogDisk {
+    /// Open the node or file.
+    ///
+    /// # Errors
+    /// Those of open(2).
+    pub(super) fn open(path: &Path) -> io::Result<LogDisk> {
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        Ok(LogDisk {
+            file,
+            failed: AtomicBool::new(false),
+            flush_failed: AtomicBool::new(false),
+        })
+    }
+
+    /// The header, where there is one, and `size` bytes of the bitset.
+    ///
+    /// # Errors
+    /// Those of pread(2); EINVAL for a log of another version.
+    pub(super) fn read(&self, size: usize) -> io::Result<(Option<Header>, Vec<u8>)> {
+        let mut bytes = vec![0; BITSET_OFFSET as usize + size];
+        self.file.read_exact_at(&mut bytes, 0)?;
+        let header = Header::parse(&bytes);
+        if header.is_some_and(|header| header.version != VERSION) {
+            return Err(Errno::EINVAL.into());
+        }
+        Ok((header, bytes.split_off(BITSET_OFFSET as usize)))
+    }
+
+    /// Write bitset and header, through to the disk: the header last, since it
+    /// says how many of the bits can be believed.
+    ///
+    /// # Errors
+    /// Those of pwrite(2) and fdatasync(2).
+    pub(super) fn write_all(&self, header: &Header, bits: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(bits, BITSET_OFFSET)?;
+        self.flush()?;
+        self.file.write_all_at(&header.to_bytes(), 0)?;
+        self.flush()
+    }
+
+    /// Write a part of the bitset that begins at its byte `start`.
+    ///
+    /// # Errors
+    /// Those of pwrite(2).
+    pub(super) fn write_bits(&self, start: usize, bits: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(bits, BITSET_OFFSET + start as u64)
+    }
+
+    /// Let what was written reach the disk.
+    ///
+    /// # Errors
+    /// Those of fdatasync(2).
+    pub(super) fn flush(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    /// Note failures; answers whether this was the first one (`fail_log_device`).
+    pub(super) fn fail(&self, io: bool, flush: bool) -> bool {
+        if !(io || flush) {
+            return false;
+        }
+        if flush {
+            self.flush_failed.store(true, Ordering::Relaxed);
+        }
+        !self.failed.swap(true, Ordering::Relaxed)
+    }
+
+    /// Its health letter (`disk_status`).
+    pub(super) fn letter(&self) -> char {
+        match () {
+            () if self.flush_failed.load(Ordering::Relaxed) => 'F',
+            () if self.failed.load(Ordering::Relaxed) => 'D',
+            () => 'A',
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Recovery: the thread that brings a mirror's targets in sync, as the kernel's
+//! kmirrord does. It copies in turns of about a second; at the end of each, what
+//! was copied is flushed to the targets' disks and only then counted and noted in
+//! the log: a bit never tells of bytes that a power cut could still take.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::buffer::Buffer;
+use super::copy::{PIECE, copy, last_try};
+use super::leg::{Failure, Leg};
+use super::mirror::Mirror;
+use super::work::{Harvest, Job, Work};
+use crate::error::{Error, Result};
+
+/// How long a turn lasts: each ends with a flush, which costs.
+const TURN: Duration = Duration::from_secs(1);
+
+/// How many pieces are in flight. Two keep source and target busy; more hide the
+/// latency of each.
+const IN_FLIGHT: usize = 4;
+
+/// The recovery of one mirror target; it ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct Recovery {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    mirror: Arc<Mirror>,
+    stop: AtomicBool,
+    control: Mutex<Control>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Control {
+    /// Whether it may copy.
+    run: bool,
+    /// Whether it is to look for work, and whether that is the first time since
+    /// it may run.
+    look: bool,
+    fresh: bool,
+    /// Whether a turn is under way.
+    busy: bool,
+    /// Whether the thread is to end.
+    quit: bool,
+}
+
+impl Recovery {
+    /// Recovery that waits to be started.
+    ///
+    /// # Errors
+    /// EAGAIN where no thread can be had.
+    pub(super) fn new(mirror: &Arc<Mirror>) -> Result<Recovery> {
+        let shared = Arc::new(Shared {
+            mirror: Arc::clone(mirror),
+            stop: AtomicBool::new(true),
+            control: Mutex::default(),
+            changed: Condvar::new(),
+        });
+        let own = Arc::clone(&shared);
+        let builder = thread::Builder::new().name("recovery".into());
+        let thread = builder
+            .spawn(move || own.serve())
+            .map_err(|error| Error::io("starting the thread `recovery`", &error))?;
+        Ok(Recovery {
+            shared,
+            thread: Some(thread),
+        })
+    }
+
+    /// The mirror that it brings in sync.
+    pub(super) fn mirror(&self) -> &Mirror {
+        &self.shared.mirror
+    }
+
+    /// Begin, or go on: the log is read, and all that is missing is tried.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub(super) fn start(&self) -> Result<()> {
+        self.mirror().resume()?;
+        self.shared.stop.store(false, Ordering::Relaxed);
+        let mut control = self.shared.control();
+        (control.run, control.look, control.fresh) = (true, true, true);
+        drop(control);
+        self.shared.changed.notify_all();
+        Ok(())
+    }
+
+    /// Stop as soon as what is in flight has ended, and wait for that.
+    pub(super) fn stop(&self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        let mut control = self.shared.control();
+        let running = std::mem::take(&mut control.run);
+        let control = self
+            .shared
+            .changed
+            .wait_while(control, |control| control.busy);
+        drop(control);
+        if running {
+            self.mirror().settle_log();
+        }
+    }
+}
+
+impl Drop for Recovery {
+    fn drop(&mut self) {
+        self.stop();
+        self.shared.control().quit = true;
+        self.shared.changed.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // A panic there has been reported there.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn control(&self) -> MutexGuard<'_, Control> {
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn serve(&self) {
+        let work = Mutex::new(Work::default());
+        while let Some(fresh) = self.wait() {
+            if fresh {
+                lock(&work).drop_part(&self.mirror);
+            }
+            self.turn(&work);
+            let mut control = self.control();
+            control.busy = false;
+            control.look &= self.mirror.parts.log.has_work() || lock(&work).is_open();
+            drop(control);
+            self.changed.notify_all();
+        }
+    }
+
+    /// Wait for a turn; none when there will be no more.
+    fn wait(&self) -> Option<bool> {
+        let ready = |control: &mut Control| !(control.quit || control.run && control.look);
+        let waited = self.changed.wait_while(self.control(), ready);
+        let mut control = waited.unwrap_or_else(PoisonError::into_inner);
+        if control.quit {
+            return None;
+        }
+        control.busy = true;
+        Some(std::mem::take(&mut control.fresh))
+    }
+
+    fn turn(&self, work: &Mutex<Work>) {
+        let end = Instant::now() + TURN;
+        thread::scope(|scope| {
+            for _ in 1..IN_FLIGHT {
+                let helper = thread::Builder::new().name("copy".into());
+                // Without helpers it is only slower.
+                let _ = helper.spawn_scoped(scope, || self.copy_until(end, work));
+            }
+            self.copy_until(end, work);
+        });
+        let harvest = lock(work).harvest();
+        self.bring_in(&harvest);
+        self.mirror.check_end();
+    }
+
+    fn copy_until(&self, end: Instant, work: &Mutex<Work>) {
+        let mut buffer = None;
+        let stopped = || self.stop.load(Ordering::Relaxed);
+        while Instant::now() < end {
+            let Some(_turn) = self.mirror.throttle.begin(stopped) else {
+                return;
+            };
+            let Some(job) = lock(work).next(&self.mirror) else {
+                return;
+            };
+            let buffer = buffer.get_or_insert_with(|| Buffer::new(PIECE as usize));
+            for region in self.try_job(&job, buffer) {
+                lock(work).fail(region);
+            }
+        }
+    }
+
+    /// Copy a piece; answers the regions that failed.
+    fn try_job(&self, job: &Job, buffer: &mut Buffer) -> Vec<u64> {
+        let regions = job.regions.clone();
+        if regions.end - regions.start == 1 {
+            let copied = last_try(&self.mirror, job.start, job.size, buffer);
+            return regions.filter(|_| !copied).collect();
+        }
+        if copy(&self.mirror, job.start, job.size, buffer) == 0 {
+            return Vec::new();
+        }
+        let failed = regions.filter(|region| {
+            let (start, size) = self.mirror.place(*region);
+            !last_try(&self.mirror, start, size, buffer)
+        });
+        failed.collect()
+    }
+
+    /// Flush the targets, then count the regions that have come to their end.
+    fn bring_in(&self, harvest: &Harvest) {
+        if harvest.ended.is_empty() {
+            return;
+        }
+        let safe = self.flush();
+        for region in harvest.ended.iter().cloned().flatten() {
+            let copied = safe && !harvest.failed.contains(&region);
+            self.mirror.complete(region, copied);
+        }
+        self.mirror.flush_log();
+    }
+
+    /// Whether all that was written is on the targets' disks.
+    fn flush(&self) -> bool {
+        let flushed = |leg: &Leg| {
+            let done = leg.store.flush().is_ok();
+            leg.store.forget();
+            if !done {
+                self.mirror.fail(leg, Failure::Flush);
+            }
+            done
+        };
+        let targets = self.mirror.targets().iter();
+        let all = targets.filter(|leg| !flushed(leg)).count() == 0;
+        self.mirror.source().inspect(|leg| leg.store.forget());
+        self.find_cut() && all
+    }
+
+    /// A target that is cut while it is copied to has lost what it had, and later
+    /// writes would hide that.
+    fn find_cut(&self) -> bool {
+        let cut = |leg: &&Leg| leg.store.is_shorter(leg.offset + self.mirror.parts.length);
+        let cut: Vec<&Leg> = self.mirror.targets().iter().filter(cut).collect();
+        cut.iter()
+            .for_each(|leg| self.mirror.fail(leg, Failure::Sync));
+        if !cut.is_empty() {
+            (0..self.mirror.regions()).for_each(|region| self.mirror.complete(region, false));
+        }
+        cut.is_empty()
+    }
+}
+
+fn lock(work: &Mutex<Work>) -> MutexGuard<'_, Work> {
+    work.lock().unwrap_or_else(PoisonError::into_inner)
+}
