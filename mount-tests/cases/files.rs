@@ -343,10 +343,14 @@ fn in_help(lab: &Lab) {
         .iter()
         .map(|(path, stat)| (general(path), stat.mode() & 0o222 != 0))
         .collect();
-    if lab.is_kernel() {
-        want.insert(("NAME/device".into(), false));
-    }
+    want.insert(("NAME/device".into(), false));
     let help = mount.read("help");
+    let mut lines = help.lines();
+    let device = lines.find(|line| line.trim_start().starts_with("NAME/device "));
+    assert!(
+        lab.is_kernel() || device.is_some_and(|line| line.contains("kernel")),
+        "help does not say that there is no device here: {device:?}"
+    );
     let lines = help
         .lines()
         .map(|line| line.split_whitespace().collect::<Vec<_>>());

@@ -84,6 +84,8 @@ impl Below {
         mount.write("new", &format!("m0: {table}"));
         let held = self.hold();
         mount.write("throttle", "100");
+        // Soon each of its writes waits.
+        sleep(Duration::from_millis(500));
         (table, held)
     }
 }

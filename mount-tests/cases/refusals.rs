@@ -33,7 +33,7 @@ pub const CASES: &[Case] = &[
     both("blocks", refused_blocks).needing(no_loops),
     kernel_only(
         "mapped",
-        "mappings are device-mapper's, and swap is not for a machine in use",
+        "mappings are device-mapper's; not every machine takes swap and partitions",
         refused_mapped,
     ),
     both("logs", refused_logs),

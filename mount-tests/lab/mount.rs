@@ -193,9 +193,13 @@ impl Mount {
         while self.state().exists() && Instant::now() < end {
             sleep(Duration::from_millis(20));
         }
-        if let Ok(files) = fs::read_dir(self.state()) {
-            let names: Vec<_> = files.flatten().map(|file| file.file_name()).collect();
-            let note = format!("a state directory after the end, with {names:?}\n");
+        if self.state().exists() {
+            let files = attempt(&format!(
+                "cd {} && head -n 99 lock */*",
+                self.state().display()
+            ))
+            .1;
+            let note = format!("a state directory after the end, with {files}\n");
             self.notes.lock().expect("no panic").push(note);
         }
     }
@@ -204,12 +208,19 @@ impl Mount {
 impl Drop for Mount {
     fn drop(&mut self) {
         let lived = self.at.join("new").exists();
+        let pid = self.running();
         self.remove_all();
         attempt(&format!(
             "umount -l {0} || fusermount3 -u -z {0}",
             self.at.display()
         ));
-        wait_for("the lock is free", || is_free(&self.state().join("lock")));
+        let lock = self.state().join("lock");
+        let end = Instant::now() + Duration::from_secs(10);
+        while !is_free(&lock) && Instant::now() < end { sleep(Duration::from_millis(20)); }
+        if !is_free(&lock) {
+            eprintln!("{}", attempt(&format!("P={}; for t in /proc/$P/task/*; do echo $(cat $t/comm) $(cat $t/wchan); cat $t/stack; done; ls -l /proc/$P/fd; grep mirrorfs /proc/mounts; fuser -vm {}; ps auxf", pid.unwrap_or(0), self.at.display())).1);
+        }
+        wait_for("the lock is free", || is_free(&lock));
         // A daemon that was killed could not clear up.
         if lived && self.engine == Kind::Embedded {
             self.note_state();
@@ -225,10 +236,12 @@ pub fn unmount(at: &Path) -> String {
     }
 }
 
-/// Wait until a process is gone.
+/// Wait until a process is gone, or waits for a parent to ask how it ended.
 pub fn ended(pid: i32) {
-    let process = format!("/proc/{pid}");
-    wait_for("the daemon ends", || !Path::new(&process).exists());
+    wait_for("the daemon ends", || {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
+        stat.map_or(true, |stat| stat.contains(") Z "))
+    });
 }
 
 /// Whether nobody holds a lock file; it may be gone.

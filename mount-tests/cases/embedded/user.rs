@@ -12,7 +12,7 @@ use nix::unistd::Uid;
 use crate::lab::case::{Case, embedded_only};
 use crate::lab::disklog::DiskLog;
 use crate::lab::disks::MIB;
-use crate::lab::mount::COMMAND;
+use crate::lab::mount::{COMMAND, ended};
 use crate::lab::shell::attempt;
 use crate::lab::{Lab, long, wait_for, wait_longer};
 
@@ -104,9 +104,7 @@ fn mirrors_a_file(lab: &Lab) {
     user.run("cmp source target");
     assert!(user.run("cat mnt/m/health").starts_with("ok\n"));
     user.run("echo remove >mnt/m/ctl && fusermount3 -u mnt");
-    wait_for("the daemon ends", || {
-        !PathBuf::from(format!("/proc/{pid}")).exists()
-    });
+    ended(pid as i32);
     assert_eq!(user.files(), before);
     user.run("cmp source target");
     fs::remove_dir_all(&user.home).expect("removed");

@@ -58,7 +58,7 @@ fn files(lab: &Lab, mount: &Mount) {
     fs::write(mount.scratch("other"), log(2, 99)).expect("a log");
 }
 
-/// Mounted, partitioned, attached to a loop device, or open exclusively.
+/// Mounted, attached to a loop device, or open exclusively.
 pub fn refused_blocks(lab: &Lab) {
     let mount = lab.mount();
     let folder = mount.folder().display().to_string();
@@ -73,17 +73,12 @@ pub fn refused_blocks(lab: &Lab) {
     let _attached = Undo(format!(
         "losetup -j {folder}/attached | cut -d: -f1 | xargs -r losetup -d"
     ));
-    let (whole, _whole) = partitioned(&format!("{folder}/whole"));
     let (exclusive, _second) = block(lab, 8);
     let mut options = OpenOptions::new();
     let open = options.read(true).custom_flags(O_EXCL).open(&exclusive);
     let _open = open.expect("for itself alone");
     let mut field = Field::new(lab, &mount);
-    let names = [
-        ("{mounted}", mounted.as_str()),
-        ("{whole}", &whole),
-        ("{exclusive}", &exclusive),
-    ];
+    let names = [("{mounted}", mounted.as_str()), ("{exclusive}", &exclusive)];
     judge(&mut field, BLOCKS, &names);
     field.end();
 }
@@ -100,7 +95,7 @@ fn block(lab: &Lab, number: usize) -> (String, Option<Undo>) {
     (device, Some(undo))
 }
 
-/// Used as swap, or by mappings.
+/// A partition and its disk, used as swap, or by mappings.
 pub fn refused_mapped(lab: &Lab) {
     let mount = lab.mount();
     let (swap, mapped) = (lab.disk(4), lab.disk(5));

@@ -165,7 +165,6 @@ EINVAL | 99 regions          | 0 8192 mirror disk 3 {T}/other 1024 sync 2 {a} 0 
 
 /// Block devices, and files behind them, that somebody uses.
 pub const BLOCKS: &str = r#"
-EINVAL | {whole}p1           | 0 8192 mirror core 1 1024 2 {whole} 0 {whole}p1 0
 EBUSY  | mounted on {T}/ext4 | 0 8192 mirror core 1 1024 2 {a} 0 {mounted} 0
 EBUSY  | mounted on {T}/ext4 | 0 8192 mirror disk 2 {mounted} 1024 2 {a} 0 {b} 0
 EBUSY  | /dev/loop           | 0 8192 mirror core 1 1024 2 {T}/attached 0 {b} 0
@@ -173,8 +172,10 @@ EBUSY  | /dev/loop           | 0 8192 mirror disk 2 {T}/attached 1024 2 {a} 0 {b
 EBUSY  | {exclusive}         | 0 8192 mirror core 1 1024 2 {a} 0 {exclusive} 0
 "#;
 
-/// What swap and other mappings use: no machine that others use too gets such.
+/// Partitions, and what swap and other mappings use: not every machine has such,
+/// and none that others use too should get them.
 pub const MAPPED: &str = r#"
+EINVAL | {image}p1           | 0 8192 mirror core 1 1024 2 {image} 0 {image}p1 0
 EBUSY  | swap                | 0 8192 mirror core 1 1024 2 {swap} 0 {b} 0
 EBUSY  | holder              | 0 8192 mirror core 1 1024 2 {a} 0 {mapped} 100000
 EBUSY  | holder              | 0 8192 mirror disk 2 {mapped} 1024 2 {a} 0 {b} 0
