@@ -1,12 +1,14 @@
 //! The tests, a file for each subject.
 
 mod command;
+mod differential;
 mod embedded;
 mod events;
 mod files;
 mod hangs;
 mod health;
 mod idioms;
+mod interchange;
 mod loops;
 mod neighbours;
 mod progress;
@@ -27,6 +29,8 @@ use crate::lab::case::Case;
 pub fn all() -> impl Iterator<Item = (&'static str, &'static Case)> {
     let files = [
         ("worked", worked::CASES),
+        ("differential", differential::CASES),
+        ("interchange", interchange::CASES),
         ("readme", readme::CASES),
         ("shapes", shapes::CASES),
         ("files", files::CASES),

@@ -81,13 +81,13 @@ impl Lab {
 
     /// Mount in the background, as a user does.
     pub fn mount(&self) -> Mount {
-        self.mount_with("")
+        self.mount_on(self.engine)
     }
 
-    /// Mount with more options.
-    pub fn mount_with(&self, options: &str) -> Mount {
-        let mount = Mount::new(self);
-        mount.mount(options);
+    /// Mount on an engine of the test's choice.
+    pub fn mount_on(&self, engine: Kind) -> Mount {
+        let mount = Mount::new(self, engine);
+        mount.mount("");
         mount
     }
 }

@@ -31,13 +31,13 @@ pub struct Mount {
 
 impl Mount {
     /// Folders for a mount that is still to come.
-    pub fn new(lab: &Lab) -> Mount {
+    pub fn new(lab: &Lab, engine: Kind) -> Mount {
         let folder = tempfile::tempdir_in(lab.folder()).expect("a folder");
         let at = folder.path().join("mnt");
         fs::create_dir(&at).expect("a mountpoint");
         Mount {
             at,
-            engine: lab.engine,
+            engine,
             folder,
             notes: Notes::clone(&lab.notes),
         }
@@ -216,7 +216,9 @@ impl Drop for Mount {
         ));
         let lock = self.state().join("lock");
         let end = Instant::now() + Duration::from_secs(10);
-        while !is_free(&lock) && Instant::now() < end { sleep(Duration::from_millis(20)); }
+        while !is_free(&lock) && Instant::now() < end {
+            sleep(Duration::from_millis(20));
+        }
         if !is_free(&lock) {
             eprintln!("{}", attempt(&format!("P={}; for t in /proc/$P/task/*; do echo $(cat $t/comm) $(cat $t/wchan); cat $t/stack; done; ls -l /proc/$P/fd; grep mirrorfs /proc/mounts; fuser -vm {}; ps auxf", pid.unwrap_or(0), self.at.display())).1);
         }

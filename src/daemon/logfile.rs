@@ -6,6 +6,8 @@ use std::io::Write;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+
 use crate::engine::Facts;
 use crate::error::{Errno, Error, Result};
 use crate::model::snapshot::SECTOR;
@@ -129,6 +131,9 @@ fn check_header(name: &str, header: Header, regions: u64) -> Result<()> {
 /// log that the mirror itself is using is not written behind the kernel's back.
 fn block(path: &Path, in_use: bool) -> std::io::Result<Vec<u8>> {
     let file = OpenOptions::new().read(true).write(!in_use).open(path)?;
+    // The kernel writes a log past the page cache, which may still have what was
+    // there before: written back, that would undo the log.
+    posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
     let mut block = vec![0; SECTOR as usize];
     let read = file.read_at(&mut block, 0)?;
     block.truncate(read);

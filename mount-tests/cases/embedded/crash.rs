@@ -9,7 +9,6 @@ use nix::sys::signal::Signal;
 use crate::lab::case::{Case, embedded_only};
 use crate::lab::disklog::{DiskLog, assert_clean_is_equal};
 use crate::lab::disks::{MIB, assert_equal};
-use crate::lab::mount::Mount;
 use crate::lab::{Lab, long, wait_longer};
 
 pub const CASES: &[Case] = &[embedded_only(
@@ -23,12 +22,11 @@ const REGION: usize = 64 << 10;
 
 fn killed_while_copying(lab: &Lab) {
     let (source, target) = (lab.random(0, SIZE), lab.disk(1));
-    let mount = Mount::new(lab);
+    let mount = lab.mount();
     let log = mount.scratch("log");
     let sectors = SIZE / 512;
     let table =
         format!("0 {sectors} mirror disk 2 {log} 128 2 {source} 0 {target} 0 1 handle_errors");
-    mount.mount("");
     mount.write("throttle", "2");
     mount.write("new", &format!("m: {table}"));
     let legs = [source.as_str(), &target];
