@@ -6,15 +6,29 @@ use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::Case;
-use crate::lab::disks::{MIB, assert_equal, blank, random, zeroed_start};
-use crate::lab::dm::Fragile;
+use mirrorfs::engine::Kind;
+
+use crate::lab::Lab;
+use crate::lab::case::{Case, kernel_only};
+use crate::lab::disks::{MIB, assert_equal};
+use crate::lab::fragile::Fragile;
 use crate::lab::mount::Mount;
 use crate::lab::shell::output;
 
+/// Both engines on the same devices: the kernel's needs such.
+const BOTH: &str = "it takes both engines, where device-mapper is";
+
 pub const CASES: &[Case] = &[
-    ("the_kernel_s_log_is_finished_by_the_embedded", to_embedded),
-    ("the_embedded_s_log_is_finished_by_the_kernel", to_kernel),
+    kernel_only(
+        "the_kernel_s_log_is_finished_by_the_embedded",
+        BOTH,
+        to_embedded,
+    ),
+    kernel_only(
+        "the_embedded_s_log_is_finished_by_the_kernel",
+        BOTH,
+        to_kernel,
+    ),
 ];
 
 const SIZE: u64 = 128 * MIB;
@@ -22,19 +36,19 @@ const SIZE: u64 = 128 * MIB;
 /// Bytes of a region.
 const REGION: u64 = MIB / 2;
 
-fn to_embedded() {
-    handed_over(["-e kernel", "-e embedded"]);
+fn to_embedded(lab: &Lab) {
+    handed_over(lab, [Kind::Kernel, Kind::Embedded]);
 }
 
-fn to_kernel() {
-    handed_over(["-e embedded", "-e kernel"]);
+fn to_kernel(lab: &Lab) {
+    handed_over(lab, [Kind::Embedded, Kind::Kernel]);
 }
 
-fn handed_over(engines: [&str; 2]) {
-    let source = random(0, SIZE);
-    zeroed_start(1);
-    let log = blank(2);
-    let target = Fragile::new(1, SIZE / 512);
+fn handed_over(lab: &Lab, engines: [Kind; 2]) {
+    let source = lab.random(0, SIZE);
+    lab.zeroed_start(1);
+    let log = lab.blank(2);
+    let target = lab.fragile(1, SIZE / 512);
     let sectors = SIZE / 512;
     let line = format!(
         "half: 0 {sectors} mirror disk 2 {log} {} 2 {source} 0 {} 0 1 handle_errors",
@@ -42,11 +56,11 @@ fn handed_over(engines: [&str; 2]) {
         target.path
     );
     let done = {
-        let mount = Mount::with(engines[0]);
+        let mount = lab.mount_on(engines[0]);
         begin(&mount, &line)
     };
     let before = written(&target);
-    let mount = Mount::with(engines[1]);
+    let mount = lab.mount_on(engines[1]);
     mount.write("throttle", "1");
     mount.write("new", &line);
     // The log is read before the first region is copied.

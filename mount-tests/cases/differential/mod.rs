@@ -5,26 +5,30 @@ mod random;
 mod script;
 mod twins;
 
-use crate::Case;
+use crate::lab::case::{Case, kernel_only};
 use crate::lab::shell::output;
+use crate::lab::{Lab, long};
 
-pub const CASES: &[Case] = &[("differential", differential)];
+pub const CASES: &[Case] = &[kernel_only(
+    "scripts",
+    "it compares both engines: here the kernel's is beside the other one",
+    scripts,
+)];
 
 /// How many scripts, in the plain run and in the long one.
 const PLAIN: u64 = 12;
 const LONG: u64 = 300;
 
-fn differential() {
-    let long = std::env::var_os("MIRRORFS_LONG").is_some();
+fn scripts(lab: &Lab) {
     let only = std::env::var("MIRRORFS_SEED")
         .ok()
         .and_then(|seed| seed.parse().ok());
     let seeds = match only {
         Some(seed) => seed..seed + 1,
-        None => 0..if long { LONG } else { PLAIN },
+        None => 0..if long() { LONG } else { PLAIN },
     };
     output("udevadm settle --timeout=10 || true");
-    let twins = twins::Twins::new(1);
+    let twins = twins::Twins::new(lab, 1);
     let mut steps = 0;
     for seed in seeds.clone() {
         let mut told = Vec::new();

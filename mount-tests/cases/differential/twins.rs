@@ -20,7 +20,8 @@ use nix::errno::Errno;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 use super::random::Random;
-use crate::lab::disks::{disk, put};
+use crate::lab::Lab;
+use crate::lab::disks::put;
 use crate::lab::dm;
 use crate::lab::shell::attempt;
 
@@ -50,23 +51,23 @@ pub struct Side {
     daemon: Arc<Daemon>,
     /// The disks' paths.
     pub disks: Vec<String>,
+    /// What they lie on.
+    below: Vec<String>,
     name: &'static str,
-    first: usize,
 }
 
 impl Side {
-    fn new(name: &'static str, first: usize, daemon: Arc<Daemon>) -> Side {
-        let make = |number: usize| {
-            let disk = disk(first + number);
+    fn new(name: &'static str, below: Vec<String>, daemon: Arc<Daemon>) -> Side {
+        let make = |(number, disk): (usize, &String)| {
             let name = format!("{name}{number}");
             dm::create(&name, "", &format!("0 {SECTORS} linear {disk} 0"));
             format!("/dev/mapper/{name}")
         };
         Side {
-            disks: (0..DISKS).map(make).collect(),
+            disks: below.iter().enumerate().map(make).collect(),
+            below,
             daemon,
             name,
-            first,
         }
     }
 
@@ -117,7 +118,7 @@ impl Side {
 
     /// From now on I/O to these sectors of a disk fails; none: to none.
     fn hurt(&self, number: usize, hole: Option<(u64, u64)>) {
-        let disk = disk(self.first + number);
+        let disk = &self.below[number];
         let linear = |start: u64, length: u64| match length {
             0 => String::new(),
             _ => format!("{start} {length} linear {disk} {start}\n"),
@@ -181,15 +182,16 @@ pub struct Twins {
 
 impl Twins {
     /// Sides without a mirror; each disk has the same bytes on both.
-    pub fn new(seed: u64) -> Twins {
+    pub fn new(lab: &Lab, seed: u64) -> Twins {
         let engine = Arc::new(Kernel::open().expect("device-mapper"));
         let kernel = Daemon::new(engine, Arc::<Looped>::default(), None).expect("a daemon");
         let engine = Arc::new(Embedded::new().expect("an engine"));
         let files = Arc::new(Files::of(&engine));
         let embedded = Daemon::new(engine, files, None).expect("a daemon");
+        let disks = |first: usize| (first..first + DISKS).map(|number| lab.disk(number));
         let twins = Twins {
-            kernel: Side::new("ka", 0, kernel),
-            embedded: Side::new("eb", DISKS, embedded),
+            kernel: Side::new("ka", disks(0).collect(), kernel),
+            embedded: Side::new("eb", disks(DISKS).collect(), embedded),
         };
         twins.fill(seed);
         twins
@@ -257,8 +259,7 @@ impl Twins {
     /// The first bytes of a sector on both sides.
     pub fn sectors(&self, number: usize, sector: u64) -> [Vec<u8>; 2] {
         let at = sector as usize * 512;
-        [&self.kernel, &self.embedded]
-            .map(|side| bytes(&disk(side.first + number))[at..at + 32].to_vec())
+        [&self.kernel, &self.embedded].map(|side| bytes(&side.below[number])[at..at + 32].to_vec())
     }
 
     /// Where the disks of both sides differ, in sectors: all but those that
@@ -267,7 +268,7 @@ impl Twins {
         let mut found = Vec::new();
         for number in 0..DISKS {
             let [kernel, embedded] =
-                [&self.kernel, &self.embedded].map(|side| bytes(&disk(side.first + number)));
+                [&self.kernel, &self.embedded].map(|side| bytes(&side.below[number]));
             // A debug build compares slowly by sectors.
             if kernel == embedded {
                 continue;
