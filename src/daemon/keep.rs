@@ -113,11 +113,11 @@ impl Daemon {
     /// Check that record and log files outlive a reboot.
     ///
     /// # Errors
-    /// ENOTSUP where one is in a file system in memory.
+    /// EINVAL where one is in a file system in memory.
     fn check_lasting(&self, id: &Id) -> Result<()> {
         let refused = |what: String| {
             let sentence = format!("{what} is in memory and does not outlive a reboot");
-            Err(Error::new(Errno::ENOTSUP, sentence))
+            Err(Error::new(Errno::EINVAL, sentence))
         };
         if self
             .records
@@ -150,8 +150,8 @@ impl Daemon {
     /// Set whether a mirror is brought back when it is not there.
     ///
     /// # Errors
-    /// EINVAL for what is neither yes nor no, and for a mirror without a UUID;
-    /// ENOTSUP where record or log do not outlive a reboot; EPERM where LVM owns it.
+    /// EINVAL for what is neither yes nor no, for a mirror without a UUID, and where
+    /// record or log do not outlive a reboot; EPERM where LVM owns it.
     pub fn set_persist(&self, serial: u64, line: &str) -> Result<()> {
         let result = self.persist(serial, line);
         let name = self.name_of(serial);

@@ -194,10 +194,12 @@ fn persist(lab: &Lab) {
         ("yes\n".into(), "no\n".into())
     );
     mount.write("kept/persist", "yes");
-    refused(
-        mount.try_write("kept/persist", "maybe"),
-        nix::errno::Errno::EINVAL,
-        "maybe",
+    let answer = mount.try_write("kept/persist", "maybe");
+    refused(answer, nix::errno::Errno::EINVAL, "");
+    assert!(
+        mount
+            .read("events")
+            .contains("persist is yes or no, not \"maybe\"")
     );
     away(&mount, &["logged", "core", "kept"]);
     mount.mount("");

@@ -89,11 +89,8 @@ fn in_memory(lab: &Lab) {
         &format!("m: 0 2048 mirror disk 2 {log} 256 2 {source} 0 {target} 0 1 handle_errors"),
     );
     assert_eq!(mount.read("m/persist"), "no\n");
-    refused(
-        mount.try_write("m/persist", "yes"),
-        Errno::ENOTSUP,
-        "in memory",
-    );
+    refused(mount.try_write("m/persist", "yes"), Errno::EINVAL, "");
+    assert!(mount.read("events").contains("is in memory"));
     mount.write("m/ctl", "remove");
     mount.stop();
 }
