@@ -8,7 +8,7 @@ use super::entry::Kept;
 use super::logfile;
 use super::places::places;
 use super::records::{Place, Record, is_lasting};
-use crate::engine::{Facts, Id, Info, Slot};
+use crate::engine::{Facts, Id, Info, Kind as EngineKind, Slot};
 use crate::error::{Errno, Error, Result};
 use crate::model::look::Look;
 use crate::text::device::DeviceRef;
@@ -88,6 +88,15 @@ impl Daemon {
         let name = device.to_string();
         let before = || known.iter().find(|place| place.device == name).cloned();
         found.ok().or_else(before)
+    }
+
+    /// Record that I/O is held or goes on, where that outlives the daemon by a
+    /// record alone. The kernel's mirrors remember it themselves, and the state
+    /// directory may be on the very one that was suspended.
+    pub(super) fn keep_suspended(&self, name: &str, serial: u64) {
+        if self.engine.kind() == EngineKind::Embedded {
+            self.keep_changed(name, serial);
+        }
     }
 
     /// Record a change that has been made; where that fails the change stands, and
@@ -211,7 +220,9 @@ impl Daemon {
 
     /// Remove the record of a mirror that was removed.
     pub(super) fn drop_record(&self, name: &str, uuid: &str) {
-        let removed = self.records.as_ref().map(|records| records.remove(uuid));
+        // What has no UUID has no record.
+        let records = self.records.as_ref().filter(|_| !uuid.is_empty());
+        let removed = records.map(|records| records.remove(uuid));
         let _ = self.report(name, removed.unwrap_or(Ok(())).map_err(not_kept));
     }
 

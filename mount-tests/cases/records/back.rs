@@ -7,6 +7,7 @@ use super::{away, events, lasting, records, refused};
 use crate::lab::Lab;
 use crate::lab::case::{Case, both, kernel_only};
 use crate::lab::disks::{MIB, assert_equal, put};
+use crate::lab::shell::output;
 
 pub const CASES: &[Case] = &[
     both("it_comes_back_under_its_name", it_comes_back),
@@ -22,6 +23,11 @@ pub const CASES: &[Case] = &[
         "persist_says_what_comes_back",
         "a mirror of the embedded engine comes back whatever it says",
         persist,
+    ),
+    kernel_only(
+        "by_the_loop_device_that_the_user_set_up",
+        "the embedded engine uses files as they are",
+        own_loop,
     ),
     kernel_only(
         "one_that_stands_on_another_comes_back_after_it",
@@ -236,4 +242,34 @@ fn stacked(lab: &Lab) {
     mount.wait_in_sync("z-lower");
     mount.write("a-upper/ctl", "remove");
     mount.write("z-lower/ctl", "remove");
+}
+
+fn own_loop(lab: &Lab) {
+    let mount = lasting(lab);
+    mount.mount("");
+    let leg = mount.scratch("leg");
+    fs::write(&leg, vec![3; 4 << 20]).expect("a leg");
+    let attach = format!("losetup --show -f {leg}");
+    let device = output(&attach).trim().to_string();
+    let source = lab.random(0, 4 * MIB);
+    let log = mount.scratch("log");
+    mount.write(
+        "new",
+        &format!("m: 0 8192 mirror disk 2 {log} 256 2 {source} 0 {device} 0 1 handle_errors"),
+    );
+    mount.wait_in_sync("m");
+    away(&mount, &["m"]);
+    // As a script at boot may do it, by another number than before.
+    output(&format!("losetup -d {device}"));
+    let other = output("losetup -f").trim().to_string();
+    let taken = lab.path("taken");
+    fs::write(&taken, vec![0; 4096]).expect("a file");
+    output(&format!("losetup {other} {}", taken.display()));
+    let device = output(&attach).trim().to_string();
+    mount.mount("");
+    let path = mount.read("m/legs/1/device").trim().to_string();
+    assert_eq!(path, lab.number(&device), "{}", mount.read("events"));
+    mount.write("m/ctl", "remove");
+    output(&format!("losetup -d {device}; losetup -d {other}"));
+    fs::remove_file(taken).expect("removed");
 }
