@@ -9,11 +9,13 @@ mod hangs;
 mod health;
 mod idioms;
 mod interchange;
+mod kills;
 mod loops;
 mod neighbours;
 mod progress;
 mod races;
 mod readme;
+mod records;
 mod refusals;
 mod rollback;
 mod shapes;
@@ -46,6 +48,11 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static Case)> {
         ("soak", soak::CASES),
         ("races", races::CASES),
         ("hangs", hangs::CASES),
+        ("records_back", records::back::CASES),
+        ("records_refused", records::refused::CASES),
+        ("records_broken", records::broken::CASES),
+        ("records_state", records::state::CASES),
+        ("kills", kills::CASES),
         ("rollback", rollback::CASES),
         ("speed", speed::CASES),
         ("command", command::CASES),

@@ -32,7 +32,12 @@ pub struct Mount {
 impl Mount {
     /// Folders for a mount that is still to come.
     pub fn new(lab: &Lab, engine: Kind) -> Mount {
-        let folder = tempfile::tempdir_in(lab.folder()).expect("a folder");
+        Mount::new_in(lab, engine, lab.folder())
+    }
+
+    /// The same below a folder of one's own choice.
+    pub fn new_in(lab: &Lab, engine: Kind, parent: impl AsRef<Path>) -> Mount {
+        let folder = tempfile::tempdir_in(parent).expect("a folder");
         let at = folder.path().join("mnt");
         fs::create_dir(&at).expect("a mountpoint");
         Mount {

@@ -103,11 +103,11 @@ impl Daemon {
         match command {
             Command::Suspend(_) => {
                 self.events.add(name, Kind::Suspended, "I/O is held");
-                self.keep_changed(name, serial);
+                self.keep_suspended(name, serial);
             }
             Command::Resume => {
                 self.events.add(name, Kind::Resumed, "I/O goes on");
-                self.keep_changed(name, serial);
+                self.keep_suspended(name, serial);
             }
             Command::Remove { deferred } => {
                 let later = deferred && snapshot.info.open_count > 0;

@@ -8,7 +8,7 @@ use super::entry::Kept;
 use super::logfile;
 use super::places::places;
 use super::records::{Place, Record, is_lasting};
-use crate::engine::{Facts, Id, Info, Slot};
+use crate::engine::{Facts, Id, Info, Kind as EngineKind, Slot};
 use crate::error::{Errno, Error, Result};
 use crate::model::look::Look;
 use crate::text::device::DeviceRef;
@@ -90,6 +90,15 @@ impl Daemon {
         found.ok().or_else(before)
     }
 
+    /// Record that I/O is held or goes on, where that outlives the daemon by a
+    /// record alone. The kernel's mirrors remember it themselves, and the state
+    /// directory may be on the very one that was suspended.
+    pub(super) fn keep_suspended(&self, name: &str, serial: u64) {
+        if self.engine.kind() == EngineKind::Embedded {
+            self.keep_changed(name, serial);
+        }
+    }
+
     /// Record a change that has been made; where that fails the change stands, and
     /// the next mount will not know of it.
     pub(super) fn keep_changed(&self, name: &str, serial: u64) {
@@ -113,11 +122,11 @@ impl Daemon {
     /// Check that record and log files outlive a reboot.
     ///
     /// # Errors
-    /// ENOTSUP where one is in a file system in memory.
+    /// EINVAL where one is in a file system in memory.
     fn check_lasting(&self, id: &Id) -> Result<()> {
         let refused = |what: String| {
             let sentence = format!("{what} is in memory and does not outlive a reboot");
-            Err(Error::new(Errno::ENOTSUP, sentence))
+            Err(Error::new(Errno::EINVAL, sentence))
         };
         if self
             .records
@@ -150,8 +159,8 @@ impl Daemon {
     /// Set whether a mirror is brought back when it is not there.
     ///
     /// # Errors
-    /// EINVAL for what is neither yes nor no, and for a mirror without a UUID;
-    /// ENOTSUP where record or log do not outlive a reboot; EPERM where LVM owns it.
+    /// EINVAL for what is neither yes nor no, for a mirror without a UUID, and where
+    /// record or log do not outlive a reboot; EPERM where LVM owns it.
     pub fn set_persist(&self, serial: u64, line: &str) -> Result<()> {
         let result = self.persist(serial, line);
         let name = self.name_of(serial);
@@ -211,7 +220,9 @@ impl Daemon {
 
     /// Remove the record of a mirror that was removed.
     pub(super) fn drop_record(&self, name: &str, uuid: &str) {
-        let removed = self.records.as_ref().map(|records| records.remove(uuid));
+        // What has no UUID has no record.
+        let records = self.records.as_ref().filter(|_| !uuid.is_empty());
+        let removed = records.map(|records| records.remove(uuid));
         let _ = self.report(name, removed.unwrap_or(Ok(())).map_err(not_kept));
     }
 

@@ -5,6 +5,8 @@ mod random;
 mod script;
 mod twins;
 
+pub use random::Random;
+
 use crate::lab::case::{Case, kernel_only};
 use crate::lab::shell::output;
 use crate::lab::{Lab, long};

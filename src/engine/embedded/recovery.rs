@@ -174,7 +174,8 @@ impl Shared {
 
     fn copy_until(&self, end: Instant, work: &Mutex<Work>) {
         let mut buffer = None;
-        let stopped = || self.stop.load(Ordering::Relaxed);
+        // A turn does not wait for the throttle either: what was copied counts.
+        let stopped = || self.stop.load(Ordering::Relaxed) || Instant::now() >= end;
         while Instant::now() < end {
             let Some(_turn) = self.mirror.throttle.begin(stopped) else {
                 return;

@@ -66,6 +66,18 @@ impl Host {
         Teller::new(&self.sys).find(identity)
     }
 
+    /// The loop device that somebody has attached to a file for longer than its
+    /// next close.
+    pub(super) fn lasting_loop(&self, path: &Path) -> Option<DevNo> {
+        let file = identity(&fs::metadata(path).ok()?);
+        let mut loops = self.sys.loops().into_iter();
+        let found = loops.find(|device| {
+            let backing = device.backing_file().and_then(|path| file_identity(&path));
+            backing.as_ref() == Some(&file) && device.number("loop/autoclear") != Some(1)
+        });
+        found.map(|device| device.dev)
+    }
+
     /// Who else uses it, as [`super::Devices::user`] has it.
     ///
     /// # Errors

@@ -24,7 +24,10 @@ impl Devices for Looped {
     }
 
     fn find(&self, identity: &Identity) -> Result<DeviceRef> {
-        self.0.find(identity)
+        let found = self.0.find(identity)?;
+        // Who set up a loop device for it means that one.
+        let own = found.path().and_then(|path| self.0.lasting_loop(path));
+        Ok(own.map_or(found, DeviceRef::Number))
     }
 
     fn attach(&self, file: &Path, read_only: bool) -> Result<Attachment> {
