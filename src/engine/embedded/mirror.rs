@@ -106,13 +106,13 @@ impl Mirror {
 
     /// A target that was cut has lost what was copied to it, whatever the log says.
     fn mend(&self) {
-        let cut = |leg: &&Leg| leg.store.is_shorter(leg.offset + self.parts.length);
-        let cut: Vec<&Leg> = self.targets().iter().filter(cut).collect();
+        let cut = self.targets().iter().filter(|leg| leg.is_cut());
+        let cut: Vec<&Leg> = cut.collect();
         if cut.is_empty() {
             return;
         }
         for leg in cut {
-            if leg.store.lengthen(leg.offset + self.parts.length).is_err() {
+            if leg.mend().is_err() {
                 self.fail(leg, Failure::Sync);
             }
         }

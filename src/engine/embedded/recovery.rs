@@ -237,8 +237,8 @@ impl Shared {
     /// A target that is cut while it is copied to has lost what it had, and later
     /// writes would hide that.
     fn find_cut(&self) -> bool {
-        let cut = |leg: &&Leg| leg.store.is_shorter(leg.offset + self.mirror.parts.length);
-        let cut: Vec<&Leg> = self.mirror.targets().iter().filter(cut).collect();
+        let cut = self.mirror.targets().iter().filter(|leg| leg.is_cut());
+        let cut: Vec<&Leg> = cut.collect();
         cut.iter()
             .for_each(|leg| self.mirror.fail(leg, Failure::Sync));
         if !cut.is_empty() {
