@@ -163,6 +163,7 @@ impl<'a> Bench<'a> {
             self.daemon.registry.forget(serial);
         }
         let records = fs::read_dir(self.folder.path().join("state/mirrors"));
+        // The folder goes with its last record.
         for record in records.into_iter().flatten().flatten() {
             let _ = fs::remove_file(record.path());
         }
