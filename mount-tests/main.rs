@@ -1,35 +1,70 @@
 //! The tests of the mount: each starts the real command on a folder of its own
-//! and uses it as a user would. They need root and device-mapper, which
-//! `mount-tests/run` provides in a virtual machine.
+//! and uses it as a user would, over the kernel's device-mapper, which
+//! `mount-tests/run` provides in a virtual machine, and over the embedded engine.
 // A failed expectation is how a test reports.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod cases;
 mod lab;
 
-use std::panic::{catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use libtest_mimic::{Arguments, Trial, run};
+use libtest_mimic::{Arguments, Completion, Failed, Trial, run};
+use mirrorfs::engine::Kind;
 
-/// One test: its name and its body, which panics where something is wrong.
-type Case = (&'static str, fn());
+use lab::Lab;
+use lab::case::Case;
+use lab::engine;
 
 fn main() {
     let mut arguments = Arguments::from_args();
-    // The kernel's mirrors, ram disks and throttle are one for all tests.
+    // The kernel's mirrors, ram disks and throttle are one for all tests, and
+    // the embedded engine's rates are measured.
     arguments.test_threads = Some(1);
-    let reason = lab::missing();
-    let trials = cases::all().into_iter().map(|(name, body)| {
-        let trial = Trial::test(name, move || {
-            // What a failed test leaves must not fail the next one too.
-            let ended = catch_unwind(body);
-            let left = lab::nothing_left(name);
-            ended.map_or_else(|panic| resume_unwind(panic), |()| left)
-        });
-        trial.with_ignored_flag(reason.is_some())
-    });
-    if let Some(reason) = &reason {
-        println!("SKIPPED: {reason}");
+    let mut trials = Vec::new();
+    for engine in engine::asked() {
+        let missing = engine::missing(engine);
+        if let Some(reason) = &missing {
+            println!("SKIPPED: {engine}: {reason}");
+        }
+        for (file, case) in cases::all() {
+            if case.runs_on(engine) {
+                trials.push(trial(engine, file, case, missing.clone(), arguments.list));
+            }
+        }
     }
-    run(&arguments, trials.collect()).exit();
+    run(&arguments, trials).exit();
+}
+
+/// The case on this engine; `--list` says of those for one engine why.
+fn trial(
+    engine: Kind,
+    file: &str,
+    case: &'static Case,
+    missing: Option<String>,
+    listed: bool,
+) -> Trial {
+    let name = format!("{engine}/{file}::{}", case.name);
+    let what = name.clone();
+    let trial = Trial::ignorable_test(name, move || {
+        match missing.or_else(|| case.lacks().map(Into::into)) {
+            Some(reason) => Ok(Completion::ignored_with(format!("SKIPPED: {reason}"))),
+            None => perform(engine, &what, case),
+        }
+    });
+    match case.only() {
+        Some(reason) if listed => trial.with_kind(reason),
+        _ => trial,
+    }
+}
+
+fn perform(engine: Kind, name: &str, case: &Case) -> Result<Completion, Failed> {
+    let lab = Lab::new(engine);
+    // What a failed test leaves must not fail the next one too.
+    let ended = catch_unwind(AssertUnwindSafe(|| (case.body)(&lab)));
+    let left = lab.nothing_left(name);
+    match ended {
+        Err(panic) => resume_unwind(panic),
+        Ok(()) => left.map(|()| Completion::Completed),
+    }
 }

@@ -13,8 +13,9 @@ use fuser::{
 };
 
 use crate::error::{Error, Result};
+use crate::model::look::Look;
 use crate::tree::Tree;
-use crate::tree::attr::{Attr, Look, Sort};
+use crate::tree::attr::{Attr, Sort};
 use crate::tree::node::Node;
 use crate::tree::walk::Found;
 use crate::tree::write::not_here;
@@ -176,13 +177,20 @@ impl Filesystem for Fs {
     ) {
         let mode = mode.map(|mode| (mode & 0o7777) as u16);
         let look = Look { mode, uid, gid };
-        let changed = node(ino).and_then(|node| {
+        let change = move |tree: &Tree| {
+            let node = node(ino)?;
             if size.is_some() {
-                self.tree.writable(node)?;
+                tree.writable(node)?;
             }
-            self.tree.dress(node, look)
+            tree.dress(node, look)
+        };
+        if look.is_plain() {
+            return reply_attr(reply, ino, change(&self.tree));
+        }
+        // What is changed is recorded, and a disk may be slow.
+        self.later(PATIENCE, change, move |result| {
+            reply_attr(reply, ino, result)
         });
-        reply_attr(reply, ino, changed);
     }
 
     fn readlink(&self, _: &Request, ino: INodeNo, reply: ReplyData) {

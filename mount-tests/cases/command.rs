@@ -7,45 +7,68 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::Case;
-use crate::lab::disks::disk;
-use crate::lab::mount::{COMMAND, Mount};
+use nix::sys::signal::Signal;
+
+use crate::lab::Lab;
+use crate::lab::case::{Case, both, kernel_only};
+use crate::lab::engine::no_root;
+use crate::lab::mount::{COMMAND, ended, is_free, unmount};
 use crate::lab::shell::{Undo, attempt, output};
 use crate::lab::wait_for;
 
 pub const CASES: &[Case] = &[
-    ("background_start", background_start),
-    ("foreground_ends", foreground_ends),
-    ("systemd_is_told", systemd_is_told),
-    ("start_is_refused", start_is_refused),
-    ("start_without_device_mapper", start_without_device_mapper),
-    ("mount_options", mount_options),
-    ("mount_8", mount_8),
-    ("sigterm_while_in_use", sigterm_while_in_use),
-    ("stale_mountpoint", stale_mountpoint),
-    ("help_and_version", help_and_version),
-    ("another_user", another_user),
+    both("background_start", background_start),
+    both("foreground_ends", foreground_ends),
+    both("systemd_is_told", systemd_is_told),
+    both("start_is_refused", start_is_refused),
+    kernel_only(
+        "start_without_root",
+        "the embedded engine needs no root",
+        start_without_root,
+    ),
+    kernel_only(
+        "start_without_device_mapper",
+        "the embedded engine needs no device-mapper",
+        start_without_device_mapper,
+    ),
+    both("mount_options", mount_options),
+    kernel_only(
+        "mount_8",
+        "it puts a program into a system folder; what mount(8) hands over is the same for both",
+        mount_8,
+    ),
+    both("sigterm_while_in_use", sigterm_while_in_use),
+    both("stale_mountpoint", stale_mountpoint),
+    both("help_and_version", help_and_version),
+    both("another_user", another_user).needing(no_root),
 ];
 
 /// A folder to mount on and one for the state, not mounted yet.
-struct Place {
+struct Place<'a> {
+    lab: &'a Lab,
     folder: tempfile::TempDir,
 }
 
-impl Place {
-    fn new() -> Place {
-        let folder = tempfile::tempdir().expect("a folder");
+impl<'a> Place<'a> {
+    fn new(lab: &'a Lab) -> Place<'a> {
+        let folder = tempfile::tempdir_in(lab.folder()).expect("a folder");
         fs::create_dir(folder.path().join("mnt")).expect("a mountpoint");
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("open to all");
-        Place { folder }
+        Place { lab, folder }
     }
 
     /// Put the paths into a line: `{m}` mirrorfs with a state directory, `{b}`
-    /// the binary alone, `{p}` the mountpoint, `{t}` the folder.
+    /// without, `{p}` the mountpoint, `{t}` the folder, `{u}` what unmounts.
     fn fill(&self, line: &str) -> String {
         let folder = self.folder.path().display().to_string();
-        line.replace("{m}", &format!("{COMMAND} -s {folder}/state"))
-            .replace("{b}", COMMAND)
+        // The kernel's engine is the default.
+        let engine = match self.lab.is_kernel() {
+            true => "",
+            false => " -e embedded",
+        };
+        line.replace("{m}", &format!("{{b}} -s {folder}/state"))
+            .replace("{b}", &format!("{COMMAND}{engine}"))
+            .replace("{u}", &unmount(&self.folder.path().join("mnt")))
             .replace("{p}", &format!("{folder}/mnt"))
             .replace("{t}", &folder)
     }
@@ -59,31 +82,47 @@ impl Place {
     }
 
     /// The process that holds the state directory.
-    fn pid(&self) -> String {
-        self.run("cat {t}/state/lock").trim().into()
+    fn pid(&self) -> i32 {
+        let pid = self.run("head -n 1 {t}/state/lock");
+        pid.trim().parse().expect("a number")
     }
 
     fn unmount(&self) {
         let pid = self.pid();
-        self.run("umount {p}");
-        wait_for("the daemon ends", || {
-            !Path::new(&format!("/proc/{pid}")).exists()
-        });
+        self.run("{u}");
+        ended(pid);
+        self.assert_nothing_stays();
+    }
+
+    /// The state directory was made for the mount, and no mirror needs it.
+    fn assert_nothing_stays(&self) {
+        let state = self.folder.path().join("state");
+        assert!(
+            self.lab.is_kernel() || !state.exists(),
+            "{} stays",
+            state.display()
+        );
     }
 }
 
-impl Drop for Place {
+impl Drop for Place<'_> {
     fn drop(&mut self) {
-        attempt(&self.fill("mountpoint -q {p} && umount -l {p}; flock -w 10 {t}/state/lock true"));
+        attempt(&self.fill("mountpoint -q {p} && { umount -l {p} || fusermount3 -u -z {p}; }"));
+        let lock = self.folder.path().join("state/lock");
+        wait_for("the lock is free", || is_free(&lock));
     }
 }
 
-fn background_start() {
-    let place = Place::new();
+fn background_start(lab: &Lab) {
+    let place = Place::new(lab);
     let text =
         place.run("{m} {p} && ls {p}/new && cat {p}/version && cat {p}/status && head -1 {p}/help");
+    let engine = match lab.is_kernel() {
+        true => "engine=kernel dm=4.",
+        false => "engine=embedded dm=none",
+    };
     assert!(
-        text.contains("mnt/new\nmirrorfs ") && text.contains("engine=kernel dm=4."),
+        text.contains("mnt/new\nmirrorfs ") && text.contains(engine),
         "{text}"
     );
     // It holds neither the folder it was started in nor the streams of its caller.
@@ -99,7 +138,7 @@ fn background_start() {
 }
 
 /// Start in the foreground and wait until it is mounted.
-fn foreground(place: &Place) -> Child {
+fn foreground(place: &Place<'_>) -> Child {
     let line = place.fill("exec {m} -f {p}");
     let child = Command::new("bash")
         .args(["-c", &line])
@@ -119,23 +158,24 @@ fn status(child: &mut Child) -> Option<i32> {
     status.and_then(|status| status.code())
 }
 
-fn foreground_ends() {
+fn foreground_ends(lab: &Lab) {
     for end in [
         "kill -TERM {pid}",
         "kill -INT {pid}",
-        "umount {p}",
+        "{u}",
         "fusermount3 -u {p}",
     ] {
-        let place = Place::new();
+        let place = Place::new(lab);
         let mut child = foreground(&place);
         place.run(&end.replace("{pid}", &child.id().to_string()));
         assert_eq!(status(&mut child), Some(0), "after {end}");
         assert!(!place.is_mounted(), "after {end}");
+        place.assert_nothing_stays();
     }
 }
 
-fn systemd_is_told() {
-    let place = Place::new();
+fn systemd_is_told(lab: &Lab) {
+    let place = Place::new(lab);
     let path = place.fill("{t}/notify");
     let socket = UnixDatagram::bind(&path).expect("a socket");
     socket
@@ -151,7 +191,7 @@ fn systemd_is_told() {
     let length = socket.recv(&mut told).expect("a message");
     assert!(String::from_utf8_lossy(&told[..length]).contains("READY=1"));
     assert!(place.is_mounted(), "ready before it is mounted");
-    place.run("umount {p}");
+    place.run("{u}");
     assert_eq!(status(&mut child), Some(0));
 }
 
@@ -168,6 +208,10 @@ const REFUSED: &[(&str, &[&str])] = &[
     ("{m} -o speed=9 {p}", &["speed=9"]),
     ("{m} -o ro,bogus {p}", &["bogus"]),
     ("{m} -o engine=fast {p}", &["fast"]),
+];
+
+/// What the kernel's engine refuses to who is not root.
+const NOBODY: &[(&str, &[&str])] = &[
     (
         "setpriv --reuid=65534 --regid=65534 --clear-groups {b} -s {t}/open/state {t}/open",
         &["root", "--engine embedded"],
@@ -178,22 +222,32 @@ const REFUSED: &[(&str, &[&str])] = &[
     ),
 ];
 
-fn start_is_refused() {
-    let place = Place::new();
-    place.run(
-        "cd {t} && touch file && mkdir used open && chmod 777 open && {b} -s {t}/state2 {t}/used",
-    );
-    let _used = Undo(place.fill("while umount {t}/used; do :; done; flock -w 10 {t}/state2/lock true; flock -w 10 {t}/other/lock true"));
-    let pid = place.run("cat {t}/state2/lock");
+fn start_is_refused(lab: &Lab) {
+    let place = Place::new(lab);
+    place.run("cd {t} && touch file && mkdir used && {b} -s {t}/state2 {t}/used");
+    let used = unmount(&place.folder.path().join("used"));
+    let _used = Undo(place.fill(&format!("while {used}; do :; done")));
+    let pid = place.run("head -n 1 {t}/state2/lock");
+    let pid = pid.trim().to_string();
     let mut wrong = Vec::new();
     for (line, words) in REFUSED {
-        wrong.extend(not_refused(&place, line, words, pid.trim()));
+        wrong.extend(not_refused(&place, line, words, &pid));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+fn start_without_root(lab: &Lab) {
+    let place = Place::new(lab);
+    place.run("cd {t} && mkdir open && chmod 777 open");
+    let wrong: Vec<String> = NOBODY
+        .iter()
+        .filter_map(|(line, words)| not_refused(&place, line, words, ""))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 /// What is wrong with the way in which a start is refused.
-fn not_refused(place: &Place, line: &str, words: &[&str], pid: &str) -> Option<String> {
+fn not_refused(place: &Place<'_>, line: &str, words: &[&str], pid: &str) -> Option<String> {
     let line = place.fill(line);
     let (status, text) = attempt(&format!("{line} 2>&1 >/dev/null"));
     let words = words
@@ -207,8 +261,8 @@ fn not_refused(place: &Place, line: &str, words: &[&str], pid: &str) -> Option<S
 
 /// In a mount namespace without the control node and without what would let it
 /// be made.
-fn start_without_device_mapper() {
-    let place = Place::new();
+fn start_without_device_mapper(lab: &Lab) {
+    let place = Place::new(lab);
     let hidden = "mount -t tmpfs none /dev/mapper && mount -t tmpfs none /sys/class/misc";
     for option in ["", "-f"] {
         let line = format!("unshare -m bash -c '{hidden} && exec {{m}} {option} {{p}}'");
@@ -222,8 +276,8 @@ fn start_without_device_mapper() {
     }
 }
 
-fn mount_options() {
-    let place = Place::new();
+fn mount_options(lab: &Lab) {
+    let place = Place::new(lab);
     place.run("{m} some-source {p} -o ro,noauto,x-foo=bar,nodev");
     let line = place.run("grep ' {p} ' /proc/mounts");
     let words: Vec<&str> = line.split(' ').collect();
@@ -233,12 +287,11 @@ fn mount_options() {
         "{line}"
     );
     let options: Vec<&str> = words[3].split(',').collect();
-    assert!(
-        ["ro", "nodev", "allow_other", "default_permissions"]
-            .iter()
-            .all(|word| options.contains(word)),
-        "{line}"
-    );
+    let mut want = vec!["ro", "nodev", "default_permissions"];
+    if no_root().is_none() {
+        want.push("allow_other");
+    }
+    assert!(want.iter().all(|word| options.contains(word)), "{line}");
     let (status, text) = attempt(&place.fill("echo x >{p}/new"));
     assert!(
         status != 0 && text.contains("Read-only file system"),
@@ -247,15 +300,16 @@ fn mount_options() {
     place.run("cat {p}/status {p}/version");
     place.unmount();
     // The state directory and the engine as options, and what is twice.
-    place.run("{b} none {p} -o state_dir={t}/state,engine=kernel -o rw && ls {t}/state/lock && mountpoint {p}");
+    let engine = lab.engine;
+    place.run(&format!("{COMMAND} none {{p}} -o state_dir={{t}}/state,engine={engine} -o rw && ls {{t}}/state/lock && mountpoint {{p}}"));
     place.unmount();
 }
 
 /// mount(8) looks for programs in places of its own, whatever the caller's PATH.
 const PROGRAM: &str = "/usr/local/sbin/mirrorfs";
 
-fn mount_8() {
-    let place = Place::new();
+fn mount_8(lab: &Lab) {
+    let place = Place::new(lab);
     place.run(&format!(
         "mkdir -p /usr/local/sbin && ln -s {{b}} {PROGRAM}"
     ));
@@ -278,8 +332,8 @@ fn mount_8() {
     }
 }
 
-fn sigterm_while_in_use() {
-    let place = Place::new();
+fn sigterm_while_in_use(lab: &Lab) {
+    let place = Place::new(lab);
     for users in ["cd {p}", "exec 7<{p}/events"] {
         place.run("{m} {p}");
         let pid = place.pid();
@@ -292,27 +346,25 @@ fn sigterm_while_in_use() {
             Path::new(&place.fill("{t}/ready")).exists()
         });
         place.run(&format!("rm {{t}}/ready; kill -TERM {pid}"));
-        wait_for("the daemon ends", || {
-            !Path::new(&format!("/proc/{pid}")).exists()
-        });
+        ended(pid);
         assert!(!place.is_mounted(), "{users}");
         user.kill().and_then(|()| user.wait()).expect("it ends");
     }
 }
 
-fn stale_mountpoint() {
-    let mount = Mount::start();
+fn stale_mountpoint(lab: &Lab) {
+    let mount = lab.mount();
     mount.write(
         "new",
-        &format!("m0: 0 64 mirror core 1 8 2 {} 0 {} 0", disk(0), disk(1)),
+        &format!(
+            "m0: 0 64 mirror core 1 8 2 {} 0 {} 0",
+            lab.disk(0),
+            lab.disk(1)
+        ),
     );
     let status = mount.read("m0/status");
     for _ in 0..2 {
-        let pid = mount.pid();
-        output(&format!("kill -9 {pid}"));
-        wait_for("the daemon is gone", || {
-            !Path::new(&format!("/proc/{pid}")).exists()
-        });
+        mount.kill(Signal::SIGKILL);
         let stale = attempt(&format!("ls {}", mount.at.display()));
         assert!(stale.1.contains("not connected"), "{}", stale.1);
         mount.mount("");
@@ -320,8 +372,9 @@ fn stale_mountpoint() {
             mount.read("m0/status").split(' ').next(),
             status.split(' ').next()
         );
+        let told = format!(" m0 {} ", lab.found_again());
         assert!(
-            mount.read("events").contains(" m0 adopted "),
+            mount.read("events").contains(&told),
             "{}",
             mount.read("events")
         );
@@ -331,8 +384,8 @@ fn stale_mountpoint() {
     mount.write("m0/ctl", "remove");
 }
 
-fn help_and_version() {
-    let place = Place::new();
+fn help_and_version(lab: &Lab) {
+    let place = Place::new(lab);
     let help = place.run("{b} --help 2>/dev/null");
     for word in [
         "MOUNTPOINT",
@@ -355,13 +408,17 @@ fn help_and_version() {
     );
 }
 
-fn another_user() {
-    let mount = Mount::start();
+fn another_user(lab: &Lab) {
+    let mount = lab.mount();
     let folder = mount.at.parent().expect("a folder");
     fs::set_permissions(folder, Permissions::from_mode(0o755)).expect("open to all");
     mount.write(
         "new",
-        &format!("m0: 0 64 mirror core 1 8 2 {} 0 {} 0", disk(0), disk(1)),
+        &format!(
+            "m0: 0 64 mirror core 1 8 2 {} 0 {} 0",
+            lab.disk(0),
+            lab.disk(1)
+        ),
     );
     let nobody = |line: &str| {
         let line = format!("cd {} && {line}", mount.at.display());
@@ -370,10 +427,11 @@ fn another_user() {
         ))
     };
     let (status, text) = nobody(
-        "cat status m0/status m0/table m0/health m0/progress m0/legs/0/path events help >/dev/null && readlink m0/device && ls m0/sync",
+        "cat status m0/status m0/table m0/health m0/progress m0/legs/0/path events help >/dev/null && ls m0/sync && readlink m0/device",
     );
+    assert!(text.starts_with("bytes_done\n"), "{text}");
     assert!(
-        status == 0 && text.starts_with("/dev/mapper/m0\n"),
+        !lab.is_kernel() || status == 0 && text.ends_with("/dev/mapper/m0\n"),
         "{text}"
     );
     for line in [

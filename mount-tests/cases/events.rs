@@ -7,23 +7,26 @@ use std::time::{Duration, Instant};
 
 use super::files::rest;
 use super::progress::assert_lines;
-use crate::Case;
-use crate::lab::disks::equal;
-use crate::lab::mount::Mount;
+use crate::lab::Lab;
+use crate::lab::case::{Case, both, kernel_only};
 use crate::lab::shell::attempt;
 use crate::lab::wait_for;
 
 pub const CASES: &[Case] = &[
-    ("files_events", events),
-    ("files_events_followed", followed),
-    ("files_events_newest", newest),
-    ("files_events_of_others", of_others),
+    both("lines", events),
+    both("followed", followed),
+    both("newest", newest),
+    kernel_only(
+        "of_others",
+        "no other program can change an embedded mirror",
+        of_others,
+    ),
 ];
 
 /// One line each, with a time, a name, a kind and a text; a true size.
-fn events() {
-    let mount = Mount::start();
-    mount.write("new", &format!("a: {}", equal(0, 1)));
+fn events(lab: &Lab) {
+    let mount = lab.mount();
+    mount.write("new", &format!("a: {}", lab.equal(0, 1)));
     mount.write("a/ctl", "suspend");
     mount.write("a/ctl", "resume");
     mount.try_write("a/ctl", "stop").expect_err("no verb");
@@ -73,9 +76,9 @@ fn events() {
 }
 
 /// `tail -f` shows each event soon.
-fn followed() {
-    let mount = Mount::start();
-    mount.write("new", &format!("a: {}", equal(0, 1)));
+fn followed(lab: &Lab) {
+    let mount = lab.mount();
+    mount.write("new", &format!("a: {}", lab.equal(0, 1)));
     let child = Command::new("tail")
         .args(["-n", "1", "-f"])
         .arg(mount.path("events"))
@@ -105,8 +108,8 @@ fn followed() {
 }
 
 /// The newest 1,024 are kept, and offsets go on.
-fn newest() {
-    let mount = Mount::start();
+fn newest(lab: &Lab) {
+    let mount = lab.mount();
     let path = mount.path("events").display().to_string();
     let mut follower = mount.open("events");
     rest(&mut follower);
@@ -144,9 +147,9 @@ fn newest() {
 }
 
 /// What another program does to mirrors is told too.
-fn of_others() {
-    let table = equal(0, 1);
-    let mount = Mount::start();
+fn of_others(lab: &Lab) {
+    let table = lab.equal(0, 1);
+    let mount = lab.mount();
     mount.write("new", &format!("m: {table}"));
     let told = |words: &str| {
         wait_for(words, || mount.read("events").contains(words));

@@ -8,24 +8,21 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::errno::Errno;
+use nix::unistd::{Gid, Uid};
 
-use crate::Case;
-use crate::lab::disks::equal;
-use crate::lab::disks::{self};
-use crate::lab::dm::{self, dm, run};
+use crate::lab::Lab;
+use crate::lab::case::{Case, both};
+use crate::lab::dm::run;
 use crate::lab::mount::{Mount, errno};
 use crate::lab::shell::attempt;
 
 pub const CASES: &[Case] = &[
-    ("files_and_modes", modes),
-    ("files_read", reads),
-    ("files_are_fresh_from_the_beginning", fresh),
-    ("files_refuse_writers", refuse_writers),
-    (
-        "files_are_neither_made_nor_removed",
-        neither_made_nor_removed,
-    ),
-    ("files_in_help", in_help),
+    both("modes", modes),
+    both("read", reads),
+    both("fresh_from_the_beginning", fresh),
+    both("refuse_writers", refuse_writers),
+    both("neither_made_nor_removed", neither_made_nor_removed),
+    both("in_help", in_help),
 ];
 
 /// The files at the root.
@@ -53,7 +50,6 @@ const MIRROR: &[(&str, u32)] = &[
     ("size", 0o444),
     ("suspended", 0o444),
     ("event_nr", 0o444),
-    ("device", 0o777),
     ("sync/state", 0o444),
     ("sync/percent", 0o444),
     ("sync/regions_done", 0o444),
@@ -69,6 +65,9 @@ const MIRROR: &[(&str, u32)] = &[
     ("log/health", 0o444),
 ];
 
+/// The link that a mirror of the kernel's has besides.
+const DEVICE: &[(&str, u32)] = &[("device", 0o777)];
+
 /// The files of each leg.
 const LEG: &[(&str, u32)] = &[
     ("device", 0o444),
@@ -82,17 +81,19 @@ const LEG: &[(&str, u32)] = &[
 
 /// A mount with a core mirror `a`, a mirror `b` of three legs with its log in a
 /// file, and an empty `c`.
-pub fn three() -> Mount {
-    let mount = Mount::start();
-    mount.write("new", &format!("a: {}", equal(0, 1)));
-    let [one, other, third] = [2, 3, 4].map(disks::disk);
-    let log = mount.scratch("log");
-    mount.write(
-        "new",
-        &format!("b: 0 2048 mirror disk 3 {log} 128 nosync 3 {one} 0 {other} 16 {third} 0"),
-    );
+pub fn three(lab: &Lab) -> Mount {
+    let mount = lab.mount();
+    mount.write("new", &format!("a: {}", lab.equal(0, 1)));
+    mount.write("new", &format!("b: {}", of_three_legs(lab, &mount)));
     fs::create_dir(mount.path("c")).expect("made");
     mount
+}
+
+/// The table of `b`.
+pub fn of_three_legs(lab: &Lab, mount: &Mount) -> String {
+    let [one, other, third] = [2, 3, 4].map(|number| lab.disk(number));
+    let log = mount.scratch("log");
+    format!("0 2048 mirror disk 3 {log} 128 nosync 3 {one} 0 {other} 16 {third} 0")
 }
 
 impl Mount {
@@ -120,8 +121,8 @@ impl Mount {
 }
 
 /// What is there of three mirrors with 2, 3 and no legs, and nothing else.
-fn modes() {
-    let mount = three();
+fn modes(lab: &Lab) {
+    let mount = three(lab);
     let mut want = BTreeSet::new();
     let mut add = |prefix: &str, rows: &[(&str, u32)]| {
         want.extend(
@@ -133,6 +134,9 @@ fn modes() {
     for (name, legs) in [("a", 2), ("b", 3), ("c", 0)] {
         add("", &[(name, 0o755)]);
         add(&format!("{name}/"), MIRROR);
+        if lab.is_kernel() {
+            add(&format!("{name}/"), DEVICE);
+        }
         add(
             &format!("{name}/"),
             &[("sync", 0o755), ("log", 0o755), ("legs", 0o755)],
@@ -150,7 +154,8 @@ fn modes() {
     let differing: Vec<_> = have.symmetric_difference(&want).collect();
     assert!(differing.is_empty(), "{differing:?}");
     for (path, stat) in &files {
-        assert_eq!((stat.uid(), stat.gid()), (0, 0), "{path}");
+        let owner = (Uid::effective().as_raw(), Gid::effective().as_raw());
+        assert_eq!((stat.uid(), stat.gid()), owner, "{path}");
         let sort = (stat.is_dir(), stat.is_symlink());
         let folder = stat.mode() & 0o7777 == 0o755;
         assert_eq!(
@@ -164,13 +169,16 @@ fn modes() {
     }
 }
 
-/// Every file reads, and ends with one newline.
-fn reads() {
-    let mount = three();
+/// Every file reads, and ends with one newline. The link leads to the device.
+fn reads(lab: &Lab) {
+    let mount = three(lab);
     for (path, _) in mount.files() {
         let text = mount.read(&path);
         assert!(text.ends_with('\n'), "{path}: {text:?}");
         assert!(!text.ends_with("\n\n"), "{path}: {text:?}");
+    }
+    if !lab.is_kernel() {
+        return;
     }
     for name in ["a", "b", "c"] {
         let device = fs::read_link(mount.path(&format!("{name}/device"))).expect("a link");
@@ -196,9 +204,9 @@ fn again(file: &mut File) -> String {
 
 /// A descriptor shows what was when it was opened; read from the beginning,
 /// what is.
-fn fresh() {
-    let mount = Mount::start();
-    let table = equal(0, 1);
+fn fresh(lab: &Lab) {
+    let mount = lab.mount();
+    let table = lab.equal(0, 1);
     mount.write("new", &format!("a: {table}"));
     let mut files =
         ["a/suspended", "a/health", "health", "a/event_nr"].map(|path| mount.open(path));
@@ -207,15 +215,17 @@ fn fresh() {
     let mut start = [0; 5];
     part.read_exact(&mut start).expect("read");
     let old = mount.read("a/table");
-    dm::reload("a", &table.replace(" 512 ", " 256 "));
+    let other = table.replace(" 512 ", " 256 ");
+    lab.reload(&mount, "a", &other);
     let cut = [
         String::from_utf8_lossy(&start).into_owned(),
         rest(&mut part),
     ]
     .concat();
     assert_eq!(cut, old, "a snapshot mixed with another one");
-    assert_eq!(again(&mut part), dm("table a"));
-    dm("suspend a");
+    assert_eq!(again(&mut part), lab.printed(&other) + "\n");
+    lab.assert_agrees(&mount, "a");
+    lab.verb(&mount, "a", "suspend");
     assert_eq!(files.each_mut().map(rest), ["", "", "", ""]);
     let after = files.each_mut().map(again);
     assert_eq!((before[0].as_str(), after[0].as_str()), ("0\n", "1\n"));
@@ -227,14 +237,14 @@ fn fresh() {
         (before[2].as_str(), after[2].as_str()),
         ("ok\na: ok\n", "suspended\na: suspended\n")
     );
-    dm("resume a");
+    lab.verb(&mount, "a", "resume");
     assert_eq!(again(&mut files[0]), "0\n");
     mount.write("a/ctl", "remove");
 }
 
 /// Root too is refused a file that cannot be written, when it opens it.
-fn refuse_writers() {
-    let mount = three();
+fn refuse_writers(lab: &Lab) {
+    let mount = three(lab);
     let mut refused = 0;
     for (path, stat) in mount.files() {
         if stat.mode() & 0o222 != 0 {
@@ -260,8 +270,12 @@ fn refuse_writers() {
 }
 
 /// Nothing but mirrors can be made, removed, linked or renamed.
-fn neither_made_nor_removed() {
-    let mount = three();
+fn neither_made_nor_removed(lab: &Lab) {
+    let mount = three(lab);
+    let device = match lab.is_kernel() {
+        true => "rm a/device\n",
+        false => "",
+    };
     let commands = "touch x
 echo resume >x
 cp help x
@@ -277,7 +291,6 @@ ln -s /dev/ram0 a/x
 rm status
 rm -f new
 rm a/ctl
-rm a/device
 rmdir a/sync
 rmdir a/legs/0
 mv status x
@@ -288,6 +301,7 @@ mv a b/a
 mv -T a b/sync
 rm -rf a
 rm -rf c";
+    let commands = format!("{device}{commands}");
     let script = format!(
         "cd {} && while read -r line; do said=$(eval \"$line\" 2>&1); echo \"$? $line: $said\" | tr '\\n' ' '; echo; done <<'END'\n{commands}\nEND",
         mount.at.display()
@@ -312,8 +326,8 @@ rm -rf c";
 
 /// `help` names every file that exists and no other, and says which can be
 /// written.
-fn in_help() {
-    let mount = three();
+fn in_help(lab: &Lab) {
+    let mount = three(lab);
     let general = |path: &str| {
         let mut words: Vec<&str> = path.split('/').collect();
         if words.len() > 1 {
@@ -331,6 +345,12 @@ fn in_help() {
         .collect();
     want.insert(("NAME/device".into(), false));
     let help = mount.read("help");
+    let mut lines = help.lines();
+    let device = lines.find(|line| line.trim_start().starts_with("NAME/device "));
+    assert!(
+        lab.is_kernel() || device.is_some_and(|line| line.contains("kernel")),
+        "help does not say that there is no device here: {device:?}"
+    );
     let lines = help
         .lines()
         .map(|line| line.split_whitespace().collect::<Vec<_>>());

@@ -8,53 +8,107 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 
 use super::races::Outcome;
-use crate::Case;
-use crate::lab::disks::{self, disk};
+use crate::lab::Lab;
+use crate::lab::case::{Case, both, kernel_only};
+use crate::lab::disks::{self, MIB};
+use crate::lab::engine::no_loops;
 use crate::lab::mount::{Mount, errno};
 use crate::lab::shell::{Undo, attempt, output};
 use crate::lab::wait_for;
 
 pub const CASES: &[Case] = &[
-    ("a_verb_that_hangs", a_verb_that_hangs),
-    ("an_rmdir_that_hangs", an_rmdir_that_hangs),
-    ("a_create_that_hangs", a_create_that_hangs),
-    ("killed_inside_a_suspend", killed_inside_a_suspend),
+    both("a_verb", a_verb_that_hangs).needing(no_loops),
+    both("an_rmdir", an_rmdir_that_hangs).needing(no_loops),
+    both("a_create", a_create_that_hangs).needing(no_loops),
+    kernel_only(
+        "killed_inside_a_suspend",
+        "only the kernel's suspend is a call that a signal can break",
+        killed_inside_a_suspend,
+    ),
 ];
 
-/// A device `below` over disk 1 whose I/O waits while the second is held.
-fn below() -> (Undo, impl FnOnce() -> Undo) {
-    let (sectors, disk) = (disks::SIZE / 512, disk(1));
-    output(&format!(
-        "dmsetup create below --table '0 {sectors} linear {disk} 0'"
-    ));
-    let hold = || {
-        output("dmsetup suspend below");
-        Undo("dmsetup resume below".into())
-    };
-    (Undo("dmsetup remove --retry below".into()), hold)
+/// A disk on which I/O can be made to wait: on the kernel's engine a mapping
+/// that is suspended, on the embedded one a file on a file system that is frozen.
+struct Below {
+    path: String,
+    hold: String,
+    release: String,
+    _undo: Undo,
+}
+
+impl Below {
+    fn new(lab: &Lab) -> Below {
+        let (disk, sectors) = (lab.disk(1), disks::SIZE / 512);
+        if lab.is_kernel() {
+            output(&format!(
+                "dmsetup create below --table '0 {sectors} linear {disk} 0'"
+            ));
+            return Below {
+                path: "/dev/mapper/below".into(),
+                hold: "dmsetup suspend below".into(),
+                release: "dmsetup resume below".into(),
+                _undo: Undo("dmsetup remove --retry below".into()),
+            };
+        }
+        let at = lab.path("below").display().to_string();
+        output(&format!(
+            "mkfs.ext4 -q -F {disk} && mkdir {at} && mount -o loop {disk} {at} && truncate -s 64M {at}/disk"
+        ));
+        Below {
+            path: format!("{at}/disk"),
+            hold: format!("fsfreeze -f {at}"),
+            release: format!("fsfreeze -u {at}"),
+            _undo: Undo(format!("umount -l {at}; rmdir {at}")),
+        }
+    }
+
+    /// From now on I/O waits, until what is answered is dropped.
+    fn hold(&self) -> Undo {
+        output(&self.hold);
+        Undo(self.release.clone())
+    }
+
+    /// A mirror `m0` to it that writes to it while it is held; its table.
+    fn mirror(&self, lab: &Lab, mount: &Mount) -> (String, Undo) {
+        let path = &self.path;
+        if lab.is_kernel() {
+            let table = format!("0 8192 mirror core 1 1024 2 {} 0 {path} 0", lab.disk(0));
+            let held = self.hold();
+            mount.write("new", &format!("m0: {table}"));
+            return (table, held);
+        }
+        // It must not be done before it is held.
+        let source = lab.random(0, 64 * MIB);
+        let table = format!("0 131072 mirror core 1 128 2 {source} 0 {path} 0");
+        mount.write("throttle", "1");
+        mount.write("new", &format!("m0: {table}"));
+        let held = self.hold();
+        mount.write("throttle", "100");
+        // Soon each of its writes waits.
+        sleep(Duration::from_millis(500));
+        (table, held)
+    }
 }
 
 /// A mirror of two other disks.
-fn bystander(mount: &Mount) {
-    let (one, other) = (disk(2), disk(3));
+fn bystander(lab: &Lab, mount: &Mount) {
+    let (one, other) = (lab.disk(2), lab.disk(3));
     let table = format!("0 8192 mirror core 2 1024 nosync 2 {one} 0 {other} 0");
     mount.write("new", &format!("m1: {table}"));
 }
 
 const WRITE: &str = "timeout 60 dd if=/dev/zero of=/dev/mapper/m0 bs=4k count=1 oflag=direct";
 
-fn a_verb_that_hangs() {
-    let (_below, hold) = below();
-    let mount = Mount::start();
-    let table = format!(
-        "0 8192 mirror core 2 1024 nosync 2 {} 0 /dev/mapper/below 0",
-        disk(0)
-    );
-    mount.write("new", &format!("m0: {table}"));
-    bystander(&mount);
-    let held = hold();
+fn a_verb_that_hangs(lab: &Lab) {
+    let below = Below::new(lab);
+    let mount = lab.mount();
+    bystander(lab, &mount);
+    let (table, held) = match lab.is_kernel() {
+        true => in_sync(lab, &mount, &below),
+        false => below.mirror(lab, &mount),
+    };
     thread::scope(|scope| {
-        let write = scope.spawn(|| attempt(WRITE));
+        let write = scope.spawn(|| write_through(lab));
         sleep(Duration::from_millis(1000));
         let verb = scope.spawn(|| timed(|| mount.try_write("m0/ctl", "suspend")));
         sleep(Duration::from_millis(1500));
@@ -83,9 +137,26 @@ fn a_verb_that_hangs() {
     });
     assert_eq!(mount.read("m0/suspended"), "1\n");
     mount.write("m0/ctl", "resume");
-    output(WRITE);
+    assert_eq!(write_through(lab).0, 0);
+    mount.wait_in_sync("m0");
     mount.write("m0/ctl", "remove");
     mount.write("m1/ctl", "remove");
+}
+
+/// A mirror `m0` that copies nothing: only a write through it waits.
+fn in_sync(lab: &Lab, mount: &Mount, below: &Below) -> (String, Undo) {
+    let (disk, path) = (lab.disk(0), &below.path);
+    let table = format!("0 8192 mirror core 2 1024 nosync 2 {disk} 0 {path} 0");
+    mount.write("new", &format!("m0: {table}"));
+    (table, below.hold())
+}
+
+/// A write through the kernel's mirror; nothing is written through another.
+fn write_through(lab: &Lab) -> (i32, String) {
+    match lab.is_kernel() {
+        true => attempt(WRITE),
+        false => (0, String::new()),
+    }
 }
 
 fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
@@ -155,16 +226,11 @@ fn while_it_hangs(mount: &Mount, table: &str) -> Vec<String> {
 
 /// The kernel locks a folder while something is removed from it: others must get
 /// at the mirrors nonetheless.
-fn an_rmdir_that_hangs() {
-    let (_below, hold) = below();
-    let mount = Mount::start();
-    bystander(&mount);
-    let held = hold();
-    let table = format!(
-        "0 8192 mirror core 1 1024 2 {} 0 /dev/mapper/below 0",
-        disk(0)
-    );
-    mount.write("new", &format!("m0: {table}"));
+fn an_rmdir_that_hangs(lab: &Lab) {
+    let below = Below::new(lab);
+    let mount = lab.mount();
+    bystander(lab, &mount);
+    let (_, held) = below.mirror(lab, &mount);
     thread::scope(|scope| {
         let removed = scope.spawn(|| timed(|| fs::remove_dir(mount.path("m0"))));
         sleep(Duration::from_millis(1500));
@@ -189,12 +255,12 @@ fn an_rmdir_that_hangs() {
 }
 
 /// A request that waits for its log must not hold up other requests.
-fn a_create_that_hangs() {
-    let (_below, hold) = below();
-    let mount = Mount::start();
-    let held = hold();
-    let [a, b, c, d] = [0, 2, 3, 4].map(disk);
-    let slow = format!("m0: 0 64 mirror disk 2 /dev/mapper/below 8 2 {a} 0 {b} 0");
+fn a_create_that_hangs(lab: &Lab) {
+    let below = Below::new(lab);
+    let mount = lab.mount();
+    let held = below.hold();
+    let ([a, b, c, d], log) = ([0, 2, 3, 4].map(|number| lab.disk(number)), &below.path);
+    let slow = format!("m0: 0 64 mirror disk 2 {log} 8 2 {a} 0 {b} 0");
     let quick = format!("m1: 0 64 mirror core 1 8 2 {c} 0 {d} 0");
     thread::scope(|scope| {
         let first = scope.spawn(|| timed(|| mount.try_write("new", &slow)));
@@ -213,15 +279,10 @@ fn a_create_that_hangs() {
 
 /// A signal inside the kernel's suspend wedges a mirror until the next boot, and
 /// nobody can block SIGKILL: the child that waits must outlive the daemon.
-fn killed_inside_a_suspend() {
-    let (_below, hold) = below();
-    let mount = Mount::start();
-    let table = "0 8192 mirror core 2 1024 nosync 2";
-    mount.write(
-        "new",
-        &format!("m0: {table} {} 0 /dev/mapper/below 0", disk(0)),
-    );
-    let held = hold();
+fn killed_inside_a_suspend(lab: &Lab) {
+    let below = Below::new(lab);
+    let mount = lab.mount();
+    let (_, held) = in_sync(lab, &mount, &below);
     thread::scope(|scope| {
         let write = scope.spawn(|| attempt(WRITE));
         sleep(Duration::from_millis(1000));

@@ -4,29 +4,37 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::files::three;
-use crate::Case;
-use crate::lab::disks::{self, blank};
-use crate::lab::dm::{Fragile, dm};
-use crate::lab::mount::Mount;
+use crate::lab::Lab;
+use crate::lab::case::{Case, both, kernel_only};
+use crate::lab::disks;
+use crate::lab::dm::dm;
 use crate::lab::wait_for;
 
+/// What a mirror without a device cannot have.
+const NO_IO: &str = "nothing reads or writes through an embedded mirror";
+
 pub const CASES: &[Case] = &[
-    ("files_of_health", health),
-    ("files_of_a_degraded_mirror", degraded),
-    ("files_of_a_failed_log", failed_log),
+    both("words", health),
+    kernel_only("of_a_degraded_mirror", NO_IO, degraded),
+    kernel_only("of_a_failed_log", NO_IO, failed_log),
 ];
 
 /// The words of `health` that need no failure, and the warning.
-fn health() {
-    let mount = three();
-    let legs = "leg 0 /dev/ram0 A alive, no error\nleg 1 /dev/ram1 A alive, no error\n";
-    let log = "log core - A alive, no error\n";
-    assert_eq!(mount.read("a/health"), format!("ok\n{legs}{log}"));
+fn health(lab: &Lab) {
+    let mount = three(lab);
+    let [one, other] = [0, 1].map(|number| lab.disk(number));
+    let legs = format!("leg 0 {one} A alive, no error\nleg 1 {other} A alive, no error\n");
+    let core = "log core - A alive, no error\n";
+    assert_eq!(mount.read("a/health"), format!("ok\n{legs}{core}"));
     let b = mount.read("b/health");
     let lines: Vec<&str> = b.lines().collect();
     assert_eq!(lines[0], "ok");
+    let log = match lab.is_kernel() {
+        true => "log disk /dev/loop".into(),
+        false => format!("log disk {}", mount.scratch("log")),
+    };
     assert!(
-        lines[4].starts_with("log disk /dev/loop") && lines[4].contains(" A "),
+        lines[4].starts_with(&log) && lines[4].contains(" A "),
         "{b}"
     );
     assert!(
@@ -37,15 +45,15 @@ fn health() {
     assert_eq!(mount.read("c/health"), "empty\n");
     assert_eq!(mount.read("health"), "empty\na: ok\nb: ok\nc: empty\n");
     mount.write("a/ctl", "suspend");
-    assert_eq!(mount.read("a/health"), format!("suspended\n{legs}{log}"));
+    assert_eq!(mount.read("a/health"), format!("suspended\n{legs}{core}"));
     assert_eq!(
         mount.read("health"),
         "suspended\na: suspended\nb: ok\nc: empty\n"
     );
     mount.write("a/ctl", "resume");
-    assert_eq!(mount.read("a/health"), format!("ok\n{legs}{log}"));
+    assert_eq!(mount.read("a/health"), format!("ok\n{legs}{core}"));
     // Cut over by hand.
-    mount.write("c/table", &format!("0 2048 linear {} 0", disks::disk(5)));
+    mount.write("c/table", &format!("0 2048 linear {} 0", lab.disk(5)));
     assert!(
         mount.read("c/health").starts_with("finished\n"),
         "{}",
@@ -81,10 +89,10 @@ impl Writer {
 
 /// A leg that fails under a write: the write is held, everything else answers;
 /// after the repair the write is done on all legs.
-fn degraded() {
+fn degraded(lab: &Lab) {
     for broken in [1, 0] {
-        let (other, leg) = (disks::zeroed_start(0), Fragile::new(1, 2048));
-        let mount = Mount::start();
+        let (other, leg) = (lab.zeroed_start(0), lab.fragile(1, 2048));
+        let mount = lab.mount();
         let legs = if broken == 1 {
             [&other, &leg.path]
         } else {
@@ -145,14 +153,10 @@ fn degraded() {
 }
 
 /// A log that fails: writes are held until there is another log.
-fn failed_log() {
-    blank(10);
-    let (one, other, log) = (
-        disks::zeroed_start(0),
-        disks::disk(1),
-        Fragile::new(10, 2048),
-    );
-    let mount = Mount::start();
+fn failed_log(lab: &Lab) {
+    lab.blank(10);
+    let (one, other, log) = (lab.zeroed_start(0), lab.disk(1), lab.fragile(10, 2048));
+    let mount = lab.mount();
     let table = |log: &str| {
         format!("0 2048 mirror disk 3 {log} 128 nosync 2 {one} 0 {other} 0 1 handle_errors")
     };
@@ -173,7 +177,7 @@ fn failed_log() {
     assert_eq!(mount.read("m/status"), dm("status m"));
     wait_for("the event", || mount.read("events").contains(" m log "));
     assert!(writer.is_held(), "the write was not held");
-    mount.write("m/table", &table(&blank(11)));
+    mount.write("m/table", &table(&lab.blank(11)));
     writer.end();
     assert!(mount.read("m/health").starts_with("ok\n"));
     disks::assert_equal(&one, &other, 4096);

@@ -1,16 +1,21 @@
 //! The tests, a file for each subject.
 
 mod command;
+mod differential;
+mod embedded;
 mod events;
 mod files;
 mod hangs;
 mod health;
 mod idioms;
+mod interchange;
+mod kills;
 mod loops;
 mod neighbours;
 mod progress;
 mod races;
 mod readme;
+mod records;
 mod refusals;
 mod rollback;
 mod shapes;
@@ -20,30 +25,48 @@ mod values;
 mod worked;
 mod writes;
 
-use crate::Case;
+use crate::lab::case::Case;
 
-/// All tests, in the order in which they run.
-pub fn all() -> Vec<Case> {
-    [
-        worked::CASES,
-        readme::CASES,
-        shapes::CASES,
-        files::CASES,
-        values::CASES,
-        progress::CASES,
-        health::CASES,
-        events::CASES,
-        idioms::CASES,
-        writes::CASES,
-        neighbours::CASES,
-        loops::CASES,
-        refusals::CASES,
-        soak::CASES,
-        races::CASES,
-        hangs::CASES,
-        rollback::CASES,
-        speed::CASES,
-        command::CASES,
-    ]
-    .concat()
+/// All tests, each with the name of its file, in the order in which they run.
+pub fn all() -> impl Iterator<Item = (&'static str, &'static Case)> {
+    let files = [
+        ("worked", worked::CASES),
+        ("differential", differential::CASES),
+        ("interchange", interchange::CASES),
+        ("readme", readme::CASES),
+        ("shapes", shapes::CASES),
+        ("files", files::CASES),
+        ("values", values::CASES),
+        ("progress", progress::CASES),
+        ("health", health::CASES),
+        ("events", events::CASES),
+        ("idioms", idioms::CASES),
+        ("writes", writes::CASES),
+        ("neighbours", neighbours::CASES),
+        ("loops", loops::CASES),
+        ("refusals", refusals::CASES),
+        ("soak", soak::CASES),
+        ("races", races::CASES),
+        ("hangs", hangs::CASES),
+        ("records_back", records::back::CASES),
+        ("records_refused", records::refused::CASES),
+        ("records_broken", records::broken::CASES),
+        ("records_state", records::state::CASES),
+        ("kills", kills::CASES),
+        ("rollback", rollback::CASES),
+        ("speed", speed::CASES),
+        ("command", command::CASES),
+        ("user", embedded::user::CASES),
+        ("failing", embedded::failing::CASES),
+        ("crash", embedded::crash::CASES),
+        ("restart", embedded::restart::CASES),
+        ("locks", embedded::locks::CASES),
+        ("devices", embedded::devices::CASES),
+        ("sparse", embedded::sparse::CASES),
+        ("throttle", embedded::throttle::CASES),
+    ];
+    let cases = files
+        .into_iter()
+        .map(|(file, cases)| cases.iter().map(move |case| (file, case)));
+    cases.flatten()
 }

@@ -7,25 +7,30 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::sys::signal::Signal;
 
-use crate::Case;
-use crate::lab::disks::equal;
-use crate::lab::disks::{self, disk};
+use crate::lab::Lab;
+use crate::lab::case::{Case, both, kernel_only};
+use crate::lab::disks;
 use crate::lab::dm::{self, dm, run};
 use crate::lab::mount::{Mount, errno};
 use crate::lab::shell::{Undo, attempt};
 use crate::lab::wait_for;
 
+/// Why most of these are the kernel's.
+const DMSETUP: &str = "dmsetup and LVM work on device-mapper";
+
 pub const CASES: &[Case] = &[
-    ("neighbours_seen_at_once", seen_at_once),
-    ("neighbours_gone", gone),
-    ("neighbours_same_name_again", same_name_again),
-    ("neighbours_controlled", controlled),
-    ("neighbours_of_lvm", of_lvm),
-    ("neighbours_not_shown", not_shown),
-    ("neighbours_adopted", adopted),
-    ("neighbours_go_on_after_the_end", go_on_after_the_end),
-    ("neighbours_go_on_after_a_kill", go_on_after_a_kill),
+    kernel_only("seen_at_once", DMSETUP, seen_at_once),
+    kernel_only("gone", DMSETUP, gone),
+    both("same_name_again", same_name_again),
+    kernel_only("swapped_names", DMSETUP, swapped_names),
+    kernel_only("controlled", DMSETUP, controlled),
+    kernel_only("of_lvm", DMSETUP, of_lvm),
+    kernel_only("not_shown", DMSETUP, not_shown),
+    kernel_only("adopted", DMSETUP, adopted),
+    both("go_on_after_the_end", go_on_after_the_end),
+    both("go_on_after_a_kill", go_on_after_a_kill),
 ];
 
 /// The errno of reading a file by its path.
@@ -35,10 +40,10 @@ fn refused(mount: &Mount, file: &str) -> Option<Errno> {
 }
 
 /// Each thing that `dmsetup` does is there at the very next read.
-fn seen_at_once() {
-    let mount = Mount::start();
+fn seen_at_once(lab: &Lab) {
+    let mount = lab.mount();
     assert_eq!(refused(&mount, "f/status"), Some(Errno::ENOENT));
-    dm::create("f", "", &equal(0, 1));
+    dm::create("f", "", &lab.equal(0, 1));
     assert_eq!(mount.read("f/status"), dm("status f"));
     assert_eq!(mount.read("table"), dm("table"));
     assert_eq!(mount.read("f/uuid"), "\n");
@@ -51,14 +56,15 @@ fn seen_at_once() {
     assert_eq!(mount.read("g/table"), dm("table g"));
     assert_eq!(refused(&mount, "f/status"), Some(Errno::ENOENT));
     assert!(!mount.exists("f") && mount.list("").contains(&"g".into()));
-    let three = equal(0, 1)
+    let three = lab
+        .equal(0, 1)
         .replace(" 2 /", " 3 /")
-        .replace(" 1 handle", &format!(" {} 0 1 handle", disk(2)));
+        .replace(" 1 handle", &format!(" {} 0 1 handle", lab.disk(2)));
     dm::reload("g", &three);
     assert_eq!(mount.read("g/table"), dm("table g"));
     assert_eq!(mount.list("g/legs"), ["0", "1", "2"]);
     assert_eq!(mount.read("g/legs/2/health"), "A\n");
-    dm::reload("g", &equal(0, 1));
+    dm::reload("g", &lab.equal(0, 1));
     assert_eq!(refused(&mount, "g/legs/2/health"), Some(Errno::ENOENT));
     dm("remove --retry g");
     assert_eq!(refused(&mount, "g/status"), Some(Errno::ENOENT));
@@ -74,10 +80,10 @@ fn seen_at_once() {
 
 /// A mirror that has just gone: ENOENT by its path, ENODEV by what is open, and
 /// soon.
-fn gone() {
+fn gone(lab: &Lab) {
     for uuid in ["", "MIRRORFS-12345678"] {
-        let mount = Mount::start();
-        dm::create("f", uuid, &equal(0, 1));
+        let mount = lab.mount();
+        dm::create("f", uuid, &lab.equal(0, 1));
         let paths = [
             "f/status",
             "f/table",
@@ -131,23 +137,27 @@ fn gone() {
 }
 
 /// Another mirror under the name of one that went is not mistaken for it.
-fn same_name_again() {
-    let mount = Mount::start();
-    mount.write("new", &format!("m: {}", equal(0, 1)));
+fn same_name_again(lab: &Lab) {
+    let mount = lab.mount();
+    mount.write("new", &format!("m: {}", lab.equal(0, 1)));
     let mut old = mount.open("m/table");
     let first = mount.read("m/table");
     mount.write("m/ctl", "remove");
-    mount.write("new", &format!("m: {}", equal(2, 3)));
+    mount.write("new", &format!("m: {}", lab.equal(2, 3)));
     let second = mount.read("m/table");
     assert_ne!(first, second);
-    assert_eq!(second, dm("table m"));
+    lab.assert_in_sync(&mount, "m", &[&lab.equal(2, 3)]);
     let mut text = String::new();
     let error = old.read_to_string(&mut text).expect_err("gone");
     assert_eq!(errno(&error), Errno::ENODEV, "{text}");
     mount.write("m/ctl", "remove");
-    // Swapped names, without a UUID.
-    dm::create("a", "", &equal(0, 1));
-    dm::create("b", "", &equal(2, 3));
+}
+
+/// Two mirrors without a UUID that swap their names.
+fn swapped_names(lab: &Lab) {
+    let mount = lab.mount();
+    dm::create("a", "", &lab.equal(0, 1));
+    dm::create("b", "", &lab.equal(2, 3));
     let (a, b) = (mount.read("a/table"), mount.read("b/table"));
     for (from, to) in [("a", "x"), ("b", "a"), ("x", "b")] {
         dm(&format!("rename {from} {to}"));
@@ -160,15 +170,15 @@ fn same_name_again() {
 }
 
 /// A mirror of `dmsetup`, without a UUID, is controlled like any other.
-fn controlled() {
-    let mount = Mount::start();
-    dm::create("f", "", &equal(0, 1));
+fn controlled(lab: &Lab) {
+    let mount = lab.mount();
+    dm::create("f", "", &lab.equal(0, 1));
     mount.write("f/ctl", "suspend");
     let suspended = |name: &str| dm(&format!("info -c --noheadings -o suspended {name}"));
     assert_eq!(suspended("f"), "Suspended\n");
     mount.write("f/ctl", "resume");
     assert_eq!(suspended("f"), "Active\n");
-    mount.write("f/table", &equal(2, 3));
+    mount.write("f/table", &lab.equal(2, 3));
     assert_eq!(mount.read("f/table"), dm("table f"));
     fs::rename(mount.path("f"), mount.path("g")).expect("renamed");
     assert_eq!(dm("info -c --noheadings -o name"), "g\n");
@@ -181,12 +191,12 @@ fn controlled() {
 }
 
 /// A mirror of LVM can be looked at, by everybody, and not be changed.
-fn of_lvm() {
-    let mount = Mount::start();
+fn of_lvm(lab: &Lab) {
+    let mount = lab.mount();
     dm::create(
         "vg-pvmove0",
         "LVM-abcdefabcdefabcdefabcdefabcdefab",
-        &equal(0, 1),
+        &lab.equal(0, 1),
     );
     let name = "vg-pvmove0";
     let file = |path: &str| format!("{name}/{path}");
@@ -202,7 +212,7 @@ fn of_lvm() {
         ("ctl", "resume".into()),
         ("ctl", "remove".into()),
         ("ctl", "remove deferred".into()),
-        ("table", equal(2, 3)),
+        ("table", lab.equal(2, 3)),
     ];
     let last = || {
         let events = mount.read("events");
@@ -240,9 +250,9 @@ fn of_lvm() {
 }
 
 /// Devices without a mirror target are not there, nor is their name free.
-fn not_shown() {
-    let mount = Mount::start();
-    dm::create("plain", "", &format!("0 2048 linear {} 0", disk(0)));
+fn not_shown(lab: &Lab) {
+    let mount = lab.mount();
+    dm::create("plain", "", &format!("0 2048 linear {} 0", lab.disk(0)));
     run("dmsetup", &["create", "bare", "--notable"]);
     for name in ["plain", "bare"] {
         assert!(!mount.exists(name), "{name} is shown");
@@ -260,9 +270,9 @@ fn not_shown() {
         "{files:?}"
     );
     // It becomes a mirror, and is one no more.
-    dm::reload("plain", &equal(0, 1));
+    dm::reload("plain", &lab.equal(0, 1));
     assert_eq!(mount.read("plain/table"), dm("table plain"));
-    dm::reload("plain", &format!("0 2048 linear {} 0", disk(0)));
+    dm::reload("plain", &format!("0 2048 linear {} 0", lab.disk(0)));
     assert!(!mount.exists("plain"), "it is shown");
     for name in ["plain", "bare"] {
         dm(&format!("remove --retry {name}"));
@@ -270,10 +280,10 @@ fn not_shown() {
 }
 
 /// A mirror that was made while no daemon ran is there when one starts.
-fn adopted() {
-    dm::create("f", "", &equal(0, 1));
-    dm::create("own", "MIRRORFS-0123456789", &equal(2, 3));
-    let mount = Mount::start();
+fn adopted(lab: &Lab) {
+    dm::create("f", "", &lab.equal(0, 1));
+    dm::create("own", "MIRRORFS-0123456789", &lab.equal(2, 3));
+    let mount = lab.mount();
     assert_eq!(mount.read("table"), dm("table"));
     assert_eq!(mount.read("health"), "ok\nf: ok\nown: ok\n");
     let events = mount.read("events");
@@ -284,73 +294,85 @@ fn adopted() {
 }
 
 /// A mirror that is written to while the daemon ends and starts.
-fn is_alive(mount: &Mount, text: &[u8]) {
+fn is_alive(lab: &Lab, text: &[u8]) {
     assert_eq!(dm("info -c --noheadings -o name,suspended"), "m:Active\n");
     disks::put("/dev/mapper/m", 0, text);
     for number in [0, 1] {
-        assert_eq!(disks::bytes(&disk(number), 0, text.len() as u64), text);
+        let disk = lab.disk(number);
+        assert_eq!(disks::bytes(&disk, 0, text.len() as u64), text);
     }
-    assert!(mount.at.exists() || !text.is_empty());
 }
 
-/// `umount` ends the daemon and not the mirror; mounted again, it is there.
-fn go_on_after_the_end() {
-    let mount = Mount::start();
-    mount.write("new", &format!("m: {}", equal(0, 1)));
-    let (uuid, table) = (mount.read("m/uuid"), dm("table m"));
+/// However the daemon ends, the kernel's mirror goes on without it, and an
+/// embedded one stops; mounted again, both are there.
+fn go_on_after_the_end(lab: &Lab) {
+    let mount = lab.mount();
+    mount.write("new", &format!("m: {}", lab.equal(0, 1)));
+    let (uuid, table) = (mount.read("m/uuid"), mount.read("m/table"));
+    lab.assert_agrees(&mount, "m");
     for end in ["umount", "TERM", "INT"] {
         let daemon = mount.pid();
-        if end == "umount" {
-            mount.stop();
-        } else {
-            run("kill", &["-s", end, &daemon.to_string()]);
-            let process = format!("/proc/{daemon}");
-            wait_for("the daemon ends", || !Path::new(&process).exists());
+        match end {
+            "umount" => mount.stop(),
+            "TERM" => mount.kill(Signal::SIGTERM),
+            _ => mount.kill(Signal::SIGINT),
         }
         assert_eq!(
             fs::read_dir(&mount.at).expect("a folder").count(),
             0,
             "still mounted"
         );
-        assert_eq!(dm("table m"), table);
-        is_alive(&mount, end.as_bytes());
+        if lab.is_kernel() {
+            assert_eq!(dm("table m"), table);
+            is_alive(lab, end.as_bytes());
+        }
         mount.mount("");
         assert_ne!(mount.pid(), daemon);
         assert_eq!(
             (mount.read("m/uuid"), mount.read("m/table")),
             (uuid.clone(), table.clone())
         );
-        assert!(mount.read("events").contains(" m adopted "));
+        let told = format!(" m {} ", lab.found_again());
+        assert!(mount.read("events").contains(&told));
     }
     mount.write("m/ctl", "remove");
 }
 
 /// Killed, the daemon leaves a dead mountpoint; mounting over it works, and the
 /// mirror, its loop devices and its log file are the daemon's again.
-fn go_on_after_a_kill() {
+fn go_on_after_a_kill(lab: &Lab) {
+    let mount = lab.mount();
     // Where mounting again fails, the mount's end cannot remove it.
-    let _undo = Undo("umount -l /tmp/.tmp*/mnt; dmsetup remove --retry m; true".into());
-    let mount = Mount::start();
+    let _undo = lab.is_kernel().then(|| {
+        let at = mount.at.display();
+        Undo(format!("umount -l {at}; dmsetup remove --retry m; true"))
+    });
     let log = mount.scratch("log");
-    let (one, other) = (disk(0), disk(1));
+    let (one, other) = (lab.disk(0), lab.disk(1));
     mount.write(
         "new",
         &format!("m: 0 2048 mirror disk 3 {log} 128 nosync 2 {one} 0 {other} 0 1 handle_errors"),
     );
-    let (uuid, table) = (mount.read("m/uuid"), dm("table m"));
+    let (uuid, table) = (mount.read("m/uuid"), mount.read("m/table"));
+    lab.assert_agrees(&mount, "m");
+    // Made again, a mirror has to believe its log.
+    let again = match lab.is_kernel() {
+        true => table.clone(),
+        false => table.replace("disk 3", "disk 2").replace(" nosync", ""),
+    };
     for round in 0..2 {
-        let daemon = mount.pid();
-        run("kill", &["-KILL", &daemon.to_string()]);
-        let process = format!("/proc/{daemon}");
-        wait_for("the daemon ends", || !Path::new(&process).exists());
+        mount.kill(Signal::SIGKILL);
         assert_eq!(refused(&mount, "status"), Some(Errno::ENOTCONN));
-        assert_eq!(dm("table m"), table);
-        is_alive(&mount, format!("round {round}").as_bytes());
+        if lab.is_kernel() {
+            assert_eq!(dm("table m"), table);
+            is_alive(lab, format!("round {round}").as_bytes());
+        }
         mount.mount("");
         assert_eq!(
             (mount.read("m/uuid"), mount.read("m/table")),
-            (uuid.clone(), table.clone())
+            (uuid.clone(), again.clone())
         );
+        assert_eq!(mount.read("m/sync/state"), "in_sync\n");
         assert_eq!(mount.read("m/log/file").trim(), log);
     }
     let mounts = fs::read_to_string("/proc/mounts").expect("mounts");

@@ -5,16 +5,17 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::files::value;
-use crate::Case;
+use crate::lab::Lab;
+use crate::lab::case::{Case, both};
 use crate::lab::disks::{self, MIB};
-use crate::lab::dm::Fragile;
+use crate::lab::engine::no_root;
 use crate::lab::mount::Mount;
 use crate::lab::shell::attempt;
 use crate::lab::wait_for;
 
 pub const CASES: &[Case] = &[
-    ("files_while_copying", while_copying),
-    ("files_never_round_up", never_round_up),
+    both("while_copying", while_copying),
+    both("never_rounds_up", never_rounds_up).needing(no_root),
 ];
 
 /// Panics where a line is not wholly what the pattern says.
@@ -26,9 +27,9 @@ pub fn assert_lines(pattern: &str, lines: &[String], mount: &Mount) {
 }
 
 /// A slow copy: the line of `progress`, the rate and the time left.
-fn while_copying() {
-    let (source, slow) = (disks::disk(0), disks::slow(1, 20));
-    let mount = Mount::start();
+fn while_copying(lab: &Lab) {
+    let (source, slow) = (lab.random(0, 64 * MIB), lab.slow(1, 20));
+    let mount = slow.mount();
     mount.write(
         "new",
         &format!(
@@ -79,7 +80,7 @@ fn while_copying() {
     assert_lines(&rated, &tail, &mount);
     let regions: Vec<u64> = lines.iter().map(|line| regions(line)).collect();
     assert!(regions.is_sorted(), "{regions:?}");
-    slow.hurry();
+    slow.hurry(&mount);
     mount.write("m/ctl", "remove");
 }
 
@@ -103,11 +104,11 @@ fn regions(line: &str) -> u64 {
 
 /// One region of 128 that cannot be copied: not 100, not in sync, and after a
 /// while not syncing either. Repaired, it is copied at the next resume.
-fn never_round_up() {
-    let source = disks::disk(0);
-    let target = Fragile::holed(1, 16_384, (12_800, 128));
+fn never_rounds_up(lab: &Lab) {
+    let (source, _) = lab.noise(0, 8 * MIB);
+    let target = lab.holed(1, 16_384, (12_800, 128));
     target.fail();
-    let mount = Mount::start();
+    let mount = lab.mount();
     mount.write(
         "new",
         &format!(

@@ -11,20 +11,21 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use crate::Case;
-use crate::lab::disks::disk;
+use crate::lab::Lab;
+use crate::lab::case::{Case, both};
+use crate::lab::dm::dm;
 use crate::lab::mount::{Mount, errno};
-use crate::lab::shell::{dmsetup, output};
+use crate::lab::shell::output;
 
 pub const CASES: &[Case] = &[
-    ("fifty_of_one_name", fifty_of_one_name),
-    ("twenty_on_the_same_disks", twenty_on_the_same_disks),
-    ("twenty_without_a_name", twenty_without_a_name),
-    (
+    both("fifty_of_one_name", fifty_of_one_name),
+    both("twenty_on_the_same_disks", twenty_on_the_same_disks),
+    both("twenty_without_a_name", twenty_without_a_name),
+    both(
         "readers_while_mirrors_come_and_go",
         readers_while_mirrors_come_and_go,
     ),
-    ("two_verbs_at_once", two_verbs_at_once),
+    both("two_verbs_at_once", two_verbs_at_once),
 ];
 
 /// What a write of a line comes to.
@@ -58,20 +59,20 @@ fn served(ends: &[Outcome], errno: Errno) -> Vec<String> {
     names.map(|name| name.trim().to_owned()).collect()
 }
 
-fn fifty_of_one_name() {
-    let (mount, a, b) = (Mount::start(), disk(0), disk(1));
+fn fifty_of_one_name(lab: &Lab) {
+    let (mount, a, b) = (lab.mount(), lab.disk(0), lab.disk(1));
     let line = format!("race: 0 64 mirror core 1 8 2 {a} 0 {b} 0");
     for round in 0..2 {
         let ends = at_once(&mount, &vec![("new".into(), line.clone()); 50]);
         assert_eq!(served(&ends, Errno::EEXIST), ["race"], "round {round}");
-        assert_eq!(dmsetup("ls").lines().count(), 1);
+        assert_eq!(lab.devices(&mount).len(), 1);
         assert_eq!(mount.read("status").lines().count(), 1);
         mount.write("race/ctl", "remove");
     }
 }
 
-fn twenty_on_the_same_disks() {
-    let (mount, a, b) = (Mount::start(), disk(0), disk(1));
+fn twenty_on_the_same_disks(lab: &Lab) {
+    let (mount, a, b) = (lab.mount(), lab.disk(0), lab.disk(1));
     let line = |number: usize, one: &str, other: &str| {
         let table = format!("0 64 mirror core 1 8 2 {one} 0 {other} 0");
         ("new".to_owned(), format!("same{number}: {table}"))
@@ -79,7 +80,7 @@ fn twenty_on_the_same_disks() {
     let lines: Vec<_> = (0..20).map(|number| line(number, &a, &b)).collect();
     let names = served(&at_once(&mount, &lines), Errno::EBUSY);
     assert_eq!(names.len(), 1, "{names:?}");
-    assert_eq!(dmsetup("ls").lines().count(), 1);
+    assert_eq!(lab.devices(&mount).len(), 1);
     mount.write(&format!("{}/ctl", names[0]), "remove");
     // In both orders: two may keep each other out, but never do both get in.
     let turned = |number| {
@@ -98,8 +99,8 @@ fn twenty_on_the_same_disks() {
         .for_each(|name| mount.write(&format!("{name}/ctl"), "remove"));
 }
 
-fn twenty_without_a_name() {
-    let mount = Mount::start();
+fn twenty_without_a_name(lab: &Lab) {
+    let mount = lab.mount();
     let lines: Vec<(String, String)> = (0..20)
         .map(|number| {
             let [one, other] = ["s", "t"].map(|leg| mount.scratch(&format!("{leg}{number}")));
@@ -127,8 +128,8 @@ fn twenty_without_a_name() {
     assert_eq!(served(&at_once(&mount, &removes), Errno::ENOTSUP).len(), 20);
 }
 
-fn readers_while_mirrors_come_and_go() {
-    let (mount, a, b) = (Mount::start(), disk(0), disk(1));
+fn readers_while_mirrors_come_and_go(lab: &Lab) {
+    let (mount, a, b) = (lab.mount(), lab.disk(0), lab.disk(1));
     let (over, reads) = (AtomicBool::new(false), Mutex::new((0, 0, Duration::ZERO)));
     thread::scope(|scope| {
         for _ in 0..3 {
@@ -231,8 +232,8 @@ fn gone(path: &Path, error: &std::io::Error, sum: &mut (u32, u32, Duration)) {
     sum.1 += 1;
 }
 
-fn two_verbs_at_once() {
-    let (mount, a, b) = (Mount::start(), disk(0), disk(1));
+fn two_verbs_at_once(lab: &Lab) {
+    let (mount, a, b) = (lab.mount(), lab.disk(0), lab.disk(1));
     let mirror = format!("0 64 mirror core 1 8 2 {a} 0 {b} 0");
     let other = format!("0 64 mirror core 1 16 2 {a} 0 {b} 0");
     for (file, line) in [("ctl", "suspend"), ("ctl", "remove"), ("table", &other)] {
@@ -243,10 +244,10 @@ fn two_verbs_at_once() {
             judge_pair(&mount, &at_once(&mount, &lines), &lines);
             if mount.exists("m0") {
                 mount.write("m0/ctl", "resume");
-                sane(&mount, &lines);
+                sane(lab, &mount, &lines);
                 mount.write("m0/ctl", "remove");
             }
-            assert_eq!(dmsetup("ls").trim(), "No devices found", "after {lines:?}");
+            assert!(lab.devices(&mount).is_empty(), "after {lines:?}");
         }
     }
 }
@@ -264,12 +265,15 @@ fn judge_pair(mount: &Mount, ends: &[Outcome], lines: &[(String, String)]) {
     );
 }
 
-fn sane(mount: &Mount, lines: &[(String, String)]) {
-    let info = dmsetup("info m0");
+fn sane(lab: &Lab, mount: &Mount, lines: &[(String, String)]) {
+    assert_eq!(mount.read("m0/suspended"), "0\n", "{lines:?}");
+    if !lab.is_kernel() {
+        return mount.wait_in_sync("m0");
+    }
+    let info = dm("info m0");
     assert!(
         info.contains("ACTIVE") && !info.contains("INACTIVE"),
         "{lines:?}: {info}"
     );
-    assert_eq!(mount.read("m0/suspended"), "0\n", "{lines:?}");
     output("timeout 10 dd if=/dev/zero of=/dev/mapper/m0 bs=4k count=1 oflag=direct 2>&1");
 }

@@ -1,10 +1,15 @@
 //! The README's commands, run as they stand.
 
-use crate::Case;
+use crate::lab::Lab;
+use crate::lab::case::{Case, kernel_only};
 use crate::lab::mount::COMMAND;
 use crate::lab::shell::{attempt, output};
 
-pub const CASES: &[Case] = &[("readme", readme)];
+pub const CASES: &[Case] = &[kernel_only(
+    "commands",
+    "the README mirrors block devices",
+    commands_run,
+)];
 
 /// The lines of the README's shell block.
 fn commands() -> String {
@@ -13,7 +18,7 @@ fn commands() -> String {
     block.split("```").next().expect("its end").into()
 }
 
-fn readme() {
+fn commands_run(_lab: &Lab) {
     // Three disks of the names that the README uses, each with its own memory.
     output(
         "modprobe scsi_debug add_host=3 per_host_store=1 dev_size_mb=32 delay=0; udevadm settle",

@@ -12,31 +12,49 @@ use std::os::unix::fs::symlink;
 
 use nix::errno::Errno;
 
-use self::devices::{refused_devices, refused_logs};
+use self::devices::{refused_blocks, refused_devices, refused_logs, refused_mapped};
 use self::field::Field;
-use self::rows::{CONSTRUCTORS, CORNERS, GOOD, KERNEL, LINES, TABLES, VERBS, rows};
-use crate::Case;
-use crate::lab::disks::{self, disk};
+use self::rows::{
+    CONSTRUCTORS, CORNERS, DEVICE_TABLES, GOOD, KERNEL, LINES, LVM_VERBS, OTHERS, TABLES, VERBS,
+    rows,
+};
+use crate::lab::Lab;
+use crate::lab::case::{Case, both, kernel_only};
+use crate::lab::disks;
+use crate::lab::dm::dm;
+use crate::lab::engine::no_loops;
 use crate::lab::mount::Mount;
-use crate::lab::shell::{Undo, attempt, dmsetup, output};
+use crate::lab::shell::{Undo, attempt, output};
 
 pub const CASES: &[Case] = &[
-    ("refused_constructors", refused_constructors),
-    ("refused_lines", refused_lines),
-    ("refused_devices", refused_devices),
-    ("refused_logs", refused_logs),
-    ("refused_verbs", refused_verbs),
-    ("refused_tables", refused_tables),
-    ("refused_names", refused_names),
-    ("refused_by_the_kernel_alone", refused_by_the_kernel_alone),
-    ("corners_are_accepted", corners_are_accepted),
+    both("constructors", refused_constructors),
+    both("lines", refused_lines),
+    both("devices", refused_devices),
+    both("blocks", refused_blocks).needing(no_loops),
+    kernel_only(
+        "mapped",
+        "mappings are device-mapper's; not every machine takes swap and partitions",
+        refused_mapped,
+    ),
+    both("logs", refused_logs),
+    both("verbs", refused_verbs),
+    both("tables", refused_tables),
+    both("names", refused_names),
+    kernel_only(
+        "by_the_kernel_alone",
+        "the kernel's own words",
+        refused_by_the_kernel_alone,
+    ),
+    both("corners_are_accepted", corners_are_accepted),
 ];
 
-fn refused_constructors() {
-    output("dmsetup create refused --notable");
-    let _refused = Undo("dmsetup remove --retry refused".into());
-    let mount = Mount::start();
-    let mut field = Field::new(&mount);
+fn refused_constructors(lab: &Lab) {
+    let _refused = lab.is_kernel().then(|| {
+        output("dmsetup create refused --notable");
+        Undo("dmsetup remove --retry refused".into())
+    });
+    let mount = lab.mount();
+    let mut field = Field::new(lab, &mount);
     let mut both = |params: &str, kernel: &str, word: &str| {
         let table = field.fill(&format!("0 8192 mirror {params}"));
         field.judge("new", &format!("x: {table}"), "EINVAL", &[kernel, word]);
@@ -51,18 +69,23 @@ fn refused_constructors() {
     field.end();
 }
 
-fn refused_lines() {
-    let mount = Mount::start();
-    let (c, d, e) = (disk(4), disk(5), disk(6));
-    output(&format!(
-        "dmsetup create linear0 -u TAKEN-UUID --table '0 8 linear {c} 0'"
-    ));
-    let _linear = Undo("dmsetup remove --retry linear0".into());
-    mount.write("new", &format!("there: 0 64 mirror core 1 8 2 {d} 0 {e} 0"));
+fn refused_lines(lab: &Lab) {
+    let mount = lab.mount();
+    let (c, d, e) = (lab.disk(4), lab.disk(5), lab.disk(6));
+    let _linear = lab.is_kernel().then(|| {
+        output(&format!(
+            "dmsetup create linear0 -u TAKEN-UUID --table '0 8 linear {c} 0'"
+        ));
+        Undo("dmsetup remove --retry linear0".into())
+    });
+    let there = format!("there,THERE-UUID,,,0 64 mirror core 1 8 2 {d} 0 {e} 0");
+    mount.write("new", &there);
+    mount.wait_in_sync("there");
     let minor = mount.read("there/dev");
     let minor = minor.trim().split_once(':').expect("a number").1;
-    let mut field = Field::new(&mount);
-    for [errno, word, line] in rows(LINES) {
+    let mut field = Field::new(lab, &mount);
+    let others = if lab.is_kernel() { OTHERS } else { "" };
+    for [errno, word, line] in rows(LINES).into_iter().chain(rows(others)) {
         let line = field.fill(&line.replace("{minor}", minor));
         field.judge("new", &line, errno, &[&word.replace("{minor}", minor)]);
     }
@@ -98,40 +121,49 @@ fn pad(line: &str, length: usize) -> String {
     line.to_owned() + &" ".repeat(length - line.len())
 }
 
-fn refused_verbs() {
-    let disks: Vec<String> = (3..7).map(disk).collect();
-    output(&format!(
-        "dmsetup create lv -u LVM-abc --table '0 64 mirror core 1 8 2 {} 0 {} 0'",
-        disks[0], disks[1]
-    ));
-    let _lv = Undo("dmsetup remove --retry lv".into());
-    let mount = Mount::start();
+fn refused_verbs(lab: &Lab) {
+    let _lv = lab.is_kernel().then(|| of_lvm(lab));
+    let mount = lab.mount();
+    let (one, other) = (lab.disk(5), lab.disk(6));
     mount.write(
         "new",
-        &format!("m0: 0 64 mirror core 1 8 2 {} 0 {} 0", disks[2], disks[3]),
+        &format!("m0: 0 64 mirror core 1 8 2 {one} 0 {other} 0"),
     );
     mount.wait_in_sync("m0");
-    let mut field = Field::new(&mount);
+    let mut field = Field::new(lab, &mount);
     for [errno, word, file, line] in rows(VERBS) {
         field.judge(file, &line.replace("^G", "\u{7}"), errno, &[word]);
     }
-    let table = field.fill(GOOD);
-    field.judge("lv/table", &table, "EPERM", &["LVM"]);
-    let open = File::open("/dev/mapper/m0").expect("the device");
-    field.judge("m0/ctl", "remove", "EBUSY", &["open"]);
-    drop(open);
+    if lab.is_kernel() {
+        for [errno, word, file, line] in rows(LVM_VERBS) {
+            field.judge(file, line, errno, &[word]);
+        }
+        let table = field.fill(GOOD);
+        field.judge("lv/table", &table, "EPERM", &["LVM"]);
+        let _open = File::open("/dev/mapper/m0").expect("the device");
+        field.judge("m0/ctl", "remove", "EBUSY", &["open"]);
+    }
     for line in ["0", "101", "x", "", "-1", "50 1"] {
         field.judge("throttle", line, "EINVAL", &["1 to 100"]);
     }
     field.end();
-    twice(&mount);
+    twice(lab, &mount);
     mount.write("m0/ctl", "remove");
 }
 
+/// A mirror that LVM owns, on disks 3 and 4.
+fn of_lvm(lab: &Lab) -> Undo {
+    let (one, other) = (lab.disk(3), lab.disk(4));
+    output(&format!(
+        "dmsetup create lv -u LVM-abc --table '0 64 mirror core 1 8 2 {one} 0 {other} 0'"
+    ));
+    Undo("dmsetup remove --retry lv".into())
+}
+
 /// A second suspend and a second resume are no errors to dmsetup.
-fn twice(mount: &Mount) {
+fn twice(lab: &Lab, mount: &Mount) {
     for verb in ["suspend", "suspend", "resume", "resume"] {
-        dmsetup(&format!("{verb} m0"));
+        lab.verb(mount, "m0", verb);
     }
     for (verb, suspended) in [("suspend", "1\n"), ("resume", "0\n")] {
         for _ in 0..2 {
@@ -141,32 +173,41 @@ fn twice(mount: &Mount) {
     }
 }
 
-fn refused_tables() {
-    let mount = Mount::start();
-    let (large, _undo) = blocks_of_4k(&mount);
+fn refused_tables(lab: &Lab) {
+    let mount = lab.mount();
     for (name, legs) in [("m0", [3, 4]), ("m1", [5, 6])] {
-        let [one, two] = legs.map(disk);
+        let [one, two] = legs.map(|number| lab.disk(number));
         mount.write(
             "new",
             &format!("{name}: 0 8192 mirror core 2 1024 nosync 2 {one} 0 {two} 0"),
         );
     }
-    output("dmsetup create upper --table '0 64 linear /dev/mapper/m0 0'");
-    let upper = Undo("dmsetup remove --retry upper".into());
-    let mut field = Field::new(&mount);
-    let table = mount.read("m0/table");
-    for [errno, word, line] in rows(TABLES) {
-        let fill = |text: &str| text.replace("{4k}", &large).replace(" / ", "\n");
+    let kernel = lab.is_kernel().then(|| {
+        let (large, undo) = blocks_of_4k(&mount);
+        output("dmsetup create upper --table '0 64 linear /dev/mapper/m0 0'");
+        let upper = Undo("dmsetup remove --retry upper".into());
+        (upper, undo, large)
+    });
+    let mut field = Field::new(lab, &mount);
+    let (table, others) = (
+        mount.read("m0/table"),
+        kernel.as_ref().map(|_| DEVICE_TABLES),
+    );
+    for [errno, word, line] in [TABLES, others.unwrap_or("")].into_iter().flat_map(rows) {
+        let large = kernel.as_ref().map_or("", |(.., large)| large);
+        let fill = |text: &str| text.replace("{4k}", large).replace(" / ", "\n");
         let (line, word) = (field.fill(&fill(line)), field.fill(&fill(word)));
         field.judge("m0/table", &line, errno, &[&word]);
-        if let Some(what) = stopped(&mount, &table) {
+        if let Some(what) = stopped(lab, &mount, &table) {
             field.note(format!("after `{line}`: {what}"));
         }
     }
-    let own = field.fill("0 8192 mirror core 1 1024 2 {a} 0 /dev/mapper/m1 0");
-    field.judge("m1/table", &own, "EINVAL", &["itself"]);
+    if lab.is_kernel() {
+        let own = field.fill("0 8192 mirror core 1 1024 2 {a} 0 /dev/mapper/m1 0");
+        field.judge("m1/table", &own, "EINVAL", &["itself"]);
+    }
     field.end();
-    drop(upper);
+    drop(kernel);
     mount.write("m0/ctl", "remove");
     mount.write("m1/ctl", "remove");
 }
@@ -183,13 +224,17 @@ fn blocks_of_4k(mount: &Mount) -> (String, Undo) {
 }
 
 /// What is wrong with a mirror `m0` that should go on with its table.
-fn stopped(mount: &Mount, table: &str) -> Option<String> {
-    let (now, info) = (mount.read("m0/table"), dmsetup("info m0"));
-    if now != table {
-        return Some(format!("the table is {now}"));
+fn stopped(lab: &Lab, mount: &Mount, table: &str) -> Option<String> {
+    let (now, suspended) = (mount.read("m0/table"), mount.read("m0/suspended"));
+    if now != table || suspended != "0\n" {
+        return Some(format!("suspended is {suspended}, the table is {now}"));
     }
+    if !lab.is_kernel() {
+        return None;
+    }
+    let info = dm("info m0");
     let goes_on = info.contains("ACTIVE") && !info.contains("INACTIVE");
-    if !goes_on || mount.read("m0/suspended") != "0\n" {
+    if !goes_on {
         return Some(info);
     }
     let write = "timeout 5 dd if=/dev/zero of=/dev/mapper/m0 bs=4k count=1 oflag=direct";
@@ -197,27 +242,24 @@ fn stopped(mount: &Mount, table: &str) -> Option<String> {
     (status != 0).then_some(text)
 }
 
-fn refused_names() {
-    let mount = Mount::start();
-    let disks: Vec<String> = (3..9).map(disk).collect();
-    output(&format!(
-        "dmsetup create lv -u LVM-abc --table '0 64 mirror core 1 8 2 {} 0 {} 0'",
-        disks[0], disks[1]
-    ));
-    let _lv = Undo("dmsetup remove --retry lv".into());
-    for (name, legs) in [("one", &disks[2..4]), ("two", &disks[4..6])] {
-        let table = format!("0 64 mirror core 1 8 2 {} 0 {} 0", legs[0], legs[1]);
+fn refused_names(lab: &Lab) {
+    let mount = lab.mount();
+    let _lv = lab.is_kernel().then(|| of_lvm(lab));
+    for (name, legs) in [("one", [5, 6]), ("two", [7, 8])] {
+        let [one, other] = legs.map(|number| lab.disk(number));
+        let table = format!("0 64 mirror core 1 8 2 {one} 0 {other} 0");
         mount.write("new", &format!("{name}: {table}"));
+        mount.wait_in_sync(name);
     }
-    let mut field = Field::new(&mount);
-    folders(&mount, &mut field);
+    let mut field = Field::new(lab, &mount);
+    folders(lab, &mount, &mut field);
     forbidden(&mount, &mut field);
     field.end();
     mount.write("one/ctl", "remove");
     mount.write("two/ctl", "remove");
 }
 
-fn folders(mount: &Mount, field: &mut Field<'_>) {
+fn folders(lab: &Lab, mount: &Mount, field: &mut Field<'_>) {
     use Errno::{EEXIST, EINVAL, ENOENT, EPERM};
     let long = &"x".repeat(128);
     let make = [
@@ -242,19 +284,15 @@ fn folders(mount: &Mount, field: &mut Field<'_>) {
         ("one", "two/x", EPERM),
         ("one/status", "one/x", EPERM),
         ("status", "x", EPERM),
-        ("lv", "x", EPERM),
     ];
-    for (from, to, wanted) in rename {
+    let lvm = lab.is_kernel().then_some(("lv", "x", EPERM));
+    for (from, to, wanted) in rename.into_iter().chain(lvm) {
         let renamed = fs::rename(mount.path(from), mount.path(to));
         field.compare(&format!("mv {from} {to}"), renamed, wanted);
     }
-    let remove = [
-        ("one/sync", EPERM),
-        ("one/legs/0", EPERM),
-        ("lv", EPERM),
-        ("none", ENOENT),
-    ];
-    for (path, wanted) in remove {
+    let remove = [("one/sync", EPERM), ("one/legs/0", EPERM), ("none", ENOENT)];
+    let lvm = lab.is_kernel().then_some(("lv", EPERM));
+    for (path, wanted) in remove.into_iter().chain(lvm) {
         let removed = fs::remove_dir(mount.path(path));
         field.compare(&format!("rmdir {path}"), removed, wanted);
     }
@@ -292,11 +330,11 @@ fn forbidden(mount: &Mount, field: &mut Field<'_>) {
     }
 }
 
-fn refused_by_the_kernel_alone() {
+fn refused_by_the_kernel_alone(lab: &Lab) {
     output("modprobe dm-delay");
-    let mount = Mount::start();
+    let mount = lab.mount();
     let (large, _undo) = blocks_of_4k(&mount);
-    let mut field = Field::new(&mount);
+    let mut field = Field::new(lab, &mount);
     for [errno, word, line] in rows(KERNEL) {
         let line = field.fill(&line.replace("{4k}", &large));
         field.judge("new", &line, errno, &[word]);
@@ -304,34 +342,32 @@ fn refused_by_the_kernel_alone() {
     field.end();
 }
 
-fn corners_are_accepted() {
-    let mount = Mount::start();
-    let field = Field::new(&mount);
+fn corners_are_accepted(lab: &Lab) {
+    let mount = lab.mount();
+    let field = Field::new(lab, &mount);
     let mut wrong = Vec::new();
     for [line, printed] in rows(CORNERS) {
         let table = field.fill(line);
         let printed = field.fill(if printed.is_empty() { line } else { printed });
-        disks::put(&disk(2), 0, &[0; 4096]);
-        let refused = not_accepted(&mount, &table, &numbered(&printed));
-        wrong.extend(refused.map(|what| format!("{what}; dmsetup: {}", asked(&table))));
+        disks::put(&lab.disk(2), 0, &[0; 4096]);
+        let refused = not_accepted(&mount, &table, &(lab.printed(&printed) + "\n"));
+        wrong.extend(refused.map(|what| format!("{what}{}", asked(lab, &table))));
     }
     let good = field.fill(GOOD);
     for line in [pad(&good, 65_536), format!("{}: {good}", "x".repeat(127))] {
-        wrong.extend(not_accepted(&mount, &line, &numbered(&good)));
+        wrong.extend(not_accepted(&mount, &line, &(lab.printed(&good) + "\n")));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// What dmsetup and the kernel make of a table.
-fn asked(table: &str) -> String {
+/// What dmsetup and the kernel make of a table, where they are below.
+fn asked(lab: &Lab, table: &str) -> String {
+    if !lab.is_kernel() {
+        return String::new();
+    }
     let make = format!("dmsetup create corner --table '{table}' && dmsetup table corner");
-    attempt(&format!("{make}; dmsetup remove --retry corner")).1
-}
-
-/// A table as the kernel prints it: devices by their numbers.
-fn numbered(table: &str) -> String {
-    let number = |text: String, at| text.replace(&disk(at), &disks::number(&disk(at)));
-    (0..3).fold(table.to_owned(), number) + "\n"
+    let said = attempt(&format!("{make}; dmsetup remove --retry corner"));
+    format!("; dmsetup: {}", said.1)
 }
 
 /// What is wrong where a mirror is not made, or not shown as `printed`.

@@ -1,8 +1,8 @@
 //! Each device-mapper call of each change fails once, with each of some errnos:
 //! what was begun is undone, or the mirror goes on as before. In this process,
-//! over the kernel's device-mapper, without FUSE.
+//! without FUSE.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::{Arc, mpsc};
@@ -12,30 +12,34 @@ use std::time::{Duration, Instant};
 use libc::O_DIRECT;
 use mirrorfs::daemon::Daemon;
 use mirrorfs::daemon::desk::Desk;
+use mirrorfs::daemon::records::Records;
+use mirrorfs::engine::embedded::Embedded;
+use mirrorfs::engine::embedded::devices::Files;
 use mirrorfs::engine::inject::{Inject, Op};
 use mirrorfs::engine::kernel::Kernel;
 use mirrorfs::engine::kernel::devices::Looped;
-use mirrorfs::engine::{Engine, Id, Slot};
+use mirrorfs::engine::{Devices, Engine, Id, Slot};
 use mirrorfs::error::Result;
 use nix::errno::Errno;
 use tempfile::TempDir;
 
-use crate::Case;
-use crate::lab::disks::disk;
+use crate::lab::Lab;
+use crate::lab::case::{Case, both};
+use crate::lab::shared::Shared;
 use crate::lab::shell::output;
 use crate::lab::traces::Traces;
 use crate::lab::wait_for;
 
 pub const CASES: &[Case] = &[
-    ("rollback_create", rollback_create),
-    ("rollback_create_empty", rollback_create_empty),
-    ("rollback_reload", rollback_reload),
-    ("rollback_remove", rollback_remove),
-    ("rollback_rename", rollback_rename),
-    ("rollback_suspend", rollback_suspend),
-    ("rollback_resume", rollback_resume),
-    ("a_delayed_create_goes_on", a_delayed_create_goes_on),
-    (
+    both("of_create", of_create),
+    both("of_create_empty", of_create_empty),
+    both("of_reload", of_reload),
+    both("of_remove", of_remove),
+    both("of_rename", of_rename),
+    both("of_suspend", of_suspend),
+    both("of_resume", of_resume),
+    both("a_delayed_create_goes_on", a_delayed_create_goes_on),
+    both(
         "a_delayed_verb_keeps_others_out",
         a_delayed_verb_keeps_others_out,
     ),
@@ -43,29 +47,37 @@ pub const CASES: &[Case] = &[
 
 const ERRNOS: [Errno; 4] = [Errno::EINVAL, Errno::EIO, Errno::EBUSY, Errno::ENOMEM];
 
-/// A daemon whose device-mapper fails on demand, and a folder.
-struct Bench {
-    engine: Arc<Inject<Kernel>>,
+/// A daemon whose engine fails on demand, and a folder.
+struct Bench<'a> {
+    lab: &'a Lab,
+    engine: Arc<Inject<Shared>>,
     daemon: Arc<Daemon>,
     folder: TempDir,
     wrong: Vec<String>,
     cases: usize,
 }
 
-impl Bench {
-    fn new() -> Bench {
-        output("udevadm settle --timeout=10 || true");
-        disk(0);
-        let engine = Arc::new(Inject::new(Kernel::open().expect("device-mapper")));
-        let shared: Arc<dyn Engine> = Arc::<Inject<Kernel>>::clone(&engine);
-        let daemon = Daemon::new(shared, Arc::new(Looped::default()), None).expect("a daemon");
-        let folder = tempfile::tempdir().expect("a folder");
+impl<'a> Bench<'a> {
+    fn new(lab: &'a Lab) -> Bench<'a> {
+        let folder = tempfile::tempdir_in(lab.folder()).expect("a folder");
+        // Traces are compared: all that has to be there is there from the start.
+        (0..4).for_each(|number| drop(lab.disk(number)));
         File::create(folder.path().join("leg"))
             .and_then(|leg| leg.set_len(4 << 20))
             .expect("a leg");
+        if lab.is_kernel() {
+            output("udevadm settle --timeout=10 || true");
+        }
+        let (engine, devices) = engine(lab);
+        let engine = Arc::new(Inject::new(engine));
+        let shared: Arc<dyn Engine> = Arc::<Inject<Shared>>::clone(&engine);
+        // Only what is in it is compared.
+        fs::create_dir_all(folder.path().join("state/mirrors")).expect("a folder");
+        let records = (!lab.is_kernel()).then(|| Records::below(&folder.path().join("state")));
         Bench {
+            lab,
             engine,
-            daemon,
+            daemon: Daemon::new(shared, devices, records).expect("a daemon"),
             folder,
             wrong: Vec::new(),
             cases: 0,
@@ -77,17 +89,14 @@ impl Bench {
         let folder = self.folder.path().display();
         format!(
             "0 8192 mirror disk 3 {folder}/log 1024 nosync 2 {folder}/leg 0 {} 0 1 handle_errors",
-            disk(1)
+            self.lab.disk(1)
         )
     }
 
     /// A mirror `m0` on disks, its serial.
     fn mirror(&self) -> u64 {
-        let line = format!(
-            "m0: 0 8192 mirror core 2 2048 nosync 2 {} 0 {} 0",
-            disk(2),
-            disk(3)
-        );
+        let [one, other] = [2, 3].map(|number| self.lab.disk(number));
+        let line = format!("m0: 0 8192 mirror core 2 2048 nosync 2 {one} 0 {other} 0");
         self.daemon.create(&line).expect("a mirror");
         self.daemon.find("m0").expect("the mirror")
     }
@@ -97,9 +106,9 @@ impl Bench {
     /// clears up.
     fn each_call<S: Copy>(
         &mut self,
-        before: fn(&Bench) -> S,
-        work: fn(&Bench, S) -> Result<()>,
-        judge: fn(&Bench, S, bool) -> Vec<String>,
+        before: fn(&Bench<'_>) -> S,
+        work: fn(&Bench<'_>, S) -> Result<()>,
+        judge: fn(&Bench<'_>, S, bool) -> Vec<String>,
     ) {
         let state = before(self);
         let made = self.engine.calls().len();
@@ -153,7 +162,11 @@ impl Bench {
         for serial in self.daemon.registry.serials() {
             self.daemon.registry.forget(serial);
         }
-        let _ = std::fs::remove_file(self.log());
+        let records = fs::read_dir(self.folder.path().join("state/mirrors"));
+        for record in records.expect("records").flatten() {
+            let _ = fs::remove_file(record.path());
+        }
+        let _ = fs::remove_file(self.log());
     }
 
     fn log(&self) -> std::path::PathBuf {
@@ -189,14 +202,14 @@ impl Bench {
         if !words.contains(&format!(" {region} ")) {
             wrong.push(format!("the table is {lines:?}"));
         }
-        if !suspended {
+        if !suspended && self.lab.is_kernel() {
             wrong.extend(writes(name));
         }
         wrong
     }
 }
 
-impl Drop for Bench {
+impl Drop for Bench<'_> {
     /// A test that failed must not make the next one fail.
     fn drop(&mut self) {
         self.clear();
@@ -224,16 +237,28 @@ fn writes(name: &str) -> Option<String> {
 }
 
 /// What a folder, the loop devices and device-mapper hold that they did not.
-fn left(bench: &Bench, before: &Traces) -> Vec<String> {
-    before.changes(bench.folder.path())
+fn left(bench: &Bench<'_>, before: &Traces) -> Vec<String> {
+    before.changes(bench.lab, bench.folder.path())
 }
 
-fn nothing(bench: &Bench) -> &'static Traces {
-    Box::leak(Box::new(Traces::now(bench.folder.path())))
+fn nothing(bench: &Bench<'_>) -> &'static Traces {
+    let now = Traces::now(bench.lab, bench.folder.path());
+    Box::leak(Box::new(now))
 }
 
-fn rollback_create() {
-    let mut bench = Bench::new();
+/// An engine that is open, and what it stands on.
+fn engine(lab: &Lab) -> (Shared, Arc<dyn Devices>) {
+    if lab.is_kernel() {
+        let engine = Arc::new(Kernel::open().expect("device-mapper"));
+        return (Shared(engine), Arc::<Looped>::default());
+    }
+    let engine = Arc::new(Embedded::new().expect("an engine"));
+    let files = Arc::new(Files::of(&engine));
+    (Shared(engine), files)
+}
+
+fn of_create(lab: &Lab) {
+    let mut bench = Bench::new(lab);
     bench.each_call(
         nothing,
         |bench, _| {
@@ -250,8 +275,8 @@ fn rollback_create() {
     bench.end("create");
 }
 
-fn rollback_create_empty() {
-    let mut bench = Bench::new();
+fn of_create_empty(lab: &Lab) {
+    let mut bench = Bench::new(lab);
     bench.each_call(
         nothing,
         |bench, _| bench.daemon.create_empty("m0").map(drop),
@@ -266,8 +291,8 @@ fn rollback_create_empty() {
     bench.end("mkdir");
 }
 
-fn rollback_reload() {
-    let mut bench = Bench::new();
+fn of_reload(lab: &Lab) {
+    let mut bench = Bench::new(lab);
     bench.each_call(
         |bench| (bench.mirror(), nothing(bench)),
         |bench, (serial, _)| bench.daemon.reload(serial, &bench.table()),
@@ -279,8 +304,8 @@ fn rollback_reload() {
     bench.end("reload");
 }
 
-fn rollback_remove() {
-    let mut bench = Bench::new();
+fn of_remove(lab: &Lab) {
+    let mut bench = Bench::new(lab);
     bench.each_call(
         |bench| {
             let none = nothing(bench);
@@ -303,28 +328,28 @@ fn rollback_remove() {
     bench.end("remove");
 }
 
-fn rollback_rename() {
-    let mut bench = Bench::new();
+fn of_rename(lab: &Lab) {
+    let mut bench = Bench::new(lab);
     bench.each_call(
-        Bench::mirror,
+        |bench| bench.mirror(),
         |bench, serial| bench.daemon.rename(serial, "m1"),
         |bench, _, done| bench.state(if done { "m1" } else { "m0" }, false, 2048),
     );
     bench.end("rename");
 }
 
-fn rollback_suspend() {
-    let mut bench = Bench::new();
+fn of_suspend(lab: &Lab) {
+    let mut bench = Bench::new(lab);
     bench.each_call(
-        Bench::mirror,
+        |bench| bench.mirror(),
         |bench, serial| bench.daemon.verb(serial, "suspend"),
         |bench, _, done| bench.state("m0", done, 2048),
     );
     bench.end("suspend");
 }
 
-fn rollback_resume() {
-    let mut bench = Bench::new();
+fn of_resume(lab: &Lab) {
+    let mut bench = Bench::new(lab);
     bench.each_call(
         |bench| {
             let serial = bench.mirror();
@@ -337,8 +362,8 @@ fn rollback_resume() {
     bench.end("resume");
 }
 
-fn a_delayed_create_goes_on() {
-    let bench = Bench::new();
+fn a_delayed_create_goes_on(lab: &Lab) {
+    let bench = Bench::new(lab);
     bench.engine.delay(Op::Load, 1, Duration::from_millis(1500));
     let desk = Desk::open().expect("a desk");
     let (daemon, line) = (Arc::clone(&bench.daemon), format!("m0: {}", bench.table()));
@@ -361,7 +386,7 @@ fn a_delayed_create_goes_on() {
     );
     // Until then its name and its disks are taken.
     let refused = |line: String| bench.daemon.create(&line).map_err(|error| error.errno());
-    let other = format!("0 64 mirror core 1 8 2 {} 0 {} 0", disk(2), disk(1));
+    let other = format!("0 64 mirror core 1 8 2 {} 0 {} 0", lab.disk(2), lab.disk(1));
     assert_eq!(refused(format!("m0: {other}")), Err(Errno::EEXIST));
     assert_eq!(refused(format!("m1: {other}")), Err(Errno::EBUSY));
     let told =
@@ -373,8 +398,8 @@ fn a_delayed_create_goes_on() {
     assert!(!Path::new(&bench.log()).exists());
 }
 
-fn a_delayed_verb_keeps_others_out() {
-    let bench = Bench::new();
+fn a_delayed_verb_keeps_others_out(lab: &Lab) {
+    let bench = Bench::new(lab);
     let serial = bench.mirror();
     bench
         .engine
@@ -387,7 +412,11 @@ fn a_delayed_verb_keeps_others_out() {
             assert_eq!(error.errno(), Errno::EBUSY, "{error}");
         }
         let renamed = bench.daemon.rename(serial, "m1").expect_err("it runs");
-        let table = format!("0 8192 mirror core 1 1024 2 {} 0 {} 0", disk(2), disk(3));
+        let table = format!(
+            "0 8192 mirror core 1 1024 2 {} 0 {} 0",
+            lab.disk(2),
+            lab.disk(3)
+        );
         let reloaded = bench.daemon.reload(serial, &table).expect_err("it runs");
         assert_eq!(
             (renamed.errno(), reloaded.errno()),

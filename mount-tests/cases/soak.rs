@@ -6,12 +6,12 @@ use std::thread::scope;
 
 use nix::errno::Errno;
 
-use crate::Case;
-use crate::lab::disks;
+use crate::lab::case::{Case, both};
 use crate::lab::mount::Mount;
 use crate::lab::shell::attempt;
+use crate::lab::{Lab, long};
 
-pub const CASES: &[Case] = &[("soak_random_commands", random_commands)];
+pub const CASES: &[Case] = &[both("random_commands", random_commands)];
 
 /// Writers at once, each with two disks of its own; names are shared.
 const WRITERS: usize = 4;
@@ -40,17 +40,14 @@ impl Dice {
 }
 
 fn rounds() -> u64 {
-    match std::env::var_os("MIRRORFS_LONG") {
-        Some(_) => 200,
-        None => 25,
-    }
+    if long() { 200 } else { 25 }
 }
 
 /// One command of `writer`; its errno, if it was refused.
-fn command(mount: &Mount, dice: &mut Dice, writer: usize) -> Option<Errno> {
+fn command(lab: &Lab, mount: &Mount, dice: &mut Dice, writer: usize) -> Option<Errno> {
     let name = format!("s{}", dice.roll(3));
     let other = format!("s{}", dice.roll(3));
-    let (one, two) = (disks::disk(2 * writer), disks::disk(2 * writer + 1));
+    let (one, two) = (lab.disk(2 * writer), lab.disk(2 * writer + 1));
     let length = 2048 << dice.roll(3);
     let table = format!("0 {length} mirror core 1 512 2 {one} 0 {two} 0 1 handle_errors");
     let written = match dice.roll(10) {
@@ -68,6 +65,7 @@ fn command(mount: &Mount, dice: &mut Dice, writer: usize) -> Option<Errno> {
             ));
             return None;
         }
+        _ if !lab.is_kernel() => mount.try_write(&format!("{name}/ctl"), "suspend noflush"),
         _ => {
             attempt(&format!(
                 "dmsetup rename {name} {other}; dmsetup suspend {other}; dmsetup resume {other}"
@@ -83,9 +81,9 @@ fn rename(mount: &Mount, from: &str, to: &str) -> Option<Errno> {
     renamed.err().map(|error| crate::lab::mount::errno(&error))
 }
 
-fn random_commands() {
-    disks::disk(0);
-    let mount = Mount::start();
+fn random_commands(lab: &Lab) {
+    lab.disk(0);
+    let mount = lab.mount();
     let seed = u64::from(std::process::id()) << 16 | 1;
     println!(
         "seed {seed}, {} rounds for each of {WRITERS} writers",
@@ -97,7 +95,7 @@ fn random_commands() {
             scope.spawn(move || {
                 let mut dice = Dice(seed + writer as u64 * 977);
                 for round in 0..rounds() {
-                    let errno = command(mount, &mut dice, writer);
+                    let errno = command(lab, mount, &mut dice, writer);
                     assert!(
                         errno.is_none_or(|errno| ALLOWED.contains(&errno)),
                         "seed {seed}, writer {writer}, round {round}: {errno:?}"

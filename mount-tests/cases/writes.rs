@@ -6,20 +6,20 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use nix::errno::Errno;
 
 use super::idioms::{kinds, one, sh};
-use crate::Case;
-use crate::lab::disks::equal;
-use crate::lab::mount::{Mount, errno};
+use crate::lab::Lab;
+use crate::lab::case::{Case, both};
+use crate::lab::mount::errno;
 
 pub const CASES: &[Case] = &[
-    ("writes_of_two_lines", two_lines),
-    ("writes_are_answered", answers),
-    ("writes_that_are_long", long_writes),
+    both("of_two_lines", two_lines),
+    both("are_answered", answers),
+    both("that_are_long", long_writes),
 ];
 
 /// One write of several lines: done up to the first that is refused, the write
 /// ends before it, and the next one meets its error.
-fn two_lines() {
-    let mount = one();
+fn two_lines(lab: &Lab) {
+    let mount = one(lab);
     let open = || {
         let opened = OpenOptions::new()
             .read(true)
@@ -68,8 +68,8 @@ print('bogus' in os.read(fd, 999).decode())";
 }
 
 /// The name, or the reason, on the descriptor that wrote; each writer its own.
-fn answers() {
-    let mount = Mount::start();
+fn answers(lab: &Lab) {
+    let mount = lab.mount();
     let open = || {
         let opened = OpenOptions::new()
             .read(true)
@@ -84,8 +84,8 @@ fn answers() {
     };
     let (mut first, mut second) = (open(), open());
     let put = |file: &mut fs::File, line: String| file.write_all((line + "\n").as_bytes());
-    put(&mut first, format!("one: {}", equal(0, 1))).expect("made");
-    let error = put(&mut second, format!("one: {}", equal(2, 3))).expect_err("taken");
+    put(&mut first, format!("one: {}", lab.equal(0, 1))).expect("made");
+    let error = put(&mut second, format!("one: {}", lab.equal(2, 3))).expect_err("taken");
     assert_eq!(errno(&error), Errno::EEXIST);
     assert_eq!(rest(&mut first), "one\n");
     let reason = rest(&mut second);
@@ -96,10 +96,10 @@ fn answers() {
     second.seek(SeekFrom::Start(0)).expect("seek");
     assert_eq!(rest(&mut second), reason);
     // The next request on the same descriptor has the next answer.
-    put(&mut second, equal(2, 3)).expect("made");
+    put(&mut second, lab.equal(2, 3)).expect("made");
     assert_eq!(rest(&mut second), "mirror0\n");
     // Two in one write: both names.
-    let both = format!("two: {}\nthree: {}\n", equal(4, 5), equal(6, 7));
+    let both = format!("two: {}\nthree: {}\n", lab.equal(4, 5), lab.equal(6, 7));
     assert_eq!(
         mount.try_bytes("new", both.as_bytes()).expect("made"),
         "two\nthree\n"
@@ -108,7 +108,7 @@ fn answers() {
     assert!(mount.read("new").contains("mirror core 1"));
     assert!(mount.read("one/ctl").starts_with("suspend"));
     // The shell: name, reason, and the reason at the end of `events`.
-    let line = format!("exec 3<>new; echo 'four: {}' >&3; cat <&3", equal(8, 9));
+    let line = format!("exec 3<>new; echo 'four: {}' >&3; cat <&3", lab.equal(8, 9));
     assert_eq!(sh(&mount, &line), (0, "four\n".into()));
     let line = "exec 3<>four/ctl; echo halt 2>/dev/null >&3; echo $?; cat <&3; tail -n1 events";
     let (_, said) = sh(&mount, line);
@@ -126,8 +126,8 @@ fn answers() {
 
 /// A long write may be a piece of a stream: its last line counts only when it
 /// ends with a newline.
-fn long_writes() {
-    let mount = one();
+fn long_writes(lab: &Lab) {
+    let mount = one(lab);
     let write = |bytes: &[u8]| {
         let opened = OpenOptions::new().write(true).open(mount.path("m/ctl"));
         let written = opened.expect("ctl").write(bytes);

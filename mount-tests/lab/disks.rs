@@ -1,10 +1,18 @@
-//! Disks in memory (brd), and what is on them.
+//! Disks, and what is on them: in memory (brd) for the kernel, which wants block
+//! devices; sparse files for the embedded engine. Both are of the same size, so
+//! that one test can use either.
 
-use std::fs::{File, OpenOptions, read_to_string};
+use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
 use std::sync::Once;
 
-use super::shell::{attempt, dmsetup, output};
+use mirrorfs::text::device::DevNo;
+
+use super::Lab;
+use super::dm::run;
+use super::shell::output;
 
 /// Bytes of a mebibyte.
 pub const MIB: u64 = 1 << 20;
@@ -17,111 +25,119 @@ pub const SIZE: u64 = 256 * MIB;
 
 static READY: Once = Once::new();
 
-/// The disk of this number.
-pub fn disk(number: usize) -> String {
-    READY.call_once(|| {
-        let size = SIZE / 1024;
-        output(&format!("modprobe brd rd_nr={COUNT} rd_size={size}"));
-    });
-    assert!(number < COUNT, "there are {COUNT} disks");
-    format!("/dev/ram{number}")
-}
+impl Lab {
+    /// The disk of this number.
+    pub fn disk(&self, number: usize) -> String {
+        assert!(number < COUNT, "there are {COUNT} disks");
+        if self.is_kernel() {
+            READY.call_once(|| {
+                let size = SIZE / 1024;
+                output(&format!("modprobe brd rd_nr={COUNT} rd_size={size}"));
+            });
+            return format!("/dev/ram{number}");
+        }
+        let path = self.path(&format!("disk{number}"));
+        // One that was a log goes with its mirror, and comes again as another.
+        if !path.exists() {
+            let file = File::create(&path).expect("a disk");
+            file.set_len(SIZE).expect("its size");
+        }
+        path.display().to_string()
+    }
 
-/// The disk of this number, `size` bytes of noise at its beginning.
-pub fn random(number: usize, size: u64) -> String {
-    let path = disk(number);
-    output(&format!(
-        "head -c {size} /dev/urandom >{path}; blockdev --flushbufs {path}"
-    ));
-    path
-}
-
-/// The disk of this number, with `size` bytes of noise at its beginning, which
-/// are answered too. Quicker than [`random`] for a few mebibytes.
-pub fn noise(number: usize, size: u64) -> (String, Vec<u8>) {
-    let path = disk(number);
-    let mut bytes = Vec::new();
-    let source = File::open("/dev/urandom").expect("noise");
-    source.take(size).read_to_end(&mut bytes).expect("noise");
-    put(&path, 0, &bytes);
-    (path, bytes)
-}
-
-/// The disk of this number, its first mebibyte zeros.
-pub fn zeroed_start(number: usize) -> String {
-    let path = disk(number);
-    put(&path, 0, &vec![0; MIB as usize]);
-    path
-}
-
-/// The disk of this number, without the log that another test left on it.
-pub fn blank(number: usize) -> String {
-    let path = disk(number);
-    put(&path, 0, &[0; 4096]);
-    path
-}
-
-/// The disk of this number, all zeros.
-pub fn zeroed(number: usize) -> String {
-    let path = disk(number);
-    output(&format!(
-        "blkdiscard -z {path} 2>/dev/null || dd if=/dev/zero of={path} bs=1M 2>/dev/null; blockdev --flushbufs {path}"
-    ));
-    path
-}
-
-/// A disk that takes a while for each write, so that a copy can be watched. It
-/// goes when it is dropped.
-pub struct Slow {
-    /// Its path.
-    pub path: String,
-}
-
-/// `millis` more for each write to the disk of this number.
-pub fn slow(number: usize, millis: u32) -> Slow {
-    let (path, sectors) = (zeroed(number), SIZE / 512);
-    output(&format!(
-        "modprobe dm-delay; dmsetup create slow{number} --table '0 {sectors} delay {path} 0 0 {path} 0 {millis}'"
-    ));
-    let path = format!("/dev/mapper/slow{number}");
-    Slow { path }
-}
-
-impl Slow {
-    /// As fast as the disk itself from now on.
-    pub fn hurry(&self) {
-        let name = self.path.trim_start_matches("/dev/mapper/");
-        let table = dmsetup(&format!("table {name}"));
-        let last = table.trim().rsplit_once(' ').expect("a delay").0;
+    /// The disk of this number, `size` bytes of noise at its beginning.
+    pub fn random(&self, number: usize, size: u64) -> String {
+        let path = self.disk(number);
         output(&format!(
-            "dmsetup suspend {name} && dmsetup reload {name} --table '{last} 0' && dmsetup resume {name}"
+            "head -c {size} /dev/urandom | dd of={path} bs=1M conv=notrunc 2>/dev/null"
         ));
+        flush(&path);
+        path
+    }
+
+    /// The disk of this number, with `size` bytes of noise at its beginning,
+    /// which are answered too. Quicker than [`Lab::random`] for a few mebibytes.
+    pub fn noise(&self, number: usize, size: u64) -> (String, Vec<u8>) {
+        let path = self.disk(number);
+        let mut bytes = Vec::new();
+        let source = File::open("/dev/urandom").expect("noise");
+        source.take(size).read_to_end(&mut bytes).expect("noise");
+        put(&path, 0, &bytes);
+        (path, bytes)
+    }
+
+    /// The disk of this number, its first mebibyte zeros.
+    pub fn zeroed_start(&self, number: usize) -> String {
+        let path = self.disk(number);
+        put(&path, 0, &vec![0; MIB as usize]);
+        path
+    }
+
+    /// The disk of this number, without the log that another test left on it.
+    pub fn blank(&self, number: usize) -> String {
+        let path = self.disk(number);
+        put(&path, 0, &[0; 4096]);
+        path
+    }
+
+    /// The disk of this number, all zeros.
+    pub fn zeroed(&self, number: usize) -> String {
+        let path = self.disk(number);
+        if self.is_kernel() {
+            output(&format!(
+                "blkdiscard -z {path} 2>/dev/null || dd if=/dev/zero of={path} bs=1M 2>/dev/null"
+            ));
+            flush(&path);
+            return path;
+        }
+        fs::remove_file(&path).expect("a disk");
+        self.disk(number)
+    }
+
+    /// A disk, or a file that a mirror uses, as a table prints it: a device by
+    /// its number, a file by its loop device's, which the kernel needs, or on
+    /// the embedded engine by its path.
+    pub fn number(&self, path: &str) -> String {
+        let stat = fs::metadata(path).expect(path);
+        if stat.file_type().is_block_device() {
+            return DevNo::of_dev_t(stat.rdev()).to_string();
+        }
+        match self.is_kernel() {
+            true => self.number(run("losetup", &["-nO", "NAME", "-j", path]).trim()),
+            false => path.into(),
+        }
+    }
+
+    /// The table of a small mirror of two disks that is in sync from the
+    /// beginning.
+    pub fn equal(&self, one: usize, other: usize) -> String {
+        let (one, other) = (self.disk(one), self.disk(other));
+        format!("0 2048 mirror core 2 512 nosync 2 {one} 0 {other} 0 1 handle_errors")
     }
 }
 
-impl Drop for Slow {
-    fn drop(&mut self) {
-        attempt(&format!("dmsetup remove --retry {}", self.path));
-    }
-}
-
-/// The disk's number as the kernel prints it.
-pub fn number(path: &str) -> String {
-    let name = path.trim_start_matches("/dev/");
-    read_to_string(format!("/sys/class/block/{name}/dev"))
-        .expect("a number")
-        .trim()
-        .into()
+/// Whether it is a file that [`Lab::disk`] made.
+pub fn is_disk(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let number = name.and_then(|name| name.strip_prefix("disk"));
+    number.is_some_and(|number| number.parse::<usize>().is_ok_and(|number| number < COUNT))
 }
 
 /// Bytes of a device or file, past the page cache's old copies.
 pub fn bytes(path: &str, offset: u64, size: u64) -> Vec<u8> {
-    output(&format!("blockdev --flushbufs {path} 2>/dev/null || true"));
+    flush(path);
     let mut file = File::open(path).expect(path);
     file.seek(SeekFrom::Start(offset)).expect("seek");
     let mut bytes = Vec::new();
     file.take(size).read_to_end(&mut bytes).expect("read");
     bytes
+}
+
+/// The kernel's mirrors write past the cache of the devices that they stand on.
+fn flush(path: &str) {
+    if path.starts_with("/dev/") {
+        output(&format!("blockdev --flushbufs {path}"));
+    }
 }
 
 /// Write `bytes` at `offset`, through to the device.
@@ -150,10 +166,4 @@ pub fn assert_equal_at(one: (&str, u64), other: (&str, u64), size: u64) {
         .zip(&right)
         .position(|(left, right)| left != right);
     panic!("{one:?} and {other:?} differ at byte {at:?}");
-}
-
-/// The table of a small mirror of two disks that is in sync from the beginning.
-pub fn equal(one: usize, other: usize) -> String {
-    let (one, other) = (disk(one), disk(other));
-    format!("0 2048 mirror core 2 512 nosync 2 {one} 0 {other} 0 1 handle_errors")
 }

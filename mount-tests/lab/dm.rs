@@ -3,8 +3,8 @@
 
 use std::process::Command;
 
-use super::disks::disk;
-use super::shell::attempt;
+use super::Lab;
+use super::mount::Mount;
 
 /// What a program prints; panics where it fails.
 pub fn run(program: &str, words: &[&str]) -> String {
@@ -39,64 +39,21 @@ pub fn reload(name: &str, table: &str) {
     dm(&format!("resume {name}"));
 }
 
-/// A device that others stand on, which can be broken and repaired. It goes when
-/// it is dropped: declare it before the mount that uses it.
-pub struct Fragile {
-    /// Its path.
-    pub path: String,
-    name: String,
-    whole: String,
-    broken: String,
-}
-
-impl Fragile {
-    /// The first `sectors` of the disk of this number. Broken, all of it is.
-    pub fn new(number: usize, sectors: u64) -> Fragile {
-        Fragile::holed(number, sectors, (0, sectors))
+impl Lab {
+    /// Another program switches a mirror to another table; where there is none
+    /// that could, the mount is asked.
+    pub fn reload(&self, mount: &Mount, name: &str, table: &str) {
+        match self.is_kernel() {
+            true => reload(name, table),
+            false => mount.write(&format!("{name}/table"), table),
+        }
     }
 
-    /// As [`Fragile::new`]; broken, only a hole of some sectors is: where it
-    /// begins, and how many.
-    pub fn holed(number: usize, sectors: u64, hole: (u64, u64)) -> Fragile {
-        let (disk, name) = (disk(number), format!("fragile{number}"));
-        let linear = |start: u64, length: u64| match length {
-            0 => String::new(),
-            _ => format!("{start} {length} linear {disk} {start}\n"),
-        };
-        let end = hole.0 + hole.1;
-        let fragile = Fragile {
-            path: format!("/dev/mapper/{name}"),
-            whole: linear(0, sectors),
-            broken: format!(
-                "{}{} {} error\n{}",
-                linear(0, hole.0),
-                hole.0,
-                hole.1,
-                linear(end, sectors - end)
-            ),
-            name,
-        };
-        create(&fragile.name, "", &fragile.whole);
-        fragile
-    }
-
-    /// From now on I/O to it fails.
-    pub fn fail(&self) {
-        self.switch(&self.broken);
-    }
-
-    /// From now on I/O to it works again.
-    pub fn repair(&self) {
-        self.switch(&self.whole);
-    }
-
-    fn switch(&self, table: &str) {
-        reload(&self.name, table);
-    }
-}
-
-impl Drop for Fragile {
-    fn drop(&mut self) {
-        attempt(&format!("dmsetup remove --retry {}", self.name));
+    /// The same of `suspend` and `resume`.
+    pub fn verb(&self, mount: &Mount, name: &str, verb: &str) {
+        match self.is_kernel() {
+            true => drop(dm(&format!("{verb} {name}"))),
+            false => mount.write(&format!("{name}/ctl"), verb),
+        }
     }
 }

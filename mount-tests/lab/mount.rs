@@ -3,12 +3,18 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
+use mirrorfs::engine::Kind;
 use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, Uid};
 use tempfile::TempDir;
 
 use super::shell::{attempt, output};
-use super::wait_for;
+use super::{Lab, Notes, wait_for};
 
 /// The command under test.
 pub const COMMAND: &str = env!("CARGO_BIN_EXE_mirrorfs");
@@ -17,38 +23,55 @@ pub const COMMAND: &str = env!("CARGO_BIN_EXE_mirrorfs");
 pub struct Mount {
     /// Where it is mounted.
     pub at: PathBuf,
+    /// The engine below it.
+    pub engine: Kind,
     folder: TempDir,
+    notes: Notes,
 }
 
 impl Mount {
-    /// Mount in the background, as a user does.
-    pub fn start() -> Mount {
-        Mount::with("")
+    /// Folders for a mount that is still to come.
+    pub fn new(lab: &Lab, engine: Kind) -> Mount {
+        Mount::new_in(lab, engine, lab.folder())
     }
 
-    /// Mount with more options.
-    pub fn with(options: &str) -> Mount {
-        let folder = tempfile::tempdir().expect("a folder");
+    /// The same below a folder of one's own choice.
+    pub fn new_in(lab: &Lab, engine: Kind, parent: impl AsRef<Path>) -> Mount {
+        let folder = tempfile::tempdir_in(parent).expect("a folder");
         let at = folder.path().join("mnt");
         fs::create_dir(&at).expect("a mountpoint");
-        let mount = Mount { at, folder };
-        mount.mount(options);
-        mount
+        Mount {
+            at,
+            engine,
+            folder,
+            notes: Notes::clone(&lab.notes),
+        }
     }
 
-    /// Run the command on this mountpoint and state directory once more.
+    /// Run the command on this mountpoint and state directory, once more or for
+    /// the first time.
     pub fn mount(&self, options: &str) {
         output(&self.command(options));
     }
 
     /// The line that mounts.
     pub fn command(&self, options: &str) -> String {
-        let state = self.folder.path().join("state");
         format!(
-            "{COMMAND} -s {} {options} {}",
-            state.display(),
+            "{COMMAND} -e {} -s {} {options} {}",
+            self.engine,
+            self.state().display(),
             self.at.display()
         )
+    }
+
+    /// Its state directory.
+    pub fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    /// The folder that goes with the mount.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// A path in a folder that goes with the mount.
@@ -129,41 +152,111 @@ impl Mount {
 
     /// The daemon's process.
     pub fn pid(&self) -> i32 {
-        let lock = Path::new(&self.scratch("state")).join("lock");
-        fs::read_to_string(lock)
-            .expect("a lock")
-            .trim()
-            .parse()
-            .expect("a number")
+        self.running().expect("a lock with a number")
+    }
+
+    fn running(&self) -> Option<i32> {
+        let lock = fs::read_to_string(self.state().join("lock"));
+        lock.ok()?.lines().next()?.parse().ok()
     }
 
     /// Unmount, and wait for the daemon's end.
     pub fn stop(&self) {
-        attempt(&format!("umount {} 2>&1", self.at.display()));
-        let daemon = format!("/proc/{}", self.pid());
-        wait_for("the daemon ends", || !Path::new(&daemon).exists());
+        let pid = self.pid();
+        attempt(&format!("{} 2>&1", unmount(&self.at)));
+        ended(pid);
     }
-}
 
-impl Drop for Mount {
-    /// A failed test leaves its mirrors: they go before the mount does.
-    fn drop(&mut self) {
+    /// Kill the daemon with a signal, and wait for its end.
+    pub fn kill(&self, signal: Signal) {
+        let pid = self.pid();
+        kill(Pid::from_raw(pid), signal).expect("a daemon");
+        ended(pid);
+    }
+
+    /// The mirrors of a failed test go before the mount does.
+    fn remove_all(&self) {
         for entry in fs::read_dir(&self.at).into_iter().flatten().flatten() {
             if entry.path().join("ctl").exists() {
                 let name = entry.file_name().to_string_lossy().into_owned();
                 let _ = fs::write(entry.path().join("ctl"), "resume\n");
+                let force = match self.engine {
+                    Kind::Kernel => format!(" || dmsetup remove -f {name}"),
+                    Kind::Embedded => String::new(),
+                };
                 attempt(&format!(
-                    "echo remove >{0}/ctl || dmsetup remove -f {name}",
+                    "echo remove >{}/ctl{force}",
                     entry.path().display()
                 ));
             }
         }
-        attempt(&format!("umount -l {}", self.at.display()));
-        wait_for("the lock is free", || {
-            let lock = Path::new(&self.scratch("state")).join("lock");
-            !lock.exists() || attempt(&format!("flock -n {} true", lock.display())).0 == 0
-        });
     }
+
+    /// Of a mount without mirrors nothing stays, once the daemon is gone.
+    fn note_state(&self) {
+        let end = Instant::now() + Duration::from_secs(5);
+        while self.state().exists() && Instant::now() < end {
+            sleep(Duration::from_millis(20));
+        }
+        if self.state().exists() {
+            let files = attempt(&format!(
+                "cd {} && head -n 99 lock */*",
+                self.state().display()
+            ))
+            .1;
+            let note = format!("a state directory after the end, with {files}\n");
+            self.notes.lock().expect("no panic").push(note);
+        }
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let lived = self.at.join("new").exists();
+        let pid = self.running();
+        self.remove_all();
+        attempt(&format!(
+            "umount -l {0} || fusermount3 -u -z {0}",
+            self.at.display()
+        ));
+        let lock = self.state().join("lock");
+        let end = Instant::now() + Duration::from_secs(10);
+        while !is_free(&lock) && Instant::now() < end {
+            sleep(Duration::from_millis(20));
+        }
+        if !is_free(&lock) {
+            eprintln!("{}", attempt(&format!("P={}; for t in /proc/$P/task/*; do echo $(cat $t/comm) $(cat $t/wchan); cat $t/stack; done; ls -l /proc/$P/fd; grep mirrorfs /proc/mounts; fuser -vm {}; ps auxf", pid.unwrap_or(0), self.at.display())).1);
+        }
+        wait_for("the lock is free", || is_free(&lock));
+        // A daemon that was killed could not clear up.
+        if lived && self.engine == Kind::Embedded {
+            self.note_state();
+        }
+    }
+}
+
+/// The line that unmounts, for whoever runs the tests.
+pub fn unmount(at: &Path) -> String {
+    match Uid::effective().is_root() {
+        true => format!("umount {}", at.display()),
+        false => format!("fusermount3 -u {}", at.display()),
+    }
+}
+
+/// Wait until a process is gone, or waits for a parent to ask how it ended.
+pub fn ended(pid: i32) {
+    wait_for("the daemon ends", || {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
+        stat.map_or(true, |stat| stat.contains(") Z "))
+    });
+}
+
+/// Whether nobody holds a lock file; it may be gone.
+pub fn is_free(lock: &Path) -> bool {
+    let file = File::open(lock);
+    file.map_or(true, |file| {
+        Flock::lock(file, FlockArg::LockExclusiveNonblock).is_ok()
+    })
 }
 
 /// The errno of an error of the operating system.

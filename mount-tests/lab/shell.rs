@@ -20,11 +20,6 @@ pub fn attempt(line: &str) -> (i32, String) {
     (result.status.code().unwrap_or(-1), text)
 }
 
-/// What `dmsetup` prints for these words.
-pub fn dmsetup(words: &str) -> String {
-    output(&format!("dmsetup {words}"))
-}
-
 /// A command that is run when this is dropped, whether the test passed or not.
 pub struct Undo(pub String);
 

@@ -11,42 +11,68 @@ use std::time::{Duration, Instant};
 use mirrorfs::engine::Engine;
 use mirrorfs::engine::kernel::Kernel;
 
-/// A line for each device, attached loop device and file.
+use super::Lab;
+
+/// A line for each device, attached loop device, file, and file that is open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Traces(BTreeSet<String>);
 
 impl Traces {
-    /// All devices and attached loop devices now, and the files of `folder` with
-    /// their sizes.
-    pub fn now(folder: &Path) -> Traces {
+    /// What there is now: devices and attached loop devices, the files of
+    /// `folder` with their sizes, and what this process and the daemons have
+    /// open in the lab's folder.
+    pub fn now(lab: &Lab, folder: &Path) -> Traces {
         let mut lines = BTreeSet::new();
         for entry in fs::read_dir("/sys/class/block").expect("sysfs").flatten() {
             if let Ok(file) = fs::read_to_string(entry.path().join("loop/backing_file")) {
                 lines.insert(format!("{} {}", entry.path().display(), file.trim()));
             }
         }
-        // A device without a table is not in sysfs.
-        let devices = kernel().list().expect("the devices").into_iter();
-        lines.extend(devices.map(|listed| format!("{} {}", listed.dev, listed.name)));
+        if lab.is_kernel() {
+            // A device without a table is not in sysfs.
+            let devices = kernel().list().expect("the devices").into_iter();
+            lines.extend(devices.map(|listed| format!("{} {}", listed.dev, listed.name)));
+        }
         lines.extend(files(folder));
+        lines.extend(open_files(lab));
         Traces(lines)
     }
 
     /// What is there now and was not before, or the other way round, once it
     /// has had a moment to go: udev looks at what has changed, and it alone
     /// takes nodes away.
-    pub fn changes(&self, folder: &Path) -> Vec<String> {
+    pub fn changes(&self, lab: &Lab, folder: &Path) -> Vec<String> {
         let end = Instant::now() + Duration::from_secs(3);
         loop {
-            let now = Traces::now(folder);
+            let now = Traces::now(lab, folder);
             let changed = now.0.symmetric_difference(&self.0).cloned();
-            let changed: Vec<String> = changed.chain(orphans()).collect();
+            let mut changed: Vec<String> = changed.collect();
+            if lab.is_kernel() {
+                changed.extend(orphans());
+            }
             if changed.is_empty() || Instant::now() > end {
                 return changed;
             }
             sleep(Duration::from_millis(20));
         }
     }
+}
+
+/// What this process and the daemons hold open in the lab: a leg that was not
+/// let go of is locked for everybody else.
+fn open_files(lab: &Lab) -> BTreeSet<String> {
+    let mut lines = BTreeSet::new();
+    for pid in lab.daemons().into_iter().chain([std::process::id() as i32]) {
+        let files = fs::read_dir(format!("/proc/{pid}/fd"))
+            .into_iter()
+            .flatten();
+        let paths = files
+            .flatten()
+            .filter_map(|file| fs::read_link(file.path()).ok());
+        let ours = paths.filter(|path| path.starts_with(lab.folder()));
+        lines.extend(ours.map(|path| format!("open {}", path.display())));
+    }
+    lines
 }
 
 /// Nodes of devices that are not there.

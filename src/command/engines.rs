@@ -37,7 +37,10 @@ pub fn open(name: EngineName) -> Result<Opened> {
 /// EAGAIN, EMFILE where the system has no room.
 pub fn daemon(opened: Opened, state: &Path) -> Result<Arc<Daemon>> {
     match opened {
-        Opened::Kernel(engine) => Daemon::new(Arc::new(engine), Arc::<Looped>::default(), None),
+        Opened::Kernel(engine) => {
+            let records = Some(Records::below(state));
+            Daemon::new(Arc::new(engine), Arc::<Looped>::default(), records)
+        }
         Opened::Embedded(engine) => {
             let engine = Arc::new(engine);
             let files = Arc::new(Files::of(&engine));

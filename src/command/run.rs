@@ -88,9 +88,7 @@ fn mount(options: &Options) -> Result<Mounted> {
     let state = state::folder(options)?;
     let lock = Arc::new(state::take(&state)?);
     let daemon = engines::daemon(engine, &state)?;
-    if options.restore {
-        daemon.restore()?;
-    }
+    daemon.restore(options.restore)?;
     watch::start(&daemon)?;
     let owner = (geteuid().as_raw(), getegid().as_raw());
     let fs = Fs::new(Tree::new(Arc::clone(&daemon), owner));

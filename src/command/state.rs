@@ -70,7 +70,10 @@ pub fn take(folder: &Path) -> Result<Lock> {
     if made.is_empty() {
         made = made_before(&mut held);
     }
-    note(&mut held, &made).map_err(at)?;
+    if let Err(error) = note(&mut held, &made) {
+        // The lock itself holds. Whoever cannot write here can still look.
+        log::warn!("{}", at(error));
+    }
     let held = Mutex::new(Some(held));
     Ok(Lock { held, path, made })
 }
@@ -101,21 +104,38 @@ fn made_before(held: &mut File) -> Vec<PathBuf> {
 fn lock(folder: &Path, path: &Path) -> Result<Flock<File>> {
     let at = |error| Error::io(format!("the state directory {}", folder.display()), &error);
     loop {
-        let opened = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path);
-        let held = Flock::lock(opened.map_err(at)?, FlockArg::LockExclusiveNonblock)
+        let opened = open(folder, path).map_err(at)?;
+        let held = Flock::lock(opened, FlockArg::LockExclusiveNonblock)
             .map_err(|(mut file, errno)| refuse(folder, &mut file, errno))?;
         let inode = |data: Metadata| (data.dev(), data.ino());
         let ours = held.metadata().map(inode).map_err(at)?;
-        if metadata(path).is_ok_and(|data| inode(data) == ours) {
+        let there = [path, folder].map(|path| metadata(path).map(inode).ok());
+        if there.contains(&Some(ours)) {
             return Ok(held);
         }
     }
+}
+
+/// The lock's file. Where none can be made or written, a full or read-only disk
+/// must not keep anybody from looking at the mirrors: the file as it is, or the
+/// folder, can be locked too.
+fn open(folder: &Path, path: &Path) -> std::io::Result<File> {
+    let opened = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path);
+    match opened {
+        Err(error) if is_unwritable(&error) => File::open(path).or_else(|_| File::open(folder)),
+        opened => opened,
+    }
+}
+
+fn is_unwritable(error: &std::io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(errno, Some(Errno::EROFS | Errno::ENOSPC | Errno::EDQUOT))
 }
 
 impl Lock {
@@ -169,7 +189,7 @@ mod tests {
             "{error}"
         );
         lock.leave();
-        assert_eq!(std::fs::read_dir(folder.path()).expect("listed").count(), 0);
+        assert_eq!(read_dir(folder.path()).expect("listed").count(), 0);
         assert!(take(&inside).is_ok());
     }
 
@@ -179,12 +199,12 @@ mod tests {
         let state = folder.path().join("state");
         std::fs::create_dir(&state).expect("made");
         take(&state).expect("free").leave();
-        assert_eq!(std::fs::read_dir(&state).expect("still there").count(), 0);
+        assert_eq!(read_dir(&state).expect("still there").count(), 0);
         let lock = take(&state).expect("free");
         std::fs::write(state.join("record"), "").expect("written");
         lock.leave();
         assert!(state.join("record").exists());
-        std::fs::remove_file(state.join("record")).expect("removed");
+        remove_file(state.join("record")).expect("removed");
         take(&state).expect("free").leave();
         assert!(state.exists());
     }
@@ -196,7 +216,7 @@ mod tests {
         let lock = take(&inside).expect("free");
         std::fs::write(inside.join("record"), "").expect("written");
         lock.leave();
-        std::fs::remove_file(inside.join("record")).expect("removed");
+        remove_file(inside.join("record")).expect("removed");
         take(&inside).expect("free").leave();
         assert!(!folder.path().join("deep").exists());
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::Daemon;
+use super::absent::not_started;
 use super::admit::admit;
 use super::cycle;
 use super::events::Kind;
@@ -69,7 +70,7 @@ impl Daemon {
         self.report(&self.name_of(serial), result)
     }
 
-    fn name_of(&self, serial: u64) -> String {
+    pub(super) fn name_of(&self, serial: u64) -> String {
         self.registry
             .get(serial)
             .map_or_else(|_| "-".into(), |entry| entry.name)
@@ -77,6 +78,9 @@ impl Daemon {
 
     fn command(&self, serial: u64, command: Command, line: &str) -> Result<()> {
         let _begun = self.registry.begin(serial, line)?;
+        if let Some(absent) = self.registry.absent(serial) {
+            return self.command_absent(serial, &absent, command);
+        }
         let snapshot = self.snapshot(serial, Detail::Devices)?;
         build::check_owner(&snapshot)?;
         let id = snapshot.info.id();
@@ -87,17 +91,23 @@ impl Daemon {
         Ok(())
     }
 
+    /// EBUSY for a mirror that is only recorded.
+    fn check_started(&self, serial: u64) -> Result<()> {
+        let absent = self.registry.absent(serial);
+        absent.map_or(Ok(()), |absent| Err(not_started(&absent)))
+    }
+
     /// What follows from a verb that was done.
     fn told(&self, serial: u64, snapshot: &Snapshot, command: Command, logs: &[PathBuf]) {
         let name = &snapshot.info.name;
         match command {
             Command::Suspend(_) => {
                 self.events.add(name, Kind::Suspended, "I/O is held");
-                self.keep_changed(name, &snapshot.info.id());
+                self.keep_suspended(name, serial);
             }
             Command::Resume => {
                 self.events.add(name, Kind::Resumed, "I/O goes on");
-                self.keep_changed(name, &snapshot.info.id());
+                self.keep_suspended(name, serial);
             }
             Command::Remove { deferred } => {
                 let later = deferred && snapshot.info.open_count > 0;
@@ -119,6 +129,7 @@ impl Daemon {
     fn switch(&self, serial: u64, line: &str) -> Result<()> {
         let table = parse_tables(line)?;
         let _begun = self.registry.begin(serial, "table")?;
+        self.check_started(serial)?;
         let snapshot = self.snapshot(serial, Detail::Devices)?;
         build::check_owner(&snapshot)?;
         let (engine, devices) = (self.engine.as_ref(), self.devices.as_ref());
@@ -136,7 +147,7 @@ impl Daemon {
         self.registry.update(serial, |entry| entry.pace.clear());
         let name = &snapshot.info.name;
         self.events.add(name, Kind::Reloaded, line.trim());
-        self.keep_changed(name, &id);
+        self.keep_changed(name, serial);
         self.drop_logs(serial, logs);
         Ok(())
     }
@@ -172,6 +183,7 @@ impl Daemon {
     fn move_to(&self, serial: u64, to: &str) -> Result<()> {
         name::check(to)?;
         let _begun = self.registry.begin(serial, "rename")?;
+        self.check_started(serial)?;
         let snapshot = self.snapshot(serial, Detail::Kernel)?;
         build::check_owner(&snapshot)?;
         let _reserved = self.reserve(to)?;
@@ -185,12 +197,12 @@ impl Daemon {
         self.registry.renamed(serial, &info);
         self.events
             .add(to, Kind::Renamed, &format!("from {}", snapshot.info.name));
-        self.keep_changed(to, &info.id());
+        self.keep_changed(to, serial);
         Ok(())
     }
 }
 
-fn remove_file(path: &PathBuf) {
+pub(super) fn remove_file(path: &PathBuf) {
     match std::fs::remove_file(path) {
         Ok(()) => {}
         Err(error) if error.raw_os_error() == Some(Errno::ENOENT as i32) => {}

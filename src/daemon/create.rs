@@ -2,6 +2,7 @@
 
 use super::Daemon;
 use super::admit::admit;
+use super::entry::Kept;
 use super::events::Kind;
 use super::look::Detail;
 use super::registry::{Reserved, taken};
@@ -43,12 +44,9 @@ impl Daemon {
             name::check(name)?;
             let name = self.reserve(name)?;
             let uuid = new_uuid()?;
-            self.start(
-                &name,
-                &uuid,
-                &build::create_empty(&name.name, &uuid),
-                (Kind::Created, "without a table"),
-            )
+            let steps = build::create_empty(&name.name, &uuid);
+            let told = (Kind::Created, "without a table");
+            self.start(&name, &uuid, &steps, None, told)
         };
         let result = made();
         self.bell.ring();
@@ -58,6 +56,15 @@ impl Daemon {
     fn make(&self, request: &Request) -> Result<String> {
         let name = self.name_for(request)?;
         let uuid = request.uuid.clone().map_or_else(new_uuid, Ok)?;
+        self.keep_intent(&name.name, &uuid, &request.table)?;
+        let made = self.make_kept(request, &name, &uuid);
+        if made.is_err() {
+            self.drop_intent(&name.name, &uuid);
+        }
+        made.map(|()| name.name.clone())
+    }
+
+    fn make_kept(&self, request: &Request, name: &Reserved<'_>, uuid: &str) -> Result<()> {
         let devices = self.devices.as_ref();
         let admitted = admit(
             devices,
@@ -72,9 +79,10 @@ impl Daemon {
             .iter()
             .map(ToString::to_string)
             .collect::<Vec<_>>();
-        let steps = build::create(&name.name, &uuid, request.minor, table, request.read_only);
-        match self.start(&name, &uuid, &steps, (Kind::Created, &text.join(","))) {
-            Ok(_) => Ok(name.name.clone()),
+        let steps = build::create(&name.name, uuid, request.minor, table, request.read_only);
+        let told = (Kind::Created, text.join(","));
+        match self.start(name, uuid, &steps, None, (told.0, &told.1)) {
+            Ok(_) => Ok(()),
             Err(error) => {
                 admitted.undo();
                 Err(error)
@@ -83,20 +91,26 @@ impl Daemon {
     }
 
     /// Run the steps that make a device, and enter it before the watch can
-    /// take it for somebody else's.
+    /// take it for somebody else's. `kept` is what is recorded of it, none what is
+    /// usual for a new one.
     pub(super) fn start(
         &self,
         name: &Reserved<'_>,
         uuid: &str,
         steps: &[Step],
+        kept: Option<Kept>,
         (kind, text): (Kind, &str),
     ) -> Result<u64> {
         let id = Id::Uuid(uuid.into());
         execute(self.engine.as_ref(), &id, steps)?;
-        match self
-            .enter(&id)
-            .and_then(|serial| self.keep(&id).map(|()| serial))
-        {
+        let entered = self.enter(&id).and_then(|serial| {
+            let kept = kept.map_or_else(|| self.kept_for(&id), Ok)?;
+            self.registry
+                .update(serial, |entry| entry.kept = Some(kept));
+            self.keep(serial)?;
+            Ok(serial)
+        });
+        match entered {
             Ok(serial) => {
                 let told = Some(name.name.clone());
                 self.registry.update(serial, |entry| entry.announced = told);
@@ -144,6 +158,10 @@ impl Daemon {
     /// Keep a name that neither a device nor a request has.
     pub(super) fn reserve(&self, name: &str) -> Result<Reserved<'_>> {
         let reserved = self.registry.reserve(name)?;
+        let mut absent = self.registry.absentees().into_iter();
+        if absent.any(|(_, other)| other == name) {
+            return Err(taken(name));
+        }
         match self.engine.info(&Id::Name(name.into())) {
             Ok(_) => Err(taken(name)),
             Err(error) if error.errno() == Errno::ENODEV => Ok(reserved),

@@ -16,6 +16,8 @@ pub enum Kind {
     Created,
     /// A mirror was made again from its record.
     Restored,
+    /// A log is not believed: everything is copied again.
+    Distrusted,
     /// A mirror is gone.
     Removed,
     /// It has another name.
@@ -45,6 +47,7 @@ impl Kind {
             Kind::Adopted => ("adopted", false),
             Kind::Created => ("created", false),
             Kind::Restored => ("restored", false),
+            Kind::Distrusted => ("distrusted", true),
             Kind::Removed => ("removed", false),
             Kind::Renamed => ("renamed", false),
             Kind::Reloaded => ("reloaded", false),

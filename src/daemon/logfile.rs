@@ -3,8 +3,10 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 use crate::engine::Facts;
 use crate::error::{Errno, Error, Result};
@@ -37,6 +39,18 @@ pub fn make(path: &Path, regions: u64) -> Result<()> {
             let _ = std::fs::remove_file(path);
             Error::io(what(), &error)
         })
+}
+
+/// Whether a file may be one that [`make`] has made and nobody has used: for its
+/// owner alone, and nothing or a log in it.
+pub fn is_new(path: &Path) -> bool {
+    let mut head = [0; 16];
+    let read = || -> std::io::Result<(u32, usize)> {
+        let file = File::open(path)?;
+        Ok((file.metadata()?.mode() & 0o777, file.read_at(&mut head, 0)?))
+    };
+    let private = { read }().is_ok_and(|(mode, _)| mode == 0o600);
+    private && (head == [0; 16] || Header::parse(&head).is_some())
 }
 
 /// A file made in /dev is a typing error that fills memory.
@@ -129,6 +143,9 @@ fn check_header(name: &str, header: Header, regions: u64) -> Result<()> {
 /// log that the mirror itself is using is not written behind the kernel's back.
 fn block(path: &Path, in_use: bool) -> std::io::Result<Vec<u8>> {
     let file = OpenOptions::new().read(true).write(!in_use).open(path)?;
+    // The kernel writes a log past the page cache, which may still have what was
+    // there before: written back, that would undo the log.
+    posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
     let mut block = vec![0; SECTOR as usize];
     let read = file.read_at(&mut block, 0)?;
     block.truncate(read);

@@ -26,14 +26,19 @@ impl Daemon {
     pub fn find(&self, name: &str) -> Result<u64> {
         let gone = || Error::new(Errno::ENOENT, format!("there is no mirror {name}"));
         let id = Id::Name(name.into());
-        let (info, lines) = self.engine.table(&id, Slot::Live).map_err(|_| gone())?;
-        if !is_shown(&info, &lines) {
-            return Err(gone());
+        match self.engine.table(&id, Slot::Live) {
+            Ok((info, lines)) if is_shown(&info, &lines) => Ok(self.registry.note(&info)),
+            Ok(_) => Err(gone()),
+            Err(_) => {
+                let mut absent = self.registry.absentees().into_iter();
+                let found = absent.find(|(_, other)| other == name);
+                found.map(|(serial, _)| serial).ok_or_else(gone)
+            }
         }
-        Ok(self.registry.note(&info))
     }
 
-    /// The serials and names of all mirrors, in the kernel's order.
+    /// The serials and names of all mirrors, in the kernel's order; those that are
+    /// only recorded come last.
     ///
     /// # Errors
     /// What the list of devices answers.
@@ -43,7 +48,11 @@ impl Daemon {
             let serial = self.find(&device.name).ok()?;
             Some((serial, device.name))
         });
-        Ok(found.collect())
+        let found: Vec<(u64, String)> = found.collect();
+        let absent = self.registry.absentees().into_iter();
+        let hidden = |(_, name): &(u64, String)| found.iter().any(|(_, other)| other == name);
+        let absent: Vec<_> = absent.filter(|one| !hidden(one)).collect();
+        Ok([found, absent].concat())
     }
 
     /// The mirror as it is now.
@@ -51,6 +60,9 @@ impl Daemon {
     /// # Errors
     /// ENODEV where it is gone.
     pub fn snapshot(&self, serial: u64, detail: Detail) -> Result<Snapshot> {
+        if let Some(absent) = self.registry.absent(serial) {
+            return Ok(self.absent_snapshot(serial, &absent));
+        }
         let (id, dev) = self.registry.address(serial)?;
         let (info, lines) = self.engine.table(&id, Slot::Live)?;
         let (_, status) = self.engine.status(&id)?;

@@ -1,19 +1,23 @@
 //! The daemon: what runs between the files above and device-mapper below. It
 //! knows no FUSE and no file names of the tree.
 
+mod absent;
 pub mod admit;
 pub mod claims;
 pub mod control;
 pub mod create;
 pub mod cycle;
 pub mod desk;
+pub mod entry;
 pub mod events;
+mod keep;
 pub mod logfile;
 pub mod look;
 pub mod places;
 pub mod records;
 pub mod registry;
-pub mod restore;
+mod restore;
+mod trust;
 pub mod watch;
 
 use std::sync::Arc;

@@ -1,15 +1,19 @@
 //! Records: what has to be known to make a mirror again, one file each, so that
 //! mirrors outlive whoever runs them. A crash leaves the old file or the new one.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Info;
+use crate::engine::identity::Identity;
 use crate::error::{Error, Result};
+use crate::model::look::Look;
 use crate::text::table::Line;
 
 /// The version of the format that is written here.
@@ -17,6 +21,9 @@ const VERSION: u32 = 1;
 
 /// The folder of the records in the state directory.
 const FOLDER: &str = "mirrors";
+
+/// ramfs, which has no limit and no name in statfs(2).
+const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
 
 /// Longest name of a file, less what a temporary one has more.
 const MAX_NAME: usize = 240;
@@ -30,27 +37,75 @@ pub struct Record {
     pub name: String,
     /// Its UUID.
     pub uuid: String,
-    /// Its minor number.
-    pub minor: u32,
     /// Whether it can only be read.
     pub read_only: bool,
     /// Whether its I/O is held.
     pub suspended: bool,
+    /// Whether it is to be brought back when it is not there.
+    pub persist: bool,
     /// Its table, a line for each target; none before it has one.
     pub table: Vec<String>,
+    /// The devices and files that the table names.
+    pub places: Vec<Place>,
+    /// Owners and modes that were changed, by the files' paths below its folder.
+    pub looks: BTreeMap<String, Look>,
+    /// It is being made; and the files that are made for it, which go if it does
+    /// not come to be.
+    pub making: Option<Vec<PathBuf>>,
+}
+
+/// A device or file of the table, and what it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    /// How the table names it.
+    pub device: String,
+    /// What it is, whatever it will be called.
+    pub identity: Identity,
+    /// Whether it is a file that mirrorfs attached, which goes with its mirror.
+    pub ours: bool,
 }
 
 impl Record {
-    /// What there is to record of a device.
+    /// What there is to record of a device; the rest is for the caller.
     pub fn of(info: &Info, table: &[Line]) -> Record {
         Record {
             version: VERSION,
             name: info.name.clone(),
             uuid: info.uuid.clone(),
-            minor: info.dev.minor,
             read_only: info.read_only,
             suspended: info.suspended,
+            persist: false,
             table: table.iter().map(ToString::to_string).collect(),
+            places: Vec::new(),
+            looks: BTreeMap::new(),
+            making: None,
+        }
+    }
+
+    /// The record with what device-mapper does not know.
+    pub fn with(self, places: Vec<Place>, persist: bool, looks: BTreeMap<String, Look>) -> Record {
+        Record {
+            places,
+            persist,
+            looks,
+            ..self
+        }
+    }
+
+    /// A mirror that is about to be made, with the files that will be made for it.
+    pub fn intent(name: &str, uuid: &str, files: Vec<PathBuf>) -> Record {
+        Record {
+            version: VERSION,
+            name: name.into(),
+            uuid: uuid.into(),
+            read_only: false,
+            suspended: false,
+            persist: false,
+            table: Vec::new(),
+            places: Vec::new(),
+            looks: BTreeMap::new(),
+            making: Some(files),
         }
     }
 }
@@ -109,6 +164,33 @@ impl Records {
         self.settle()
     }
 
+    /// The record of a UUID; none where there is none, or none that can be read.
+    pub fn get(&self, uuid: &str) -> Option<Record> {
+        read(&self.path(uuid).ok()?).ok()
+    }
+
+    /// Whether there is a record of a UUID, one that can be read or not.
+    pub fn has(&self, uuid: &str) -> bool {
+        self.path(uuid).is_ok_and(|path| path.exists())
+    }
+
+    /// Keep a record that cannot be read aside, where it is not read again.
+    ///
+    /// # Errors
+    /// What the file system answers.
+    pub fn put_aside(&self, path: &Path) -> Result<PathBuf> {
+        let aside = path.with_extension("bad");
+        fs::rename(path, &aside).map_err(|error| at(path, &error))?;
+        self.settle()?;
+        Ok(aside)
+    }
+
+    /// Whether what is recorded is still there after a reboot.
+    pub fn is_lasting(&self) -> bool {
+        let existing = self.folder.ancestors().find(|folder| folder.exists());
+        existing.is_some_and(is_lasting)
+    }
+
     /// Remove the record of a UUID, where there is one.
     ///
     /// # Errors
@@ -152,6 +234,12 @@ impl Records {
     }
 }
 
+/// Whether a file is still there after a reboot: not in a file system in memory.
+pub fn is_lasting(path: &Path) -> bool {
+    let kind = statfs(path).map(|stat| stat.filesystem_type());
+    kind.is_ok_and(|kind| kind != TMPFS_MAGIC && kind != RAMFS_MAGIC)
+}
+
 fn at(path: &Path, error: &io::Error) -> Error {
     Error::io(format!("the record {}", path.display()), error)
 }
@@ -188,10 +276,21 @@ mod tests {
             version: VERSION,
             name: name.into(),
             uuid: uuid.into(),
-            minor: 3,
             read_only: false,
             suspended: true,
+            persist: true,
             table: vec!["0 8 mirror core 1 2 2 /a\\ b 0 8:1 0".into()],
+            places: vec![Place {
+                device: "8:1".into(),
+                identity: Identity::Device {
+                    node: "/dev/sda1".into(),
+                    ids: [("wwid".to_string(), "naa.5".to_string())].into(),
+                    size: 4096,
+                },
+                ours: false,
+            }],
+            looks: [("ctl".to_string(), Look::default())].into(),
+            making: Some(vec!["/a/log".into()]),
         }
     }
 
@@ -228,6 +327,8 @@ mod tests {
             let all = records.all().unwrap();
             assert!(all[0].1.is_err() && all[1].1.is_ok(), "{length}");
         }
+        let aside = records.put_aside(&path).unwrap();
+        assert!(aside.exists() && records.all().unwrap().len() == 1);
         let text = String::from_utf8(whole).unwrap();
         fs::write(&path, text.replace("\"version\": 1", "\"version\": 2")).unwrap();
         let error = records.all().unwrap().remove(0).1.unwrap_err();

@@ -6,52 +6,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::entry::{Absent, Entry, Kept};
 use crate::engine::{Id, Info};
 use crate::error::{Errno, Error, Result};
-use crate::model::pace::Pace;
-use crate::model::snapshot::{Known, Running};
+use crate::model::look::Look;
+use crate::model::snapshot::Known;
 use crate::text::device::DevNo;
-
-/// What the daemon remembers of one mirror.
-#[derive(Debug, Clone)]
-pub struct Entry {
-    /// Its number in this daemon's life.
-    pub serial: u64,
-    /// How to address it.
-    pub id: Id,
-    /// Its device number.
-    pub dev: DevNo,
-    /// The name under which it was last seen.
-    pub name: String,
-    /// The name under which events told of it; none until they do.
-    pub announced: Option<String>,
-    /// Its event counter when it was last watched.
-    pub event_nr: Option<u32>,
-    /// Samples of its progress.
-    pub pace: Pace,
-    /// When it last got further, while it is not in sync.
-    pub moved: Option<(Instant, u64)>,
-    /// What its state was when it was last watched.
-    pub seen: Seen,
-    /// Errors seen on each leg.
-    pub errors: Vec<u64>,
-    /// The table under which all regions were in sync once.
-    pub whole: Vec<String>,
-    running: Option<(String, Instant)>,
-}
-
-/// The part of a mirror's state whose changes are events.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Seen {
-    /// The table, to tell a new one's letters from changed ones.
-    pub table: Vec<String>,
-    /// Health letters of the legs.
-    pub letters: Vec<char>,
-    /// The log's.
-    pub log: Option<char>,
-    /// Whether all regions were in sync.
-    pub in_sync: bool,
-}
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -142,19 +102,63 @@ impl Registry {
     /// What a snapshot shows of what the daemon remembers.
     pub fn known(&self, serial: u64) -> Known {
         let inner = self.inner();
-        let Some(entry) = inner.entries.get(&serial) else {
-            return Known::default();
-        };
-        let running = entry.running.as_ref().map(|(verb, start)| Running {
-            verb: verb.clone(),
-            since: start.elapsed(),
-        });
-        Known {
-            rate: entry.pace.rate(),
-            running,
-            errors: entry.errors.clone(),
-            whole: entry.whole.clone(),
+        let entry = inner.entries.get(&serial);
+        entry.map(Entry::known).unwrap_or_default()
+    }
+
+    /// Enter a mirror that is recorded and not there.
+    pub fn enter_absent(&self, absent: Absent) -> u64 {
+        let mut inner = self.inner();
+        let id = Id::Uuid(absent.record.uuid.clone());
+        let nowhere = DevNo { major: 0, minor: 0 };
+        let name = absent.record.name.clone();
+        let serial = inner.insert((id.clone(), nowhere), &name);
+        // A device that comes under this UUID is another entry.
+        inner.by_id.remove(&(id, nowhere));
+        if let Some(entry) = inner.entries.get_mut(&serial) {
+            entry.kept = Some(Kept {
+                persist: absent.record.persist,
+                looks: absent.record.looks.clone(),
+            });
+            entry.announced = Some(name);
+            entry.absent = Some(absent);
         }
+        serial
+    }
+
+    /// Owner and mode of a mirror's file, as far as they were changed. Asked for
+    /// each `stat`: the path is made only where something was changed.
+    pub fn look(&self, serial: u64, path: impl FnOnce() -> String) -> Look {
+        let inner = self.inner();
+        let kept = inner
+            .entries
+            .get(&serial)
+            .and_then(|entry| entry.kept.as_ref());
+        let looks = kept
+            .map(|kept| &kept.looks)
+            .filter(|looks| !looks.is_empty());
+        looks
+            .and_then(|looks| looks.get(&path()).copied())
+            .unwrap_or_default()
+    }
+
+    /// What is known of a mirror that is not there; none of one that is.
+    pub fn absent(&self, serial: u64) -> Option<Absent> {
+        self.inner().entries.get(&serial)?.absent.clone()
+    }
+
+    /// The mirrors that are recorded and not there: serials and names.
+    pub fn absentees(&self) -> Vec<(u64, String)> {
+        let inner = self.inner();
+        let absent = inner
+            .entries
+            .values()
+            .filter(|entry| entry.absent.is_some());
+        let mut absent: Vec<_> = absent
+            .map(|entry| (entry.serial, entry.name.clone()))
+            .collect();
+        absent.sort();
+        absent
     }
 
     /// Keep a name for a mirror that is being made.
@@ -223,20 +227,7 @@ impl Registry {
 impl Inner {
     fn insert(&mut self, key: (Id, DevNo), name: &str) -> u64 {
         self.last += 1;
-        let entry = Entry {
-            serial: self.last,
-            id: key.0.clone(),
-            dev: key.1,
-            name: name.into(),
-            announced: None,
-            event_nr: None,
-            pace: Pace::default(),
-            moved: None,
-            seen: Seen::default(),
-            errors: Vec::new(),
-            whole: Vec::new(),
-            running: None,
-        };
+        let entry = Entry::new(self.last, key.clone(), name);
         self.entries.insert(self.last, entry);
         self.by_id.insert(key, self.last);
         self.last

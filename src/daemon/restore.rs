@@ -1,64 +1,193 @@
-//! Keeping records, and making mirrors again from them. Only an engine that ends
-//! with the process needs that: the kernel's mirrors go on without a daemon.
+//! At the mount: what runs is adopted with what its record says, what does not run
+//! and is to be there is made again, what a crash left half made is taken away. One
+//! that cannot be made says why and keeps its record; the others are made.
+
+use std::path::Path;
 
 use super::Daemon;
 use super::admit::admit;
+use super::entry::{Absent, Kept};
 use super::events::Kind;
 use super::records::{Record, Records};
-use crate::engine::{Id, Slot, Suspend};
-use crate::error::{Error, Result};
+use super::trust;
+use crate::engine::{Id, Info, Kind as EngineKind, Suspend};
+use crate::error::{Errno, Error, Result};
 use crate::plan::build;
 use crate::plan::step::Step;
 use crate::text::table::Table;
 
 impl Daemon {
-    /// Make every mirror again that there is a record of. One that cannot be made
-    /// is told of and keeps its record; the others are made.
+    /// Bring back what is recorded; `restart`: also what does not run.
     ///
     /// # Errors
     /// What the folder of the records answers.
-    pub fn restore(&self) -> Result<()> {
+    pub fn restore(&self, restart: bool) -> Result<()> {
         let Some(records) = &self.records else {
             return Ok(());
         };
+        let mut missing = Vec::new();
         for (path, record) in records.all()? {
-            let name = record.as_ref().map(|record| record.name.clone());
-            let name = name.unwrap_or_else(|_| "-".into());
-            let made = record.and_then(|record| self.remake(&record));
-            let made = made.map_err(|error| {
-                error.context(format!("not restored from {}, which stays", path.display()))
-            });
-            // It stands in `events`, and the mount comes up without it.
-            let _ = self.report(&name, made);
+            match record {
+                Ok(record) => missing.extend(self.adopt(record)),
+                Err(error) => self.put_aside(records, &path, error),
+            }
+        }
+        match restart {
+            true => self.remake_all(missing),
+            false => missing.into_iter().for_each(|record| {
+                self.absent(record, "nothing was to be restarted (--no-restore)");
+            }),
         }
         Ok(())
     }
 
-    fn remake(&self, record: &Record) -> Result<()> {
-        let name = self.reserve(&record.name)?;
+    fn put_aside(&self, records: &Records, path: &Path, error: Error) {
+        let kept = match records.put_aside(path) {
+            Ok(aside) => format!("kept aside as {}", aside.display()),
+            Err(error) => format!("and it cannot be kept aside: {error}"),
+        };
+        let error = Error::new(error.errno(), format!("{error}; {kept}"));
+        // It stands in `events`; the mount comes up without it.
+        let _ = self.report("-", Err::<(), _>(error));
+    }
+
+    /// Adopt the mirror of a record where it runs; answers the record of one that
+    /// is to be made again.
+    fn adopt(&self, record: Record) -> Option<Record> {
+        let info = self.engine.info(&Id::Uuid(record.uuid.clone()));
+        match (info, record.making.is_some()) {
+            (Ok(info), true) if !info.live => self.unmake(&record, Some(&info)),
+            (Ok(info), _) => self.adopt_running(&record, &info),
+            (Err(_), true) => self.unmake(&record, None),
+            (Err(_), false) if self.is_wanted(&record) => return Some(record),
+            (Err(_), false) => self.let_go(&record),
+        }
+        None
+    }
+
+    /// The kernel's mirrors go with a reboot, unless they are to persist.
+    fn is_wanted(&self, record: &Record) -> bool {
+        record.persist || self.engine.kind() == EngineKind::Embedded
+    }
+
+    fn adopt_running(&self, record: &Record, info: &Info) {
+        let serial = self.registry.note(info);
+        let kept = match record.making {
+            // Killed before it was recorded: as if it had just been made.
+            Some(_) => self.kept_for(&info.id()).unwrap_or_default(),
+            None => Kept {
+                persist: record.persist,
+                looks: record.looks.clone(),
+            },
+        };
+        self.registry
+            .update(serial, |entry| entry.kept = Some(kept));
+        self.keep_changed(&info.name, serial);
+    }
+
+    /// Take away what a crash left half made.
+    fn unmake(&self, record: &Record, device: Option<&Info>) {
+        let removed = device.map(|info| self.engine.remove(&info.id(), false));
+        let undone = removed
+            .unwrap_or(Ok(()))
+            .and_then(|()| self.forget_record(record));
+        let undone = undone.map_err(|error| error.context("taking away what was half made"));
+        if self.report(&record.name, undone).is_ok() {
+            let text = "it was being made when the daemon was killed";
+            self.events.add(&record.name, Kind::Removed, text);
+        }
+    }
+
+    /// A mirror that was not to persist, and is gone.
+    fn let_go(&self, record: &Record) {
+        let forgotten = self.forget_record(record);
+        if self.report(&record.name, forgotten).is_ok() {
+            let text = "it ended with the machine (persist no)";
+            self.events.add(&record.name, Kind::Removed, text);
+        }
+    }
+
+    /// Make them again, each as soon as what it stands on is there: a mirror may
+    /// stand on another one.
+    fn remake_all(&self, mut missing: Vec<Record>) {
+        loop {
+            let before = missing.len();
+            let mut failed = Vec::new();
+            for record in missing {
+                if let Err(error) = self.remake(&record) {
+                    failed.push((record, error));
+                }
+            }
+            if failed.is_empty() || failed.len() == before {
+                for (record, error) in failed {
+                    let name = record.name.clone();
+                    self.absent(record, error.sentence());
+                    let told = error.context("not started");
+                    let _ = self.report(&name, Err::<(), _>(told));
+                }
+                return;
+            }
+            missing = failed.into_iter().map(|(record, _)| record).collect();
+        }
+    }
+
+    fn absent(&self, record: Record, reason: &str) {
+        let reason = reason.to_string();
+        self.registry.enter_absent(Absent { record, reason });
+    }
+
+    /// Make a mirror again from its record: its devices where they are now, and no
+    /// sync word, so that the log decides what is left to copy.
+    ///
+    /// # Errors
+    /// Why that cannot be: a device is missing or is not the same, or somebody uses
+    /// it, or its log is not its own.
+    pub(super) fn remake(&self, record: &Record) -> Result<()> {
+        let name = self.registry.reserve(&record.name)?;
+        if self.engine.info(&Id::Name(record.name.clone())).is_ok() {
+            let sentence = format!("another device is called {} now", record.name);
+            return Err(Error::new(Errno::EEXIST, sentence));
+        }
+        let kept = Kept {
+            persist: record.persist,
+            looks: record.looks.clone(),
+        };
         if record.table.is_empty() {
             let steps = build::create_empty(&record.name, &record.uuid);
+            let told = (Kind::Restored, "without a table");
             return self
-                .start(&name, &record.uuid, &steps, restored("without a table"))
+                .start(&name, &record.uuid, &steps, Some(kept), told)
                 .map(drop);
         }
-        let lines: Vec<&str> = record.table.iter().map(String::as_str).collect();
-        let table = build::without_sync_words(Table::parse(&lines)?);
+        let core_words = self.engine.kind() == EngineKind::Embedded;
+        let table = build::without_sync_words(self.table_now(record)?, core_words);
         let devices = self.devices.as_ref();
         let admitted = admit(devices, &self.claims, &table, &[], record.read_only)?;
+        let notes = trust::check(devices, &admitted.table);
         let mut steps = build::create(
             &record.name,
             &record.uuid,
-            Some(record.minor),
+            None,
             admitted.table.clone(),
             record.read_only,
         );
-        if record.suspended {
+        if record.suspended && core_words {
             steps.push(Step::Suspend(Suspend::default()));
         }
         let text = record.table.join(",");
-        match self.start(&name, &record.uuid, &steps, restored(&text)) {
-            Ok(_) => Ok(()),
+        let notes = notes.and_then(|notes| {
+            let told = (Kind::Restored, text.as_str());
+            let serial = self.start(&name, &record.uuid, &steps, Some(kept), told)?;
+            Ok((serial, notes))
+        });
+        match notes {
+            Ok((serial, notes)) => {
+                for note in &notes {
+                    self.events.add(&record.name, Kind::Distrusted, note);
+                }
+                self.registry.update(serial, |entry| entry.notes = notes);
+                Ok(())
+            }
             Err(error) => {
                 admitted.undo();
                 Err(error)
@@ -66,44 +195,23 @@ impl Daemon {
         }
     }
 
-    /// Record the device as it is now, where records are kept.
-    ///
-    /// # Errors
-    /// What [`Records::write`] answers.
-    pub(super) fn keep(&self, id: &Id) -> Result<()> {
-        let Some(records) = &self.records else {
-            return Ok(());
-        };
-        let (info, table) = self.engine.table(id, Slot::Live)?;
-        records.write(&Record::of(&info, &table))
-    }
-
-    /// Record a change that has been made; where that fails the change stands, and
-    /// the next mount will not know of it.
-    pub(super) fn keep_changed(&self, name: &str, id: &Id) {
-        let kept = self.keep(id).map_err(not_kept);
-        let _ = self.report(name, kept);
-    }
-
-    /// Remove the record of a mirror that was removed.
-    pub(super) fn drop_record(&self, name: &str, uuid: &str) {
-        let removed = self.records.as_ref().map(|records| records.remove(uuid));
-        let _ = self.report(name, removed.unwrap_or(Ok(())).map_err(not_kept));
+    /// The table of a record, with every device by what it is called now.
+    fn table_now(&self, record: &Record) -> Result<Table> {
+        let lines: Vec<&str> = record.table.iter().map(String::as_str).collect();
+        let mut table = Table::parse(&lines)?;
+        for device in table.devices() {
+            let name = device.to_string();
+            let place = record.places.iter().find(|place| place.device == name);
+            let place = place
+                .ok_or_else(|| Error::invalid(format!("the record does not say what {name} is")))?;
+            *device = self.devices.find(&place.identity)?;
+        }
+        Ok(table)
     }
 
     /// What only this process runs stops; what is left of the state is tidied.
     pub fn close(&self) {
         self.engine.close();
-        self.records
-            .as_ref()
-            .inspect(|records| Records::close(records));
+        self.records.as_ref().inspect(|records| records.close());
     }
-}
-
-fn restored(text: &str) -> (Kind, &str) {
-    (Kind::Restored, text)
-}
-
-fn not_kept(error: Error) -> Error {
-    error.context("done, but the next mount will not know it")
 }

@@ -13,9 +13,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::Daemon;
 use super::desk::spawn;
+use super::entry::{Entry, Seen};
 use super::events::Kind;
 use super::look::Detail;
-use super::registry::{Entry, Seen};
 use crate::engine::Listed;
 use crate::error::{Error, Result};
 use crate::model::progress::{Progress, SyncState};
@@ -154,6 +154,7 @@ impl Daemon {
             Some(old) => {
                 let text = format!("from {old}, by another program");
                 self.events.add(name, Kind::Renamed, &text);
+                self.keep_changed(name, serial);
             }
             None if appeared == Kind::Adopted => self.events.add(name, appeared, "it runs already"),
             None => self.events.add(name, appeared, "by another program"),
@@ -163,6 +164,9 @@ impl Daemon {
     /// Forget a mirror that is gone; the verb that removes one tells it itself,
     /// and one that was renamed meanwhile is not gone.
     fn bury(&self, serial: u64) {
+        if self.registry.absent(serial).is_some() {
+            return;
+        }
         let there = self.snapshot(serial, Detail::Kernel);
         let shown = there.is_ok_and(|there| is_shown(&there.info, &there.lines));
         if shown || self.registry.is_running(serial) {
@@ -199,6 +203,9 @@ impl Daemon {
     fn compare(&self, entry: &Entry, snapshot: &Snapshot, progress: &Progress) {
         let (old, new) = (&entry.seen, seen(snapshot, progress));
         let same_table = old.table == new.table;
+        if !same_table && !old.table.is_empty() && !self.registry.is_running(entry.serial) {
+            self.keep_changed(&snapshot.info.name, entry.serial);
+        }
         let mut errors = if same_table {
             entry.errors.clone()
         } else {
@@ -232,6 +239,7 @@ impl Daemon {
         self.registry.update(entry.serial, |entry| {
             if new.in_sync {
                 entry.whole.clone_from(&new.table);
+                entry.notes.clear();
             }
             (entry.seen, entry.errors) = (new, errors);
         });

@@ -6,6 +6,7 @@
 
 pub mod embedded;
 pub mod host;
+pub mod identity;
 pub mod inject;
 pub mod kernel;
 
@@ -13,6 +14,7 @@ use std::any::Any;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
+use self::identity::Identity;
 use crate::error::Result;
 use crate::text::device::{DevNo, DeviceRef};
 use crate::text::table::Line;
@@ -221,6 +223,12 @@ pub trait Devices: Send + Sync {
     /// What is known of `device`. A path that does not exist is ENOENT; what is
     /// neither a block device nor a regular file is ENODEV.
     fn facts(&self, device: &DeviceRef) -> Result<Facts>;
+    /// What tells it from all others, whatever it is called later. A loop device is
+    /// known by its file.
+    fn identity(&self, facts: &Facts) -> Result<Identity>;
+    /// How a table names what has this identity now: ENODEV where it is not there,
+    /// EINVAL where it has changed or two have it.
+    fn find(&self, identity: &Identity) -> Result<DeviceRef>;
     /// Make a regular file usable in a table.
     fn attach(&self, file: &Path, read_only: bool) -> Result<Attachment>;
     /// Who else uses the device or file, as words for a sentence: `mounted on

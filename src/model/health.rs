@@ -45,6 +45,7 @@ impl State {
     /// The state of a snapshot.
     pub fn of(snapshot: &Snapshot) -> State {
         match () {
+            () if snapshot.known.absent.is_some() => State::Failed,
             () if !snapshot.info.live => State::Empty,
             () if snapshot.info.suspended => State::Suspended,
             () if snapshot.parts.is_empty() => State::Finished,
@@ -102,6 +103,12 @@ pub fn text(snapshot: &Snapshot) -> String {
 /// What a person should know beside the letters.
 pub fn warnings(snapshot: &Snapshot) -> Vec<String> {
     let mut warnings = Vec::new();
+    if let Some(reason) = &snapshot.known.absent {
+        warnings.push(format!(
+            "not started: {reason}; write `resume` to ctl to try again, `remove` to forget it"
+        ));
+    }
+    warnings.extend(snapshot.known.notes.iter().cloned());
     if !snapshot.parts.is_empty() && !snapshot.tracks_errors() {
         warnings.push(
             "errors are not tracked (no handle_errors): regions that failed to copy \

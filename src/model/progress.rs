@@ -132,6 +132,7 @@ impl Progress {
 fn state_of(snapshot: &Snapshot, sum: &Progress) -> SyncState {
     let hurt = snapshot.legs.iter().any(|leg| leg.letter != 'A');
     match () {
+        () if snapshot.known.absent.is_some() => SyncState::Stopped,
         () if snapshot.parts.is_empty() => SyncState::None,
         () if sum.regions_total > 0 && sum.regions_done == sum.regions_total => SyncState::InSync,
         () if snapshot.info.suspended => SyncState::Stopped,

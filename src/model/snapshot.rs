@@ -60,6 +60,12 @@ pub struct Known {
     pub errors: Vec<u64>,
     /// The table lines under which the daemon saw all regions in sync once.
     pub whole: Vec<String>,
+    /// Whether the mirror is brought back when it is not there.
+    pub persist: bool,
+    /// What the health warns of beside.
+    pub notes: Vec<String>,
+    /// Why the mirror is not there, where it is only recorded.
+    pub absent: Option<String>,
 }
 
 /// One mirror target of the device, with its status where that was readable.

@@ -39,13 +39,17 @@ pub fn create_empty(name: &str, uuid: &str) -> Vec<Step> {
 
 /// The table as it is loaded again after its mirror was away. A sync word would
 /// clear the disk log or declare it equal, each time anew; without one the log
-/// says what is left. A core log says nothing, so that its word stays.
-pub fn without_sync_words(mut table: Table) -> Table {
+/// says what is left. A core log says nothing: its word stays only where `core`
+/// says that nobody can have written through the mirror.
+pub fn without_sync_words(mut table: Table, core: bool) -> Table {
     for target in &mut table.targets {
-        if let Mapping::Mirror(mirror) = &mut target.mapping
-            && let Log::Disk { sync, .. } = &mut mirror.log
-        {
-            *sync = None;
+        let Mapping::Mirror(mirror) = &mut target.mapping else {
+            continue;
+        };
+        match &mut mirror.log {
+            Log::Disk { sync, .. } => *sync = None,
+            Log::Core { sync, .. } if !core => *sync = None,
+            Log::Core { .. } | Log::Userspace { .. } => {}
         }
     }
     table

@@ -3,31 +3,11 @@
 use std::sync::PoisonError;
 use std::time::SystemTime;
 
-use super::node::Node;
+use super::node::{MIRROR_FOLDERS, Node};
 use super::row::{Row, Show};
 use super::{Tree, mirror, root};
 use crate::error::{Errno, Error, Result};
-
-/// What root changed of a file.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Look {
-    /// Another mode.
-    pub mode: Option<u16>,
-    /// Another owner.
-    pub uid: Option<u32>,
-    /// Another group.
-    pub gid: Option<u32>,
-}
-
-impl Look {
-    fn over(self, old: Look) -> Look {
-        Look {
-            mode: self.mode.or(old.mode),
-            uid: self.uid.or(old.uid),
-            gid: self.gid.or(old.gid),
-        }
-    }
-}
+use crate::model::look::Look;
 
 /// What sort of file a node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,34 +65,56 @@ impl Tree {
         })
     }
 
-    /// Change owner, group or mode.
+    /// Change owner, group or mode. What is changed of a mirror's file is kept with
+    /// the mirror, what is changed at the root until the unmount.
     ///
     /// # Errors
     /// As [`Tree::attr`].
     pub fn dress(&self, node: Node, look: Look) -> Result<Attr> {
         self.attr(node)?;
-        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-        looks.retain(|ino, _| self.is_there(*ino));
-        let entry = looks.entry(node.ino()).or_default();
-        *entry = look.over(*entry);
-        drop(looks);
+        match node.serial() {
+            _ if look.is_plain() => {}
+            Some(serial) => self.daemon.dress(serial, &path(node), look),
+            None => {
+                let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+                let entry = looks.entry(node.ino()).or_default();
+                *entry = look.over(*entry);
+            }
+        }
         self.attr(node)
     }
 
-    /// Whether an inode number's mirror is still known.
-    fn is_there(&self, ino: u64) -> bool {
-        let serial = Node::from_ino(ino).and_then(Node::serial);
-        serial.is_none_or(|serial| self.daemon.registry.check(serial).is_ok())
-    }
-
     fn look(&self, node: Node) -> Look {
-        let looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-        looks.get(&node.ino()).copied().unwrap_or_default()
+        match node.serial() {
+            Some(serial) => self.daemon.registry.look(serial, || path(node)),
+            None => {
+                let looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+                looks.get(&node.ino()).copied().unwrap_or_default()
+            }
+        }
     }
 
     fn news(&self) -> (u64, SystemTime) {
         let (_, end) = self.daemon.events.span();
         (end, self.daemon.events.changed().unwrap_or(self.born))
+    }
+}
+
+/// The path of a mirror's file below its folder, by which a record knows it.
+fn path(node: Node) -> String {
+    match node {
+        Node::Root | Node::RootFile(_) | Node::Mirror(_) => String::new(),
+        Node::Folder(_, folder) => MIRROR_FOLDERS
+            .get(folder)
+            .copied()
+            .unwrap_or_default()
+            .into(),
+        Node::File(_, row) => mirror::ROWS.get(row).map_or("", |row| row.path).into(),
+        Node::Leg(_, leg) => format!("legs/{leg}"),
+        Node::LegFile(_, leg, row) => {
+            let row = mirror::LEG_ROWS.get(row).map_or("", |row| row.path);
+            format!("legs/{leg}/{row}")
+        }
     }
 }
 

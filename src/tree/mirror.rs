@@ -42,6 +42,13 @@ pub const ROWS: &[Row<Snapshot>] = &[
         Order::Verb,
         "write a verb here; read: the verbs",
     ),
+    Row::write(
+        "persist",
+        Kernel,
+        |m| value(if m.known.persist { "yes" } else { "no" }),
+        Order::Persist,
+        "yes: bring it back at the next mount after a reboot; no: do not",
+    ),
     Row::read("uuid", Kernel, |m| value(&m.info.uuid), "the device's UUID"),
     Row::read(
         "dev",

@@ -19,12 +19,13 @@ use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use crate::daemon::Daemon;
+use crate::model::look::Look;
 
 /// The tree over one daemon.
 pub struct Tree {
     /// What the files are about.
     pub daemon: Arc<Daemon>,
-    looks: Mutex<HashMap<u64, attr::Look>>,
+    looks: Mutex<HashMap<u64, Look>>,
     handles: Mutex<HashMap<u64, Arc<handle::Handle>>>,
     last_handle: AtomicU64,
     lookups: AtomicU64,

@@ -15,6 +15,8 @@ pub enum Order {
     Table,
     /// The share of time that copying may take.
     Throttle,
+    /// Whether the mirror is brought back.
+    Persist,
 }
 
 impl Order {

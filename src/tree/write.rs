@@ -66,7 +66,10 @@ impl Tree {
                 .verb(serial, &line)
                 .map(|()| Some("done".into())),
             (Order::Table, Some(serial)) => self.daemon.reload(serial, &line).map(|()| None),
-            (Order::Verb | Order::Table, None) => Err(Error::invalid("it belongs to no mirror")),
+            (Order::Persist, Some(serial)) => self.daemon.set_persist(serial, &line).map(|()| None),
+            (Order::Verb | Order::Table | Order::Persist, None) => {
+                Err(Error::invalid("it belongs to no mirror"))
+            }
         }
     }
 

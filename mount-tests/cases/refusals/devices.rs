@@ -7,21 +7,25 @@ use std::path::Path;
 use libc::O_EXCL;
 
 use super::field::Field;
-use super::rows::{DEVICES, rows};
-use crate::lab::disks::{self, MIB, disk};
+use super::rows::{BLOCKS, DEVICES, MAPPED, rows};
+use crate::lab::Lab;
+use crate::lab::disks::{self, MIB};
 use crate::lab::mount::Mount;
 use crate::lab::shell::{Undo, output};
 use crate::lab::wait_for;
 
-pub fn refused_devices() {
-    let mount = Mount::start();
-    let users = Users::new(&mount);
-    let mut field = Field::new(&mount);
+pub fn refused_devices(lab: &Lab) {
+    let mount = lab.mount();
+    let (leg, other) = (lab.disk(6), lab.disk(7));
+    mount.write(
+        "new",
+        &format!("there: 0 64 mirror core 1 8 2 {leg} 0 {other} 0"),
+    );
+    mount.wait_in_sync("there");
+    files(lab, &mount);
+    let mut field = Field::new(lab, &mount);
     let other = fs::read(mount.scratch("other")).expect("a log");
-    for [errno, word, line] in rows(DEVICES) {
-        let (line, word) = (users.fill(&field.fill(line)), users.fill(&field.fill(word)));
-        field.judge("new", &line, errno, &[&word]);
-    }
+    judge(&mut field, DEVICES, &[("{leg}", &leg)]);
     if fs::read(mount.scratch("other")).expect("a log") != other {
         field.note("another mirror's log is not what it was".into());
     }
@@ -32,62 +36,71 @@ pub fn refused_devices() {
     mount.write("there/ctl", "remove");
 }
 
-/// Devices and files that somebody uses; they are free again when it is dropped.
-struct Users {
-    whole: String,
-    image: String,
-    _exclusive: File,
-    _undo: Vec<Undo>,
-}
-
-impl Users {
-    fn new(mount: &Mount) -> Users {
-        let folder = mount.at.parent().expect("a folder").display().to_string();
-        let (leg, other) = (disk(6), disk(7));
-        mount.write(
-            "new",
-            &format!("there: 0 64 mirror core 1 8 2 {leg} 0 {other} 0"),
-        );
-        let mut undo = mounted_swapped_mapped(&folder);
-        undo.extend(files(&folder));
-        let (whole, first) = partitioned(&format!("{folder}/whole"));
-        let (image, second) = partitioned(&format!("{folder}/image"));
-        output(&format!(
-            "dmsetup create part --table '0 64 linear {image}p1 0'"
-        ));
-        // What stands on another goes first.
-        undo.insert(0, Undo("dmsetup remove --retry part".into()));
-        undo.extend([first, second]);
-        let mut exclusive = OpenOptions::new();
-        let exclusive = exclusive.read(true).custom_flags(O_EXCL).open(disk(8));
-        Users {
-            whole,
-            image,
-            _exclusive: exclusive.expect("for itself alone"),
-            _undo: undo,
-        }
-    }
-
-    fn fill(&self, text: &str) -> String {
-        text.replace("{whole}", &self.whole)
-            .replace("{image}", &self.image)
-            .replace("{mounted}", &disk(3))
-            .replace("{swap}", &disk(4))
-            .replace("{mapped}", &disk(5))
-            .replace("{leg}", &disk(6))
-            .replace("{exclusive}", &disk(8))
+/// Judge each row, with names of its own.
+fn judge(field: &mut Field<'_>, text: &'static str, names: &[(&str, &str)]) {
+    for [errno, word, line] in rows(text) {
+        let fill = |text: &str| {
+            let named = |text: String, (name, path): &(&str, &str)| text.replace(name, path);
+            names.iter().fold(field.fill(text), named)
+        };
+        let (line, word) = (fill(line), fill(word));
+        field.judge("new", &line, errno, &[&word]);
     }
 }
 
-fn mounted_swapped_mapped(folder: &str) -> Vec<Undo> {
-    let (ext4, swap, mapped) = (disks::zeroed(3), disk(4), disk(5));
+/// Files of all sorts in the folder of the mount.
+fn files(lab: &Lab, mount: &Mount) {
+    let (folder, first) = (mount.folder().display(), lab.disk(0));
+    output(&format!(
+        "cd {folder} && truncate -s 4M leg && truncate -s 1024 small && truncate -s 1535 short \
+         && ln leg hard && ln -s {first} soft && mkfifo fifo"
+    ));
+    fs::write(mount.scratch("other"), log(2, 99)).expect("a log");
+}
+
+/// Mounted, attached to a loop device, or open exclusively.
+pub fn refused_blocks(lab: &Lab) {
+    let mount = lab.mount();
+    let folder = mount.folder().display().to_string();
+    let (mounted, _first) = block(lab, 3);
+    output(&format!(
+        "mkfs.ext4 -q -F {mounted} 8M && mkdir {folder}/ext4 && mount {mounted} {folder}/ext4"
+    ));
+    let _mounted = Undo(format!("umount {folder}/ext4"));
+    output(&format!(
+        "cd {folder} && truncate -s 4M attached && losetup -f {folder}/attached"
+    ));
+    let _attached = Undo(format!(
+        "losetup -j {folder}/attached | cut -d: -f1 | xargs -r losetup -d"
+    ));
+    let (exclusive, _second) = block(lab, 8);
+    let mut options = OpenOptions::new();
+    let open = options.read(true).custom_flags(O_EXCL).open(&exclusive);
+    let _open = open.expect("for itself alone");
+    let mut field = Field::new(lab, &mount);
+    let names = [("{mounted}", mounted.as_str()), ("{exclusive}", &exclusive)];
+    judge(&mut field, BLOCKS, &names);
+    field.end();
+}
+
+/// A disk as a block device; it is one no more when the second is dropped.
+fn block(lab: &Lab, number: usize) -> (String, Option<Undo>) {
+    let disk = lab.zeroed(number);
+    if lab.is_kernel() {
+        return (disk, None);
+    }
+    let device = output(&format!("losetup --show -f {disk}"));
+    let device = device.trim().to_owned();
+    let undo = Undo(format!("losetup -d {device}"));
+    (device, Some(undo))
+}
+
+/// A partition and its disk, used as swap, or by mappings.
+pub fn refused_mapped(lab: &Lab) {
+    let mount = lab.mount();
+    let (swap, mapped) = (lab.disk(4), lab.disk(5));
+    let (image, _image) = partitioned(&mount.scratch("image"));
     let users = [
-        (
-            format!(
-                "mkfs.ext4 -q -F {ext4} 8M && mkdir {folder}/ext4 && mount {ext4} {folder}/ext4"
-            ),
-            format!("umount {folder}/ext4"),
-        ),
         (
             format!("mkswap -q {swap} 2>&1 && swapon {swap}"),
             format!("swapoff {swap}"),
@@ -96,20 +109,20 @@ fn mounted_swapped_mapped(folder: &str) -> Vec<Undo> {
             format!("dmsetup create holder --table '0 8192 linear {mapped} 0'"),
             "dmsetup remove --retry holder".into(),
         ),
+        (
+            format!("dmsetup create part --table '0 64 linear {image}p1 0'"),
+            "dmsetup remove --retry part".into(),
+        ),
     ];
-    users.map(|(make, end)| (output(&make), Undo(end)).1).into()
-}
-
-fn files(folder: &str) -> [Undo; 1] {
-    let first = disk(0);
-    output(&format!(
-        "cd {folder} && truncate -s 4M leg attached && truncate -s 1024 small && truncate -s 1535 short \
-         && ln leg hard && ln -s {first} soft && mkfifo fifo && losetup -f {folder}/attached"
-    ));
-    fs::write(format!("{folder}/other"), log(2, 99)).expect("a log");
-    [Undo(format!(
-        "losetup -j {folder}/attached | cut -d: -f1 | xargs -r losetup -d"
-    ))]
+    let _undo = users.map(|(make, end)| (output(&make), Undo(end)).1);
+    let mut field = Field::new(lab, &mount);
+    let names = [
+        ("{swap}", swap.as_str()),
+        ("{mapped}", &mapped),
+        ("{image}", &image),
+    ];
+    judge(&mut field, MAPPED, &names);
+    field.end();
 }
 
 /// A disk log of this version for so many regions, none of them clean.
@@ -140,36 +153,42 @@ fn partitioned(path: &str) -> (String, Undo) {
 
 /// The kernel takes logs that it cannot use, counts them as failed and begins to
 /// copy: by then it is too late to refuse.
-pub fn refused_logs() {
-    let mount = Mount::start();
-    let (version, bad) = (mount.scratch("version3"), disk(4));
+pub fn refused_logs(lab: &Lab) {
+    let mount = lab.mount();
+    let version = mount.scratch("version3");
     fs::write(&version, log(3, 8)).expect("a log");
-    output(&format!(
-        "modprobe dm-flakey; dmsetup create unwritable --table '0 8192 flakey {bad} 0 0 1000 1 error_writes'"
-    ));
-    let unwritable = Undo("dmsetup remove --retry unwritable".into());
-    let mut field = Field::new(&mount);
-    // `sync` asks for a log that is begun afresh, whatever it was.
-    for (path, words) in [
-        (version.as_str(), "2 {log} 1024"),
-        ("/dev/mapper/unwritable", "2 {log} 1024"),
-        ("/dev/mapper/unwritable", "3 {log} 1024 sync"),
-    ] {
-        let words = words.replace("{log}", path);
-        let line = field.fill(&format!("0 8192 mirror disk {words} 2 {{a}} 0 {{b}} 0"));
-        refused_whole(&mount, &mut field, &line, path);
+    let unwritable = lab.is_kernel().then(|| unwritable(lab));
+    let mut field = Field::new(lab, &mount);
+    refused_whole(lab, &mount, &mut field, &version, "2 {log} 1024");
+    if let Some((path, _)) = &unwritable {
+        // `sync` asks for a log that is begun afresh, whatever it was.
+        for words in ["2 {log} 1024", "3 {log} 1024 sync"] {
+            refused_whole(lab, &mount, &mut field, path, words);
+        }
     }
     if fs::read(&version).expect("the log") != log(3, 8) {
         field.note("the log of version 3 is not what it was".into());
     }
     field.end();
-    drop(unwritable);
+}
+
+/// A device that can be read and not be written.
+fn unwritable(lab: &Lab) -> (String, Undo) {
+    let bad = lab.disk(4);
+    output(&format!(
+        "modprobe dm-flakey; dmsetup create unwritable --table '0 8192 flakey {bad} 0 0 1000 1 error_writes'"
+    ));
+    let undo = Undo("dmsetup remove --retry unwritable".into());
+    ("/dev/mapper/unwritable".into(), undo)
 }
 
 /// Whatever the errno: it names the log, and `b` is not copied to.
-fn refused_whole(mount: &Mount, field: &mut Field<'_>, line: &str, path: &str) {
-    let before = disks::bytes(&disk(1), 0, MIB);
-    match mount.try_write("new", line) {
+fn refused_whole(lab: &Lab, mount: &Mount, field: &mut Field<'_>, path: &str, words: &str) {
+    let words = words.replace("{log}", path);
+    let line = field.fill(&format!("0 8192 mirror disk {words} 2 {{a}} 0 {{b}} 0"));
+    let target = lab.disk(1);
+    let before = disks::bytes(&target, 0, MIB);
+    match mount.try_write("new", &line) {
         Ok(name) => field.note(format!("`{line}` made {name}")),
         Err((errno, reason)) if !reason.contains(path) => {
             field.note(format!(
@@ -179,8 +198,8 @@ fn refused_whole(mount: &Mount, field: &mut Field<'_>, line: &str, path: &str) {
         }
         Err(_) => {}
     }
-    if disks::bytes(&disk(1), 0, MIB) != before {
+    if disks::bytes(&target, 0, MIB) != before {
         field.note(format!("`{line}` was refused after it had copied"));
-        disks::random(1, MIB);
+        lab.random(1, MIB);
     }
 }

@@ -3,13 +3,13 @@
 use std::fs::OpenOptions;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 use std::process::Command;
 
 use libc::O_NONBLOCK;
 use nix::errno::Errno;
 
 use super::rows::GOOD;
+use crate::lab::Lab;
 use crate::lab::disks::{self, MIB};
 use crate::lab::mount::{Mount, errno};
 use crate::lab::shell::output;
@@ -17,26 +17,29 @@ use crate::lab::traces::Traces;
 
 /// What was there before anything was refused.
 pub struct Field<'a> {
+    lab: &'a Lab,
     mount: &'a Mount,
-    folder: &'a Path,
     before: Traces,
+    names: Vec<String>,
     bytes: Vec<Vec<u8>>,
     wrong: Vec<String>,
 }
 
 impl<'a> Field<'a> {
     /// A field as it is now; disks 0 to 2 belong to it.
-    pub fn new(mount: &'a Mount) -> Field<'a> {
-        let folder = mount.at.parent().expect("a folder");
-        disks::random(0, MIB);
-        disks::random(1, MIB);
-        disks::zeroed(2);
-        output("udevadm settle --timeout=10 || true");
+    pub fn new(lab: &'a Lab, mount: &'a Mount) -> Field<'a> {
+        lab.random(0, MIB);
+        lab.random(1, MIB);
+        lab.zeroed(2);
+        if lab.is_kernel() {
+            output("udevadm settle --timeout=10 || true");
+        }
         Field {
+            lab,
             mount,
-            folder,
-            before: Traces::now(folder),
-            bytes: bytes(),
+            before: Traces::now(lab, mount.folder()),
+            names: mount.list(""),
+            bytes: bytes(lab),
             wrong: Vec::new(),
         }
     }
@@ -44,10 +47,11 @@ impl<'a> Field<'a> {
     /// A row's text with the names of this field.
     pub fn fill(&self, text: &str) -> String {
         text.replace("{good}", GOOD)
-            .replace("{a}", &disks::disk(0))
-            .replace("{b}", &disks::disk(1))
-            .replace("{log}", &disks::disk(2))
-            .replace("{T}", &self.folder.display().to_string())
+            .replace("{a}", &self.lab.disk(0))
+            .replace("{b}", &self.lab.disk(1))
+            .replace("{log}", &self.lab.disk(2))
+            .replace("{numbered}", &self.lab.number(&self.lab.disk(0)))
+            .replace("{T}", &self.mount.folder().display().to_string())
             .replace("{128}", &"n".repeat(128))
             .replace("{129}", &"u".repeat(129))
     }
@@ -96,7 +100,11 @@ impl<'a> Field<'a> {
     }
 
     fn left(&self) -> Option<String> {
-        let left = self.before.changes(self.folder);
+        let mut left = self.before.changes(self.lab, self.mount.folder());
+        let names = self.mount.list("");
+        if names != self.names {
+            left.extend(names);
+        }
         (!left.is_empty()).then(|| format!("leaves or takes {left:?}"))
     }
 
@@ -111,9 +119,12 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// Note where the kernel itself takes a table for the device `refused`, or
-    /// says other words.
+    /// Where the kernel is below: note where it takes a table for the device
+    /// `refused` itself, or says other words.
     pub fn ask_kernel(&mut self, table: &str, words: &str) {
+        if !self.lab.is_kernel() {
+            return;
+        }
         let mut log = OpenOptions::new();
         let log = log.read(true).custom_flags(O_NONBLOCK).open("/dev/kmsg");
         let mut log = log.expect("the kernel log");
@@ -145,7 +156,7 @@ impl<'a> Field<'a> {
 
     /// Panics with all that is wrong, or where a disk's bytes have changed.
     pub fn end(mut self) {
-        if bytes() != self.bytes {
+        if bytes(self.lab) != self.bytes {
             self.note("a disk's bytes have changed".into());
         }
         let count = self.wrong.len();
@@ -154,9 +165,9 @@ impl<'a> Field<'a> {
 }
 
 /// Both ends of the disks.
-fn bytes() -> Vec<Vec<u8>> {
+fn bytes(lab: &Lab) -> Vec<Vec<u8>> {
     let ends = [0, disks::SIZE - MIB];
-    let piece = |disk, at| disks::bytes(&disks::disk(disk), at, 2 * MIB);
+    let piece = |disk, at| disks::bytes(&lab.disk(disk), at, 2 * MIB);
     (0..3)
         .flat_map(|disk| ends.map(|at| piece(disk, at)))
         .collect()

@@ -101,7 +101,6 @@ EINVAL | ','                  | a\,b,,,,{good}
 EINVAL | 128                  | {128}: {good}
 EINVAL | 128                  | {128},,,,{good}
 EEXIST | there                | there: {good}
-EEXIST | linear0              | linear0: {good}
 # The concise form.
 EINVAL | commas               | x,,,{good}
 EINVAL | second               | x,,,,{good};y,,,,0 8 zero
@@ -110,13 +109,20 @@ EINVAL | "y"                  | x,,y,,{good}
 EINVAL | 1048576              | x,,1048576,,{good}
 EPERM  | LVM                  | x,LVM-abc,,,{good}
 EINVAL | 129                  | x,{129},,,{good}
-EEXIST | TAKEN-UUID           | x,TAKEN-UUID,,,{good}
+EEXIST | THERE-UUID           | x,THERE-UUID,,,{good}
 EBUSY  | {minor}              | x,,{minor},,{good}
 EINVAL | Gap                  | x,,,,{good},8200 8 error
 EINVAL | linear               | x,,,,{good},8192 8 linear {a}
 "#;
 
-/// Devices that are missing, are none, are too small or in use.
+/// The same where the name and the UUID are those of a device that is no mirror,
+/// which only device-mapper has.
+pub const OTHERS: &str = r#"
+EEXIST | linear0              | linear0: {good}
+EEXIST | TAKEN-UUID           | x,TAKEN-UUID,,,{good}
+"#;
+
+/// Devices and files that are missing, are none, are too small or in use.
 pub const DEVICES: &str = r#"
 ENOENT | /dev/nosuch         | 0 8192 mirror core 1 1024 2 /dev/nosuch 0 {b} 0
 ENOENT | /dev/null/x         | 0 8192 mirror core 1 1024 2 {a} 0 /dev/null/x 0
@@ -145,26 +151,35 @@ ENOSPC | 8185                | x,,,,{good},8192 8 linear {T}/leg 8185
 EINVAL | {a}                 | 0 8192 mirror core 1 1024 2 {a} 0 {a} 0
 EINVAL | {a}                 | 0 8192 mirror core 1 1024 2 {a} 0 {a} 8191
 EINVAL | {T}/soft            | 0 8192 mirror core 1 1024 2 {a} 0 {T}/soft 4096
-EINVAL | 1:0                 | 0 8192 mirror core 1 1024 2 {a} 0 1:0 0
+EINVAL | {numbered}          | 0 8192 mirror core 1 1024 2 {a} 0 {numbered} 0
 EINVAL | {T}/leg             | 0 8192 mirror core 1 1024 2 {T}/leg 0 {T}/leg 0
 EINVAL | {T}/hard            | 0 8192 mirror core 1 1024 2 {T}/leg 0 {T}/hard 0
 EINVAL | {a}                 | 0 8192 mirror disk 2 {a} 1024 2 {a} 0 {b} 0
 EINVAL | {b}                 | x,,,,{good},8192 8 linear {b} 8191
-EINVAL | {whole}p1           | 0 8192 mirror core 1 1024 2 {whole} 0 {whole}p1 0
 # In use.
-EBUSY  | mounted on {T}/ext4 | 0 8192 mirror core 1 1024 2 {a} 0 {mounted} 0
-EBUSY  | mounted on {T}/ext4 | 0 8192 mirror disk 2 {mounted} 1024 2 {a} 0 {b} 0
-EBUSY  | swap                | 0 8192 mirror core 1 1024 2 {swap} 0 {b} 0
-EBUSY  | holder              | 0 8192 mirror core 1 1024 2 {a} 0 {mapped} 100000
-EBUSY  | holder              | 0 8192 mirror disk 2 {mapped} 1024 2 {a} 0 {b} 0
 EBUSY  | there               | 0 8192 mirror core 1 1024 2 {a} 0 {leg} 0
-EBUSY  | /dev/loop           | 0 8192 mirror core 1 1024 2 {T}/attached 0 {b} 0
-EBUSY  | /dev/loop           | 0 8192 mirror disk 2 {T}/attached 1024 2 {a} 0 {b} 0
-EBUSY  | {exclusive}         | 0 8192 mirror core 1 1024 2 {a} 0 {exclusive} 0
-EBUSY  | through             | 0 8192 mirror core 1 1024 2 {a} 0 {image} 0
 # Logs of others.
 EINVAL | 99 regions          | 0 8192 mirror disk 2 {T}/other 1024 2 {a} 0 {b} 0
 EINVAL | 99 regions          | 0 8192 mirror disk 3 {T}/other 1024 sync 2 {a} 0 {b} 0
+"#;
+
+/// Block devices, and files behind them, that somebody uses.
+pub const BLOCKS: &str = r#"
+EBUSY  | mounted on {T}/ext4 | 0 8192 mirror core 1 1024 2 {a} 0 {mounted} 0
+EBUSY  | mounted on {T}/ext4 | 0 8192 mirror disk 2 {mounted} 1024 2 {a} 0 {b} 0
+EBUSY  | /dev/loop           | 0 8192 mirror core 1 1024 2 {T}/attached 0 {b} 0
+EBUSY  | /dev/loop           | 0 8192 mirror disk 2 {T}/attached 1024 2 {a} 0 {b} 0
+EBUSY  | {exclusive}         | 0 8192 mirror core 1 1024 2 {a} 0 {exclusive} 0
+"#;
+
+/// Partitions, and what swap and other mappings use: not every machine has such,
+/// and none that others use too should get them.
+pub const MAPPED: &str = r#"
+EINVAL | {image}p1           | 0 8192 mirror core 1 1024 2 {image} 0 {image}p1 0
+EBUSY  | swap                | 0 8192 mirror core 1 1024 2 {swap} 0 {b} 0
+EBUSY  | holder              | 0 8192 mirror core 1 1024 2 {a} 0 {mapped} 100000
+EBUSY  | holder              | 0 8192 mirror disk 2 {mapped} 1024 2 {a} 0 {b} 0
+EBUSY  | through             | 0 8192 mirror core 1 1024 2 {a} 0 {image} 0
 "#;
 
 /// What is written to which `ctl`; `^G` is a bell.
@@ -178,6 +193,10 @@ EINVAL | now     | m0/ctl | suspend noflush now
 EINVAL | now     | m0/ctl | remove deferred now
 EINVAL | 1       | m0/ctl | remove 1
 EINVAL | \u{7}   | m0/ctl | ^G
+"#;
+
+/// The same to a mirror of LVM's, which is one of device-mapper's.
+pub const LVM_VERBS: &str = r#"
 EPERM  | LVM     | lv/ctl | suspend
 EPERM  | LVM     | lv/ctl | resume
 EPERM  | LVM     | lv/ctl | remove
@@ -192,6 +211,12 @@ ENOENT | /dev/nosuch             | 0 8192 mirror core 1 1024 2 {a} 0 /dev/nosuch
 ENOSPC | 524288                  | 0 8192 mirror core 1 1024 2 {a} 0 {b} 524288
 EINVAL | {a}                     | 0 8192 mirror core 1 1024 2 {a} 0 {a} 8
 ENOENT | {T}/none                | 0 8192 mirror disk 2 {T}/made 1024 2 {a} 0 {T}/none 0
+EINVAL | nosuchtarget            | 0 8192 mirror disk 2 {T}/made 1024 2 {a} 0 {b} 0 / 8192 8 nosuchtarget x
+"#;
+
+/// The same where a mirror is a device that others can stand on, and where the
+/// kernel refuses.
+pub const DEVICE_TABLES: &str = r#"
 EINVAL | itself                  | 0 64 mirror core 1 8 2 {a} 0 /dev/mapper/upper 0
 EINVAL | itself                  | 0 64 linear /dev/mapper/upper 0
 EINVAL | unknown target type     | 0 8192 mirror disk 2 {T}/made 1024 2 {a} 0 {b} 0 / 8192 8 nosuchtarget x

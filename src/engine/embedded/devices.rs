@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Embedded;
 use super::hold::key;
+use crate::engine::identity::Identity;
 use crate::engine::{Attachment, Devices, Facts};
 use crate::error::Result;
 use crate::text::device::DeviceRef;
@@ -29,6 +30,14 @@ impl Devices for Files {
         // As a loop device of the kernel engine's own: it goes with its mirror.
         facts.autoclear |= device.path().is_some() && self.engine.holds.has(&facts);
         Ok(facts)
+    }
+
+    fn identity(&self, facts: &Facts) -> Result<Identity> {
+        self.engine.host.identity(facts)
+    }
+
+    fn find(&self, identity: &Identity) -> Result<DeviceRef> {
+        self.engine.host.find(identity)
     }
 
     fn attach(&self, file: &Path, _read_only: bool) -> Result<Attachment> {

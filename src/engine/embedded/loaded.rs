@@ -197,7 +197,7 @@ fn open_leg(
     let facts = means.host.facts(device)?;
     check_size(&facts, offset, length)?;
     let hold = means.holds.take(&facts)?;
-    let block = device.number().is_some();
+    let block = facts.device.number().map(|_| facts.block_size);
     let store = Store::open(&facts.node, block, write)
         .map_err(|error| Error::io(facts.node.display(), &error))?;
     Ok(Leg::new(store, offset, hold))

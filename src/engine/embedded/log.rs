@@ -88,8 +88,7 @@ impl Log {
         state.clean = Some(clean);
         (state.unwritten, state.search) = (None, 0);
         drop(state);
-        let first = disk.fail(failed || written.is_err(), false);
-        Ok(first)
+        Ok((failed || written.is_err()) && disk.fail())
     }
 
     /// How many regions of a log that was read can be believed. A sync word, and
@@ -114,14 +113,13 @@ impl Log {
             .and_then(|clean| clean.bytes().get(range.clone()));
         let bytes = bytes.unwrap_or_default().to_vec();
         drop(state);
-        let written = disk.write_bits(range.start, &bytes);
-        disk.fail(written.is_err(), false)
+        disk.write_bits(range.start, &bytes).is_err() && disk.fail()
     }
 
     /// Let the log reach its disk; answers whether it has failed now.
     pub(super) fn settle(&self) -> bool {
         let Some(disk) = &self.disk else { return false };
-        disk.fail(false, disk.flush().is_err())
+        disk.flush().is_err() && disk.fail()
     }
 
     /// A run of at most `most` regions that are to be copied; each is answered

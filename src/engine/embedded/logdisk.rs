@@ -15,7 +15,6 @@ use crate::text::disklog::{BITSET_OFFSET, Header, VERSION};
 pub(super) struct LogDisk {
     file: File,
     failed: AtomicBool,
-    flush_failed: AtomicBool,
 }
 
 impl LogDisk {
@@ -28,7 +27,6 @@ impl LogDisk {
         Ok(LogDisk {
             file,
             failed: AtomicBool::new(false),
-            flush_failed: AtomicBool::new(false),
         })
     }
 
@@ -74,23 +72,17 @@ impl LogDisk {
         self.file.sync_data()
     }
 
-    /// Note failures; answers whether this was the first one (`fail_log_device`).
-    pub(super) fn fail(&self, io: bool, flush: bool) -> bool {
-        if !(io || flush) {
-            return false;
-        }
-        if flush {
-            self.flush_failed.store(true, Ordering::Relaxed);
-        }
+    /// Note a failure; answers whether it is the first one (`fail_log_device`).
+    pub(super) fn fail(&self) -> bool {
         !self.failed.swap(true, Ordering::Relaxed)
     }
 
-    /// Its health letter (`disk_status`).
+    /// Its health letter (`disk_status`). The page cache is in between, so that a
+    /// write's failure is met at the flush and the two cannot be told apart.
     pub(super) fn letter(&self) -> char {
-        match () {
-            () if self.flush_failed.load(Ordering::Relaxed) => 'F',
-            () if self.failed.load(Ordering::Relaxed) => 'D',
-            () => 'A',
+        match self.failed.load(Ordering::Relaxed) {
+            true => 'D',
+            false => 'A',
         }
     }
 }

@@ -26,6 +26,12 @@ pub(super) struct Parts {
     pub(super) handle_errors: bool,
 }
 
+impl Parts {
+    fn regions(&self) -> u64 {
+        self.length.div_ceil(self.region.max(1))
+    }
+}
+
 /// A mirror target.
 #[derive(Debug)]
 pub(super) struct Mirror {
@@ -39,11 +45,14 @@ pub(super) struct Mirror {
 
 impl Mirror {
     pub(super) fn new(parts: Parts, throttle: Arc<Throttle>, events: Counter) -> Mirror {
+        // Legs that are declared equal are whole from the beginning, and nobody is
+        // told: the kernel first looks before anyone can listen (`mirror_ctr`).
+        let whole = parts.log.in_sync() == parts.regions();
         Mirror {
             parts,
             throttle,
             events,
-            whole: AtomicBool::new(false),
+            whole: AtomicBool::new(whole),
         }
     }
 
@@ -60,7 +69,7 @@ impl Mirror {
 
     /// How many regions there are, the last maybe short.
     pub(super) fn regions(&self) -> u64 {
-        self.parts.length.div_ceil(self.parts.region.max(1))
+        self.parts.regions()
     }
 
     /// Where a region begins and how many bytes it has.
@@ -137,7 +146,6 @@ impl Mirror {
         if self.parts.log.in_sync() != self.regions() || self.whole.load(Ordering::Relaxed) {
             return;
         }
-        self.settle_log();
         self.whole.store(true, Ordering::Relaxed);
         self.parts.legs.iter().for_each(Leg::heal);
         self.events.raise();

@@ -19,6 +19,7 @@ mod mirror;
 mod recovery;
 mod store;
 mod throttle;
+mod window;
 mod work;
 
 use std::os::fd::BorrowedFd;

@@ -133,9 +133,14 @@ impl Shared {
                 lock(&work).drop_part(&self.mirror);
             }
             self.turn(&work);
+            let more = self.mirror.parts.log.has_work() || lock(&work).is_open();
+            if !more {
+                self.mirror.settle_log();
+                self.mirror.check_end();
+            }
             let mut control = self.control();
             control.busy = false;
-            control.look &= self.mirror.parts.log.has_work() || lock(&work).is_open();
+            control.look &= more;
             drop(control);
             self.changed.notify_all();
         }
@@ -165,12 +170,12 @@ impl Shared {
         });
         let harvest = lock(work).harvest();
         self.bring_in(&harvest);
-        self.mirror.check_end();
     }
 
     fn copy_until(&self, end: Instant, work: &Mutex<Work>) {
         let mut buffer = None;
-        let stopped = || self.stop.load(Ordering::Relaxed);
+        // A turn does not wait for the throttle either: what was copied counts.
+        let stopped = || self.stop.load(Ordering::Relaxed) || Instant::now() >= end;
         while Instant::now() < end {
             let Some(_turn) = self.mirror.throttle.begin(stopped) else {
                 return;
@@ -219,7 +224,6 @@ impl Shared {
     fn flush(&self) -> bool {
         let flushed = |leg: &Leg| {
             let done = leg.store.flush().is_ok();
-            leg.store.forget();
             if !done {
                 self.mirror.fail(leg, Failure::Flush);
             }
@@ -227,7 +231,6 @@ impl Shared {
         };
         let targets = self.mirror.targets().iter();
         let all = targets.filter(|leg| !flushed(leg)).count() == 0;
-        self.mirror.source().inspect(|leg| leg.store.forget());
         self.find_cut() && all
     }
 

@@ -1,6 +1,7 @@
-//! One leg's bytes: a regular file or block device, read and written past the
-//! page cache where that works, so that copying a disk does not push everything
-//! else out of memory. Holes of files are seen, and made.
+//! One leg's bytes. A block device is read and written past the page cache, so
+//! that each error is met where it happens; a regular file by way of a small window
+//! of the page cache. Either way copying a disk does not push everything else out
+//! of memory. Holes of files are seen, and made.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -8,10 +9,10 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use nix::fcntl::{FallocateFlags, PosixFadviseAdvice, fallocate, posix_fadvise};
+use nix::fcntl::{FallocateFlags, fallocate};
 use nix::unistd::{Whence, lseek};
 
-use super::buffer::ALIGN;
+use super::window::{Window, forget};
 use crate::error::Errno;
 
 /// Zeros are written in pieces of this many bytes where no hole can be made.
@@ -21,9 +22,17 @@ const ZEROS: usize = 256 * 1024;
 #[derive(Debug)]
 pub(super) struct Store {
     cached: File,
-    direct: Option<File>,
+    window: Window,
+    /// Of a block device.
+    direct: Option<Direct>,
+}
+
+#[derive(Debug)]
+struct Direct {
+    file: File,
+    /// What it begins and ends at, in bytes.
+    align: u64,
     works: AtomicBool,
-    block: bool,
 }
 
 /// A span of bytes that holds data, or a hole, which reads as zeros.
@@ -35,20 +44,24 @@ pub(super) struct Span {
 }
 
 impl Store {
-    /// Open the node or file.
+    /// Open the node or file; `block` is the size of a logical block where it is a
+    /// block device.
     ///
     /// # Errors
     /// Those of open(2).
-    pub(super) fn open(path: &Path, block: bool, write: bool) -> io::Result<Store> {
+    pub(super) fn open(path: &Path, block: Option<u64>, write: bool) -> io::Result<Store> {
         let mut options = OpenOptions::new();
         options.read(true).write(write);
-        let cached = options.open(path)?;
-        let direct = options.custom_flags(libc::O_DIRECT).open(path);
+        let direct = block.map(|align| {
+            let mut options = options.clone();
+            let file = options.custom_flags(libc::O_DIRECT).open(path)?;
+            let works = AtomicBool::new(true);
+            Ok::<_, io::Error>(Direct { file, align, works })
+        });
         Ok(Store {
-            cached,
-            works: AtomicBool::new(direct.is_ok()),
-            direct: direct.ok(),
-            block,
+            cached: options.open(path)?,
+            window: Window::default(),
+            direct: direct.transpose()?,
         })
     }
 
@@ -57,11 +70,15 @@ impl Store {
     /// # Errors
     /// Those of pread(2); EIO where the file ends before.
     pub(super) fn read(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
-        let whole = self.aligned(at, buffer.len());
-        let (first, rest) = buffer.split_at_mut(whole);
-        self.directly(|file| file.read_exact_at(first, at), whole > 0)
-            .and_then(|()| self.cached.read_exact_at(rest, at + whole as u64))
-            .map_err(cut)
+        if let Some(direct) = self.direct_for(at, buffer.len()) {
+            match direct.file.read_exact_at(buffer, at) {
+                Err(error) if direct.is_refused(&error) => {}
+                result => return result.map_err(cut),
+            }
+        }
+        self.cached.read_exact_at(buffer, at).map_err(cut)?;
+        forget(&self.cached, at, buffer.len() as u64);
+        Ok(())
     }
 
     /// Write `buffer` at `at`.
@@ -69,44 +86,25 @@ impl Store {
     /// # Errors
     /// Those of pwrite(2).
     pub(super) fn write(&self, buffer: &[u8], at: u64) -> io::Result<()> {
-        let whole = self.aligned(at, buffer.len());
-        let (first, rest) = buffer.split_at(whole);
-        self.directly(|file| file.write_all_at(first, at), whole > 0)?;
-        self.cached.write_all_at(rest, at + whole as u64)
-    }
-
-    /// How many of the first bytes direct I/O can do.
-    fn aligned(&self, at: u64, size: usize) -> usize {
-        let fits = self.direct.is_some() && at.is_multiple_of(ALIGN);
-        if fits {
-            size - size % ALIGN as usize
-        } else {
-            0
+        if let Some(direct) = self.direct_for(at, buffer.len()) {
+            match direct.file.write_all_at(buffer, at) {
+                Err(error) if direct.is_refused(&error) => {}
+                result => return result,
+            }
         }
+        self.cached.write_all_at(buffer, at)?;
+        self.window.wrote(&self.cached, at, buffer.len() as u64);
+        Ok(())
     }
 
-    /// A file system may take O_DIRECT and refuse the I/O (overlayfs over one that
-    /// has none): then the page cache is in between from now on.
-    fn directly(
-        &self,
-        mut act: impl FnMut(&File) -> io::Result<()>,
-        wanted: bool,
-    ) -> io::Result<()> {
-        let direct = self.direct.as_ref().filter(|_| self.is_direct());
-        match direct.filter(|_| wanted) {
-            None => act(&self.cached),
-            Some(file) => match act(file) {
-                Err(error) if is(&error, Errno::EINVAL) => {
-                    self.works.store(false, Ordering::Relaxed);
-                    act(&self.cached)
-                }
-                result => result,
-            },
-        }
-    }
-
-    fn is_direct(&self) -> bool {
-        self.works.load(Ordering::Relaxed)
+    /// Direct I/O, where it works and fits.
+    fn direct_for(&self, at: u64, size: usize) -> Option<&Direct> {
+        let fits = |direct: &&Direct| {
+            let works = direct.works.load(Ordering::Relaxed);
+            let align = direct.align.max(1);
+            works && at.is_multiple_of(align) && (size as u64).is_multiple_of(align)
+        };
+        self.direct.as_ref().filter(fits)
     }
 
     /// Where there is data and where are holes, from `at` on for `size` bytes. A
@@ -120,7 +118,7 @@ impl Store {
             size,
             hole: false,
         };
-        if self.block {
+        if self.direct.is_some() {
             return Ok(vec![data(at, size)]);
         }
         let end = at + size;
@@ -189,7 +187,7 @@ impl Store {
     }
 
     fn punch(&self, span: &Span) -> nix::Result<()> {
-        let how = match self.block {
+        let how = match self.direct.is_some() {
             true => FallocateFlags::FALLOC_FL_ZERO_RANGE,
             false => FallocateFlags::FALLOC_FL_PUNCH_HOLE,
         };
@@ -220,22 +218,15 @@ impl Store {
     /// # Errors
     /// EIO, ENOSPC and EDQUOT of writes that seemed to be done.
     pub(super) fn flush(&self) -> io::Result<()> {
-        self.cached.sync_data()
-    }
-
-    /// Leave no copy in the page cache where direct I/O was not to be had.
-    pub(super) fn forget(&self) {
-        if !self.is_direct() {
-            let advice = PosixFadviseAdvice::POSIX_FADV_DONTNEED;
-            // It is only advice.
-            let _ = posix_fadvise(&self.cached, 0, 0, advice);
-        }
+        self.cached.sync_data()?;
+        self.window.flushed(&self.cached);
+        Ok(())
     }
 
     /// Whether the file was cut so that `end` is behind its end. A block device
     /// says so by errors.
     pub(super) fn is_shorter(&self, end: u64) -> bool {
-        !self.block && self.cached.metadata().is_ok_and(|data| data.len() < end)
+        self.direct.is_none() && self.cached.metadata().is_ok_and(|data| data.len() < end)
     }
 
     /// Make a file as long again as it has to be.
@@ -247,8 +238,16 @@ impl Store {
     }
 }
 
-fn is(error: &io::Error, errno: Errno) -> bool {
-    error.raw_os_error() == Some(errno as i32)
+impl Direct {
+    /// A device may take O_DIRECT and refuse the I/O: then the page cache is in
+    /// between from now on.
+    fn is_refused(&self, error: &io::Error) -> bool {
+        let refused = error.raw_os_error() == Some(Errno::EINVAL as i32);
+        if refused {
+            self.works.store(false, Ordering::Relaxed);
+        }
+        refused
+    }
 }
 
 fn cut(error: io::Error) -> io::Error {
@@ -278,7 +277,7 @@ mod tests {
     #[test]
     fn any_place_and_length_comes_back() {
         let file = file(3 * MIB);
-        let store = Store::open(file.path(), false, true).unwrap();
+        let store = Store::open(file.path(), None, true).unwrap();
         let mut buffer = Buffer::new(2 << 20);
         for (at, size) in [
             (0, 2 << 20),
@@ -304,7 +303,7 @@ mod tests {
     #[test]
     fn holes_are_seen_and_made() {
         let file = file(3 * MIB);
-        let store = Store::open(file.path(), false, true).unwrap();
+        let store = Store::open(file.path(), None, true).unwrap();
         store.write(&[1; 65_536], MIB).unwrap();
         store.flush().unwrap();
         let spans = store.spans(0, 3 * MIB).unwrap();
@@ -325,7 +324,7 @@ mod tests {
     fn what_was_allocated_before_stays_allocated() {
         let file = file(0);
         fallocate(file.as_file(), FallocateFlags::empty(), 0, MIB as i64).unwrap();
-        let store = Store::open(file.path(), false, true).unwrap();
+        let store = Store::open(file.path(), None, true).unwrap();
         let before = file.as_file().metadata().unwrap().blocks();
         store.zero(0, MIB).unwrap();
         assert_eq!(file.as_file().metadata().unwrap().blocks(), before);
@@ -334,7 +333,7 @@ mod tests {
     #[test]
     fn a_file_that_was_cut_is_found_out() {
         let file = file(MIB);
-        let store = Store::open(file.path(), false, true).unwrap();
+        let store = Store::open(file.path(), None, true).unwrap();
         assert!(!store.is_shorter(MIB));
         file.as_file().set_len(10).unwrap();
         assert!(store.is_shorter(MIB));

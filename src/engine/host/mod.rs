@@ -5,6 +5,7 @@
 mod identity;
 mod mounts;
 pub(super) mod sysfs;
+mod tell;
 mod users;
 
 use std::fs::{self, Metadata};
@@ -14,6 +15,8 @@ use std::path::{Path, PathBuf};
 
 use self::identity::{file_identity, identity};
 use self::sysfs::{Block, Sysfs};
+use self::tell::Teller;
+use super::identity::Identity;
 use super::{Extent, Facts};
 use crate::error::{Errno, Error, Result};
 use crate::text::device::{DevNo, DeviceRef};
@@ -45,6 +48,34 @@ impl Host {
             DeviceRef::Number(dev) => self.known(*dev).and_then(|block| of_block(&block)),
             DeviceRef::Path(path) => self.of_path(path),
         }
+    }
+
+    /// What tells it from all others, as [`super::Devices::identity`] has it.
+    ///
+    /// # Errors
+    /// What stat(2) answers; ENODEV where it is gone.
+    pub fn identity(&self, facts: &Facts) -> Result<Identity> {
+        Teller::new(&self.sys).identity(facts)
+    }
+
+    /// Where it is now, as [`super::Devices::find`] has it.
+    ///
+    /// # Errors
+    /// ENODEV, EINVAL where it is not there or not the same.
+    pub fn find(&self, identity: &Identity) -> Result<DeviceRef> {
+        Teller::new(&self.sys).find(identity)
+    }
+
+    /// The loop device that somebody has attached to a file for longer than its
+    /// next close.
+    pub(super) fn lasting_loop(&self, path: &Path) -> Option<DevNo> {
+        let file = identity(&fs::metadata(path).ok()?);
+        let mut loops = self.sys.loops().into_iter();
+        let found = loops.find(|device| {
+            let backing = device.backing_file().and_then(|path| file_identity(&path));
+            backing.as_ref() == Some(&file) && device.number("loop/autoclear") != Some(1)
+        });
+        found.map(|device| device.dev)
     }
 
     /// Who else uses it, as [`super::Devices::user`] has it.

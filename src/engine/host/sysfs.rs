@@ -30,6 +30,13 @@ impl Sysfs {
         Block::at(&self.0.join(format!("dev/block/{dev}")))
     }
 
+    /// All block devices, partitions among them.
+    pub(super) fn all(&self) -> Vec<Block> {
+        let disks = self.disks("").into_iter();
+        let with_parts = disks.flat_map(|disk| [vec![disk.clone()], disk.partitions()].concat());
+        with_parts.collect()
+    }
+
     /// All loop devices, attached or not.
     pub(super) fn loops(&self) -> Vec<Block> {
         self.disks("loop")

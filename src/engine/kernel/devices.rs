@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::loops;
 use crate::engine::host::Host;
+use crate::engine::identity::Identity;
 use crate::engine::{Attachment, Devices, Facts};
 use crate::error::Result;
 use crate::text::device::DeviceRef;
@@ -16,6 +17,17 @@ pub struct Looped(Host);
 impl Devices for Looped {
     fn facts(&self, device: &DeviceRef) -> Result<Facts> {
         self.0.facts(device)
+    }
+
+    fn identity(&self, facts: &Facts) -> Result<Identity> {
+        self.0.identity(facts)
+    }
+
+    fn find(&self, identity: &Identity) -> Result<DeviceRef> {
+        let found = self.0.find(identity)?;
+        // Who set up a loop device for it means that one.
+        let own = found.path().and_then(|path| self.0.lasting_loop(path));
+        Ok(own.map_or(found, DeviceRef::Number))
     }
 
     fn attach(&self, file: &Path, read_only: bool) -> Result<Attachment> {

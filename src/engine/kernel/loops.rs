@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use loopdev::{LoopControl, LoopDevice};
 
+use super::configure::configure;
 use super::open::load_module;
 use crate::engine::Attachment;
 use crate::error::{Errno, Error, Result};
@@ -100,8 +101,7 @@ fn control() -> Result<LoopControl> {
 
 fn attach_once(control: &LoopControl, file: &File, read_only: bool) -> io::Result<LoopDevice> {
     let device = control.next_free()?;
-    let options = device.with().autoclear(true).read_only(read_only);
-    options.attach_fd(file.as_raw_fd())?;
+    configure(device.as_raw_fd(), file, read_only)?;
     Ok(device)
 }
 

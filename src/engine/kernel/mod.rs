@@ -3,6 +3,7 @@
 //! is for.
 
 mod change;
+mod configure;
 mod convert;
 mod cookie;
 mod create;

@@ -1,0 +1,275 @@
+//! Mirrors that come back.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+use super::{away, events, lasting, records, refused};
+use crate::lab::Lab;
+use crate::lab::case::{Case, both, kernel_only};
+use crate::lab::disks::{MIB, assert_equal, put};
+use crate::lab::shell::output;
+
+pub const CASES: &[Case] = &[
+    both("it_comes_back_under_its_name", it_comes_back),
+    both("with_its_newest_table_and_name", newest),
+    both("owners_and_modes_are_kept", owners_and_modes),
+    both(
+        "a_leg_written_behind_its_back_is_copied_again",
+        behind_its_back,
+    ),
+    both("a_log_without_its_header_is_begun_afresh", torn_header),
+    both("nothing_is_restarted_if_so_told", no_restore),
+    kernel_only(
+        "persist_says_what_comes_back",
+        "a mirror of the embedded engine comes back whatever it says",
+        persist,
+    ),
+    kernel_only(
+        "by_the_loop_device_that_the_user_set_up",
+        "the embedded engine uses files as they are",
+        own_loop,
+    ),
+    kernel_only(
+        "one_that_stands_on_another_comes_back_after_it",
+        "a mirror of the embedded engine is no device",
+        stacked,
+    ),
+];
+
+/// A mirror of 4 MiB with a log file.
+fn table(lab: &Lab, log: &str) -> String {
+    let (source, target) = (lab.random(0, 4 * MIB), lab.zeroed_start(1));
+    format!("0 8192 mirror disk 2 {log} 256 2 {source} 0 {target} 0 1 handle_errors")
+}
+
+fn it_comes_back(lab: &Lab) {
+    let mount = lasting(lab);
+    mount.mount("");
+    let log = mount.scratch("log");
+    mount.write("new", &format!("m: {}", table(lab, &log)));
+    mount.wait_in_sync("m");
+    let uuid = mount.read("m/uuid");
+    away(&mount, &["m"]);
+    mount.mount("");
+    assert_eq!(mount.read("m/uuid"), uuid);
+    assert_eq!(mount.read("m/log/file").trim(), log);
+    assert_eq!(
+        events(&mount, "restored").len(),
+        1,
+        "{}",
+        mount.read("events")
+    );
+    // The log says that nothing is left to copy.
+    assert_eq!(mount.read("m/sync/regions_done"), "32\n");
+    mount.write("m/ctl", "remove");
+    assert!(records(&mount).is_empty());
+    assert!(fs::metadata(&log).is_err());
+}
+
+fn newest(lab: &Lab) {
+    let mount = lasting(lab);
+    mount.mount("");
+    let log = mount.scratch("log");
+    mount.write("new", &format!("m: {}", table(lab, &log)));
+    mount.wait_in_sync("m");
+    fs::rename(mount.path("m"), mount.path("n")).expect("renamed");
+    let sync = mount.read("n/table").replace("disk 2", "disk 3");
+    let sync = sync.trim().replace(" 256 2 ", " 256 sync 2 ");
+    mount.write("n/table", &sync);
+    mount.wait_in_sync("n");
+    away(&mount, &["n"]);
+    mount.mount("");
+    assert!(!mount.exists("m"));
+    // The sync word would copy everything again at each mount.
+    assert!(
+        !mount.read("n/table").contains("sync"),
+        "{}",
+        mount.read("n/table")
+    );
+    assert_eq!(mount.read("n/sync/regions_done"), "32\n");
+    mount.write("n/ctl", "remove");
+}
+
+fn owners_and_modes(lab: &Lab) {
+    let mount = lasting(lab);
+    mount.mount("");
+    let log = mount.scratch("log");
+    mount.write("new", &format!("m: {}", table(lab, &log)));
+    let path = |file: &str| mount.path(&format!("m/{file}"));
+    for (file, mode) in [("ctl", 0o660), ("legs/1/health", 0o400), ("", 0o700)] {
+        fs::set_permissions(path(file), fs::Permissions::from_mode(mode)).expect(file);
+    }
+    let root = nix::unistd::Uid::effective().is_root();
+    if root {
+        std::os::unix::fs::chown(path("ctl"), None, Some(6)).expect("chgrp");
+    }
+    for again in [false, true] {
+        let mode = |file: &str| fs::metadata(path(file)).expect(file).mode() & 0o777;
+        assert_eq!(
+            (mode("ctl"), mode("legs/1/health"), mode("")),
+            (0o660, 0o400, 0o700)
+        );
+        assert_eq!(mode("legs/0/health"), 0o444);
+        if root {
+            assert_eq!(fs::metadata(path("ctl")).expect("ctl").gid(), 6);
+        }
+        if !again {
+            away(&mount, &["m"]);
+            mount.mount("");
+        }
+    }
+    mount.write("m/ctl", "remove");
+}
+
+fn behind_its_back(lab: &Lab) {
+    let mount = lasting(lab);
+    mount.mount("");
+    let log = mount.scratch("log");
+    let line = table(lab, &log);
+    mount.write("new", &format!("m: {line}"));
+    mount.wait_in_sync("m");
+    away(&mount, &["m"]);
+    // As a file system that was mounted from the source, and one of whose files
+    // was written: the superblock shows it, the log knows of neither.
+    put(&lab.disk(0), 1024, b"another superblock");
+    put(&lab.disk(0), 3 * MIB, b"another file");
+    mount.mount("");
+    let told = events(&mount, "distrusted");
+    assert_eq!(told.len(), 1, "{}", mount.read("events"));
+    assert!(told[0].contains("leg 0 and leg 1 differ"), "{told:?}");
+    mount.wait_in_sync("m");
+    assert_equal(&lab.disk(0), &lab.disk(1), 4 * MIB);
+    mount.write("m/ctl", "remove");
+}
+
+fn torn_header(lab: &Lab) {
+    let mount = lasting(lab);
+    mount.mount("");
+    let log = mount.scratch("log");
+    mount.write("new", &format!("m: {}", table(lab, &log)));
+    mount.wait_in_sync("m");
+    away(&mount, &["m"]);
+    put(&log, 0, &[0; 8]);
+    put(&lab.disk(1), 3 * MIB, b"something else");
+    mount.mount("");
+    let told = events(&mount, "distrusted");
+    assert!(
+        told.len() == 1 && told[0].contains("lost its header"),
+        "{told:?}"
+    );
+    mount.wait_in_sync("m");
+    assert_equal(&lab.disk(0), &lab.disk(1), 4 * MIB);
+    mount.write("m/ctl", "remove");
+}
+
+fn no_restore(lab: &Lab) {
+    let mount = lasting(lab);
+    mount.mount("");
+    let log = mount.scratch("log");
+    mount.write("new", &format!("m: {}", table(lab, &log)));
+    mount.wait_in_sync("m");
+    away(&mount, &["m"]);
+    mount.mount("--no-restore");
+    let health = mount.read("m/health");
+    assert!(health.starts_with("failed\n"), "{health}");
+    assert!(health.contains("--no-restore"), "{health}");
+    assert_eq!(mount.read("m/sync/state"), "stopped\n");
+    assert_eq!(mount.read("health"), "failed\nm: failed\n");
+    mount.write("m/ctl", "resume");
+    mount.wait_in_sync("m");
+    assert!(mount.read("m/health").starts_with("ok\n"));
+    mount.write("m/ctl", "remove");
+}
+
+fn persist(lab: &Lab) {
+    let mount = lasting(lab);
+    mount.mount("");
+    let core = |one, other| {
+        let (one, other) = (lab.disk(one), lab.disk(other));
+        format!("0 2048 mirror core 2 512 nosync 2 {one} 0 {other} 0 1 handle_errors")
+    };
+    mount.write(
+        "new",
+        &format!("logged: {}", table(lab, &mount.scratch("log"))),
+    );
+    mount.write("new", &format!("core: {}", core(2, 3)));
+    mount.write("new", &format!("kept: {}", core(4, 5)));
+    let persist = |name: &str| mount.read(&format!("{name}/persist"));
+    assert_eq!(
+        (persist("logged"), persist("core")),
+        ("yes\n".into(), "no\n".into())
+    );
+    mount.write("kept/persist", "yes");
+    let answer = mount.try_write("kept/persist", "maybe");
+    refused(answer, nix::errno::Errno::EINVAL, "");
+    assert!(
+        mount
+            .read("events")
+            .contains("persist is yes or no, not \"maybe\"")
+    );
+    away(&mount, &["logged", "core", "kept"]);
+    mount.mount("");
+    assert!(mount.exists("logged") && mount.exists("kept") && !mount.exists("core"));
+    // Nobody can say any more that the legs are equal: all is copied.
+    assert!(!mount.read("kept/table").contains("nosync"));
+    mount.write("logged/persist", "no");
+    away(&mount, &["logged", "kept"]);
+    mount.mount("");
+    assert!(!mount.exists("logged"));
+    assert!(
+        fs::metadata(mount.scratch("log")).is_err(),
+        "its log went with it"
+    );
+    mount.write("kept/ctl", "remove");
+    assert!(records(&mount).is_empty());
+}
+
+fn stacked(lab: &Lab) {
+    let mount = lasting(lab);
+    mount.mount("");
+    let line = table(lab, &mount.scratch("log"));
+    // By name `upper` would come first.
+    mount.write("new", &format!("z-lower: {line}"));
+    let log = mount.scratch("log2");
+    let upper = format!(
+        "0 4096 mirror disk 2 {log} 256 2 /dev/mapper/z-lower 0 {} 0 1 handle_errors",
+        lab.disk(2)
+    );
+    mount.write("new", &format!("a-upper: {upper}"));
+    away(&mount, &["a-upper", "z-lower"]);
+    mount.mount("");
+    mount.wait_in_sync("a-upper");
+    mount.wait_in_sync("z-lower");
+    mount.write("a-upper/ctl", "remove");
+    mount.write("z-lower/ctl", "remove");
+}
+
+fn own_loop(lab: &Lab) {
+    let mount = lasting(lab);
+    mount.mount("");
+    let leg = mount.scratch("leg");
+    fs::write(&leg, vec![3; 4 << 20]).expect("a leg");
+    let attach = format!("losetup --show -f {leg}");
+    let device = output(&attach).trim().to_string();
+    let source = lab.random(0, 4 * MIB);
+    let log = mount.scratch("log");
+    mount.write(
+        "new",
+        &format!("m: 0 8192 mirror disk 2 {log} 256 2 {source} 0 {device} 0 1 handle_errors"),
+    );
+    mount.wait_in_sync("m");
+    away(&mount, &["m"]);
+    // As a script at boot may do it, by another number than before.
+    output(&format!("losetup -d {device}"));
+    let other = output("losetup -f").trim().to_string();
+    let taken = lab.path("taken");
+    fs::write(&taken, vec![0; 4096]).expect("a file");
+    output(&format!("losetup {other} {}", taken.display()));
+    let device = output(&attach).trim().to_string();
+    mount.mount("");
+    let path = mount.read("m/legs/1/device").trim().to_string();
+    assert_eq!(path, lab.number(&device), "{}", mount.read("events"));
+    mount.write("m/ctl", "remove");
+    output(&format!("losetup -d {device}; losetup -d {other}"));
+    fs::remove_file(taken).expect("removed");
+}

@@ -1,0 +1,82 @@
+//! Records that are cut or overwritten: the mount comes up, the bad one is told of
+//! and kept aside, the others work.
+
+use std::fs;
+
+use super::{away, events, lasting, records};
+use crate::lab::Lab;
+use crate::lab::case::{Case, both};
+use crate::lab::mount::Mount;
+
+pub const CASES: &[Case] = &[
+    both("cut_at_any_length", cut),
+    both("overwritten", overwritten),
+];
+
+/// Two mirrors that are away; the path and the bytes of the record of `bad`.
+fn two(lab: &Lab) -> (Mount, std::path::PathBuf, Vec<u8>) {
+    let mount = lasting(lab);
+    mount.mount("");
+    mount.write("new", &format!("bad: {}", lab.equal(0, 1)));
+    mount.write("new", &format!("good: {}", lab.equal(2, 3)));
+    if lab.is_kernel() {
+        mount.write("bad/persist", "yes");
+        mount.write("good/persist", "yes");
+    }
+    away(&mount, &["bad", "good"]);
+    let found = records(&mount).into_iter().find(|path| {
+        fs::read_to_string(path)
+            .expect("a record")
+            .contains("\"bad\"")
+    });
+    let path = found.expect("its record");
+    let bytes = fs::read(&path).expect("its record");
+    (mount, path, bytes)
+}
+
+/// Mount with these bytes in the record, look, and leave all as it was.
+fn mount_with(mount: &Mount, path: &std::path::Path, bytes: &[u8], what: &str) {
+    fs::write(path, bytes).expect("written");
+    mount.mount("");
+    assert!(mount.exists("good") && !mount.exists("bad"), "{what}");
+    let told = events(mount, "error");
+    let told: Vec<&String> = told
+        .iter()
+        .filter(|line| line.contains("kept aside"))
+        .collect();
+    assert_eq!(told.len(), 1, "{what}: {}", mount.read("events"));
+    let aside = path.with_extension("bad");
+    assert_eq!(fs::read(&aside).expect("kept aside"), bytes, "{what}");
+    away(mount, &["good"]);
+    fs::remove_file(aside).expect("removed");
+}
+
+/// The last one is whole: everything is there again.
+fn whole(mount: &Mount, path: &std::path::Path, bytes: &[u8]) {
+    fs::write(path, bytes).expect("written");
+    mount.mount("");
+    for name in ["bad", "good"] {
+        mount.write(&format!("{name}/ctl"), "remove");
+    }
+}
+
+fn cut(lab: &Lab) {
+    let (mount, path, bytes) = two(lab);
+    // Each length is tried beside the code; here the mount is.
+    let step = if crate::lab::long() { 29 } else { 211 };
+    for length in (0..bytes.len()).step_by(step) {
+        mount_with(&mount, &path, &bytes[..length], &format!("cut at {length}"));
+    }
+    whole(&mount, &path, &bytes);
+}
+
+fn overwritten(lab: &Lab) {
+    let (mount, path, bytes) = two(lab);
+    let noise: Vec<u8> = (0..bytes.len()).map(|at| (at * 37 % 251) as u8).collect();
+    mount_with(&mount, &path, &noise, "noise");
+    mount_with(&mount, &path, &vec![0; bytes.len()], "zeros");
+    let text = String::from_utf8(bytes.clone()).expect("text");
+    let later = text.replace("\"version\": 1", "\"version\": 77");
+    mount_with(&mount, &path, later.as_bytes(), "a later version");
+    whole(&mount, &path, &bytes);
+}

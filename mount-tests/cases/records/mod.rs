@@ -1,0 +1,62 @@
+//! Records: what is there after the daemon, the mirror or the machine was away.
+
+pub mod back;
+pub mod broken;
+pub mod refused;
+pub mod state;
+
+use std::fs;
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+
+use crate::lab::Lab;
+use crate::lab::dm::dm;
+use crate::lab::mount::Mount;
+
+/// A mount whose state directory outlives a reboot, as far as can be seen.
+pub fn lasting(lab: &Lab) -> Mount {
+    Mount::new_in(lab, lab.engine, "/var/tmp")
+}
+
+/// As after a reboot: no daemon, and the mirrors are not there.
+pub fn away(mount: &Mount, mirrors: &[&str]) {
+    mount.stop();
+    if mount.engine == mirrorfs::engine::Kind::Kernel {
+        for mirror in mirrors {
+            dm(&format!("remove --retry {mirror}"));
+        }
+    }
+}
+
+/// The records of a mount, by name.
+pub fn records(mount: &Mount) -> Vec<PathBuf> {
+    let entries = fs::read_dir(mount.state().join("mirrors"));
+    let paths = entries
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
+    let mut paths: Vec<PathBuf> = paths.collect();
+    paths.sort();
+    paths
+}
+
+/// The events of a mount that have this word.
+pub fn events(mount: &Mount, word: &str) -> Vec<String> {
+    let text = mount.read("events");
+    let lines = text
+        .lines()
+        .filter(|line| line.split(' ').nth(2) == Some(word));
+    lines.map(Into::into).collect()
+}
+
+/// Panics where a line was not refused with this errno and a reason that has these
+/// words in it.
+pub fn refused(answer: Result<String, (Errno, String)>, errno: Errno, words: &str) {
+    let (found, reason) = answer.expect_err("it is refused");
+    assert!(
+        found == errno && reason.contains(words),
+        "{found}: {reason}"
+    );
+}

@@ -1,0 +1,59 @@
+//! Which engines the tests run on here, and what a test may need of the machine.
+
+use std::env;
+use std::fs::OpenOptions;
+use std::path::Path;
+
+use mirrorfs::engine::Kind;
+use nix::unistd::Uid;
+
+use super::shell::attempt;
+
+/// The engines that `MIRRORFS_ENGINES` names; both where it is not set.
+pub fn asked() -> Vec<Kind> {
+    let words = env::var("MIRRORFS_ENGINES").unwrap_or_else(|_| "kernel,embedded".into());
+    let engine = |word: &str| match word {
+        "kernel" => Kind::Kernel,
+        "embedded" => Kind::Embedded,
+        _ => panic!("MIRRORFS_ENGINES names {word:?}: kernel and embedded are known"),
+    };
+    words.split(',').map(engine).collect()
+}
+
+/// Why the tests of this engine cannot run here, if so.
+pub fn missing(engine: Kind) -> Option<String> {
+    match engine {
+        Kind::Kernel => no_device_mapper(),
+        Kind::Embedded => no_fuse(),
+    }
+    .map(Into::into)
+}
+
+fn no_device_mapper() -> Option<&'static str> {
+    if no_root().is_some() {
+        return Some("the kernel's device-mapper needs root");
+    }
+    (!Path::new("/dev/mapper/control").exists())
+        .then_some("this kernel has no device-mapper: `mount-tests/run` brings up one that has")
+}
+
+fn no_fuse() -> Option<&'static str> {
+    let open = OpenOptions::new().read(true).write(true).open("/dev/fuse");
+    if open.is_err() {
+        return Some("/dev/fuse is missing or closed to this user");
+    }
+    (attempt("command -v fusermount3").0 != 0).then_some("there is no fusermount3: install fuse3")
+}
+
+/// For tests of file systems and users of their own.
+pub fn no_root() -> Option<&'static str> {
+    (!Uid::effective().is_root()).then_some("it needs root")
+}
+
+/// For tests on loop devices.
+pub fn no_loops() -> Option<&'static str> {
+    no_root().or_else(|| {
+        let free = attempt("losetup --find").0 == 0;
+        (!free).then_some("this machine gives no loop device")
+    })
+}

@@ -1,0 +1,126 @@
+//! A disk that can be broken and repaired.
+
+use std::fs::create_dir;
+
+use super::Lab;
+use super::dm::{create, reload};
+use super::shell::{attempt, output};
+
+/// A disk of which a part, or all, can be made to fail. It goes when it is
+/// dropped: declare it before the mount that uses it.
+pub struct Fragile {
+    /// Its path.
+    pub path: String,
+    way: Way,
+}
+
+/// How it is broken.
+enum Way {
+    /// A mapping with the `error` target in it: reads and writes fail.
+    Mapped {
+        name: String,
+        whole: String,
+        broken: String,
+    },
+    /// A hole in a file whose file system is full: writes fail with ENOSPC.
+    Filled {
+        folder: String,
+        start: u64,
+        length: u64,
+    },
+}
+
+impl Lab {
+    /// The first `sectors` of the disk of this number. Broken, all of it is.
+    pub fn fragile(&self, number: usize, sectors: u64) -> Fragile {
+        self.holed(number, sectors, (0, sectors))
+    }
+
+    /// As [`Lab::fragile`]; broken, only a hole of some sectors is: where it
+    /// begins, and how many. On the embedded engine it needs root.
+    pub fn holed(&self, number: usize, sectors: u64, hole: (u64, u64)) -> Fragile {
+        match self.is_kernel() {
+            true => mapped(&self.disk(number), number, sectors, hole),
+            false => self.filled(number, sectors, hole),
+        }
+    }
+
+    fn filled(&self, number: usize, sectors: u64, (start, length): (u64, u64)) -> Fragile {
+        let folder = self.path(&format!("fragile{number}"));
+        create_dir(&folder).expect("a folder");
+        let folder = folder.display().to_string();
+        // Room for the file, and a little for a log beside it.
+        let (size, room) = (sectors * 512, sectors * 512 + (64 << 10));
+        output(&format!(
+            "mount -t tmpfs -o size={room} none {folder} && chmod 777 {folder} && fallocate -l {size} {folder}/disk"
+        ));
+        Fragile {
+            path: format!("{folder}/disk"),
+            way: Way::Filled {
+                folder,
+                start: start * 512,
+                length: length * 512,
+            },
+        }
+    }
+}
+
+fn mapped(disk: &str, number: usize, sectors: u64, hole: (u64, u64)) -> Fragile {
+    let name = format!("fragile{number}");
+    let linear = |start: u64, length: u64| match length {
+        0 => String::new(),
+        _ => format!("{start} {length} linear {disk} {start}\n"),
+    };
+    let (whole, end) = (linear(0, sectors), hole.0 + hole.1);
+    let broken = [
+        linear(0, hole.0),
+        format!("{} {} error\n", hole.0, hole.1),
+        linear(end, sectors - end),
+    ];
+    create(&name, "", &whole);
+    Fragile {
+        path: format!("/dev/mapper/{name}"),
+        way: Way::Mapped {
+            name,
+            whole,
+            broken: broken.concat(),
+        },
+    }
+}
+
+impl Fragile {
+    /// From now on writes to it fail; on the kernel's engine reads too.
+    pub fn fail(&self) {
+        match &self.way {
+            Way::Mapped { name, broken, .. } => reload(name, broken),
+            Way::Filled {
+                folder,
+                start,
+                length,
+            } => {
+                output(&format!(
+                    "cd {folder} && fallocate --punch-hole --offset {start} --length {length} disk \
+                     && ! dd if=/dev/zero of=filler bs=4096 2>/dev/null"
+                ));
+            }
+        }
+    }
+
+    /// From now on they work again.
+    pub fn repair(&self) {
+        match &self.way {
+            Way::Mapped { name, whole, .. } => reload(name, whole),
+            Way::Filled { folder, .. } => drop(output(&format!("rm {folder}/filler"))),
+        }
+    }
+}
+
+impl Drop for Fragile {
+    fn drop(&mut self) {
+        match &self.way {
+            Way::Mapped { name, .. } => attempt(&format!("dmsetup remove --retry {name}")),
+            // Whoever still has the file open would keep the mount busy.
+            Way::Filled { folder, .. } => attempt(&format!("umount -l {folder}; rmdir {folder}")),
+        };
+    }
+}

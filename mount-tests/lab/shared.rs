@@ -1,0 +1,49 @@
+//! An engine with several owners: [`Inject`] takes one for itself, and the
+//! embedded engine's files need the same one.
+//!
+//! [`Inject`]: mirrorfs::engine::inject::Inject
+
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+
+use mirrorfs::engine::{Engine, Id, Info, Kind, Listed, Slot, Suspend, Versions};
+use mirrorfs::error::Result;
+use mirrorfs::text::device::DeviceRef;
+use mirrorfs::text::table::Line;
+
+/// The engine that is shared.
+pub struct Shared(pub Arc<dyn Engine>);
+
+macro_rules! through {
+    ($($call:ident($($arg:ident: $type:ty),*) -> $answer:ty;)*) => {
+        $(fn $call(&self $(, $arg: $type)*) -> $answer {
+            self.0.$call($($arg),*)
+        })*
+    };
+}
+
+impl Engine for Shared {
+    fn events(&self) -> BorrowedFd<'_> {
+        self.0.events()
+    }
+
+    through! {
+        kind() -> Kind;
+        versions() -> Result<Versions>;
+        list() -> Result<Vec<Listed>>;
+        info(id: &Id) -> Result<Info>;
+        status(id: &Id) -> Result<(Info, Vec<Line>)>;
+        table(id: &Id, slot: Slot) -> Result<(Info, Vec<Line>)>;
+        deps(id: &Id) -> Result<Vec<DeviceRef>>;
+        create(name: &str, uuid: &str, minor: Option<u32>) -> Result<Info>;
+        load(id: &Id, table: &[Line], read_only: bool) -> Result<()>;
+        clear(id: &Id) -> Result<()>;
+        suspend(id: &Id, how: Suspend) -> Result<()>;
+        resume(id: &Id) -> Result<()>;
+        remove(id: &Id, deferred: bool) -> Result<()>;
+        rename(id: &Id, name: &str) -> Result<()>;
+        arm() -> Result<()>;
+        throttle() -> Result<u32>;
+        set_throttle(percent: u32) -> Result<()>;
+    }
+}

@@ -1,0 +1,117 @@
+//! What the daemon remembers of one mirror.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use super::records::Record;
+use crate::engine::Id;
+use crate::model::look::Look;
+use crate::model::pace::Pace;
+use crate::model::snapshot::{Known, Running};
+use crate::text::device::DevNo;
+
+/// What the daemon remembers of one mirror.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Its number in this daemon's life.
+    pub serial: u64,
+    /// How to address it.
+    pub id: Id,
+    /// Its device number.
+    pub dev: DevNo,
+    /// The name under which it was last seen.
+    pub name: String,
+    /// The name under which events told of it; none until they do.
+    pub announced: Option<String>,
+    /// Its event counter when it was last watched.
+    pub event_nr: Option<u32>,
+    /// Samples of its progress.
+    pub pace: Pace,
+    /// When it last got further, while it is not in sync.
+    pub moved: Option<(Instant, u64)>,
+    /// What its state was when it was last watched.
+    pub seen: Seen,
+    /// Errors seen on each leg.
+    pub errors: Vec<u64>,
+    /// The table under which all regions were in sync once.
+    pub whole: Vec<String>,
+    /// What its record says beside its table; none where it has none.
+    pub kept: Option<Kept>,
+    /// What its health warns of until all is in sync.
+    pub notes: Vec<String>,
+    /// Its record and why it is not there, where it is not.
+    pub absent: Option<Absent>,
+    /// The verb that runs on it, and since when.
+    pub(super) running: Option<(String, Instant)>,
+}
+
+impl Entry {
+    /// A mirror that was not known before.
+    pub(super) fn new(serial: u64, (id, dev): (Id, DevNo), name: &str) -> Entry {
+        Entry {
+            serial,
+            id,
+            dev,
+            name: name.into(),
+            announced: None,
+            event_nr: None,
+            pace: Pace::default(),
+            moved: None,
+            seen: Seen::default(),
+            errors: Vec::new(),
+            whole: Vec::new(),
+            kept: None,
+            notes: Vec::new(),
+            absent: None,
+            running: None,
+        }
+    }
+
+    /// What a snapshot shows of it.
+    pub(super) fn known(&self) -> Known {
+        let running = self.running.as_ref().map(|(verb, start)| Running {
+            verb: verb.clone(),
+            since: start.elapsed(),
+        });
+        Known {
+            rate: self.pace.rate(),
+            running,
+            errors: self.errors.clone(),
+            whole: self.whole.clone(),
+            persist: self.kept.as_ref().is_some_and(|kept| kept.persist),
+            notes: self.notes.clone(),
+            absent: self.absent.as_ref().map(|absent| absent.reason.clone()),
+        }
+    }
+}
+
+/// What a record says beside the table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Whether the mirror is to be brought back.
+    pub persist: bool,
+    /// Owners and modes that were changed, by path.
+    pub looks: BTreeMap<String, Look>,
+}
+
+/// A mirror that is recorded and could not be made again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Absent {
+    /// Its record.
+    pub record: Record,
+    /// Why it is not there.
+    pub reason: String,
+}
+
+/// The part of a mirror's state whose changes are events.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// The table, to tell a new one's letters from changed ones.
+    pub table: Vec<String>,
+    /// Health letters of the legs.
+    pub letters: Vec<char>,
+    /// The log's.
+    pub log: Option<char>,
+    /// Whether all regions were in sync.
+    pub in_sync: bool,
+}

@@ -1,0 +1,268 @@
+//! Keeping the records true: what is written of a mirror when it is made or changed.
+
+use std::path::{Path, PathBuf};
+
+use super::Daemon;
+use super::control::remove_file;
+use super::entry::Kept;
+use super::logfile;
+use super::places::places;
+use super::records::{Place, Record, is_lasting};
+use crate::engine::{Facts, Id, Info, Kind as EngineKind, Slot};
+use crate::error::{Errno, Error, Result};
+use crate::model::look::Look;
+use crate::text::device::DeviceRef;
+use crate::text::mirror::Log;
+use crate::text::table::{Mapping, Table};
+
+impl Daemon {
+    /// Record that a mirror is about to be made: what a crash leaves half made can
+    /// then be told from what somebody wants.
+    ///
+    /// # Errors
+    /// Those of [`super::records::Records::write`].
+    pub(super) fn keep_intent(&self, name: &str, uuid: &str, table: &Table) -> Result<()> {
+        let Some(records) = &self.records else {
+            return Ok(());
+        };
+        // Written over it, the intent would take another mirror's record away.
+        if records.has(uuid) {
+            let sentence = format!("the UUID {uuid} is that of a mirror that is recorded");
+            return Err(Error::new(Errno::EEXIST, sentence));
+        }
+        records.write(&Record::intent(name, uuid, self.files_to_make(table)?))
+    }
+
+    /// The log files that do not exist yet.
+    fn files_to_make(&self, table: &Table) -> Result<Vec<PathBuf>> {
+        let logs = places(table)?
+            .into_iter()
+            .filter(|place| place.log.is_some());
+        let paths = logs.filter_map(|place| place.device.path().map(Path::to_path_buf));
+        Ok(paths.filter(|path| !path.exists()).collect())
+    }
+
+    /// Take back an intent: the mirror was not made.
+    pub(super) fn drop_intent(&self, name: &str, uuid: &str) {
+        self.drop_record(name, uuid);
+    }
+
+    /// Record the mirror as it is now, where it is to be recorded.
+    ///
+    /// # Errors
+    /// Those of [`super::records::Records::write`].
+    pub(super) fn keep(&self, serial: u64) -> Result<()> {
+        let (Some(records), Some(kept)) = (&self.records, self.registry.get(serial)?.kept) else {
+            return Ok(());
+        };
+        let (id, _) = self.registry.address(serial)?;
+        let (info, lines) = self.engine.table(&id, Slot::Live)?;
+        // Without one it could not be known again.
+        if info.uuid.is_empty() {
+            return Ok(());
+        }
+        let before = records.get(&info.uuid);
+        let known = before.as_ref().map_or(&[][..], |record| &record.places);
+        let mut table = Table::from_lines(&lines);
+        let places = table
+            .devices()
+            .filter_map(|device| self.place(device, known));
+        let places: Vec<Place> = places.collect();
+        let record = Record::of(&info, &lines).with(places, kept.persist, kept.looks);
+        match before.as_ref() == Some(&record) {
+            true => Ok(()),
+            false => records.write(&record),
+        }
+    }
+
+    /// What a device of the table is; what was known of one that is gone stays.
+    fn place(&self, device: &DeviceRef, known: &[Place]) -> Option<Place> {
+        let facts = self.devices.facts(device);
+        let found = facts.and_then(|facts| {
+            Ok(Place {
+                device: device.to_string(),
+                identity: self.devices.identity(&facts)?,
+                ours: facts.autoclear,
+            })
+        });
+        let name = device.to_string();
+        let before = || known.iter().find(|place| place.device == name).cloned();
+        found.ok().or_else(before)
+    }
+
+    /// Record that I/O is held or goes on, where that outlives the daemon by a
+    /// record alone. The kernel's mirrors remember it themselves, and the state
+    /// directory may be on the very one that was suspended.
+    pub(super) fn keep_suspended(&self, name: &str, serial: u64) {
+        if self.engine.kind() == EngineKind::Embedded {
+            self.keep_changed(name, serial);
+        }
+    }
+
+    /// Record a change that has been made; where that fails the change stands, and
+    /// the next mount will not know of it.
+    pub(super) fn keep_changed(&self, name: &str, serial: u64) {
+        let kept = self.keep(serial).map_err(not_kept);
+        let _ = self.report(name, kept);
+    }
+
+    /// What is recorded of a new mirror: one with a disk log is to be brought back,
+    /// if record and log are still there after a reboot.
+    pub(super) fn kept_for(&self, id: &Id) -> Result<Kept> {
+        let (_, lines) = self.engine.table(id, Slot::Live)?;
+        let disk_log = Table::from_lines(&lines)
+            .mirrors()
+            .any(|(_, mirror)| matches!(mirror.log, Log::Disk { .. }));
+        Ok(Kept {
+            persist: disk_log && self.check_lasting(id).is_ok(),
+            ..Kept::default()
+        })
+    }
+
+    /// Check that record and log files outlive a reboot.
+    ///
+    /// # Errors
+    /// EINVAL where one is in a file system in memory.
+    fn check_lasting(&self, id: &Id) -> Result<()> {
+        let refused = |what: String| {
+            let sentence = format!("{what} is in memory and does not outlive a reboot");
+            Err(Error::new(Errno::EINVAL, sentence))
+        };
+        if self
+            .records
+            .as_ref()
+            .is_none_or(|records| !records.is_lasting())
+        {
+            return refused("the state directory".into());
+        }
+        let (_, lines) = self.engine.table(id, Slot::Live)?;
+        for file in self.log_files(&Table::from_lines(&lines)) {
+            if !is_lasting(&file) {
+                return refused(format!("the log {}", file.display()));
+            }
+        }
+        Ok(())
+    }
+
+    fn log_files(&self, table: &Table) -> Vec<PathBuf> {
+        let logs = table
+            .targets
+            .iter()
+            .filter_map(|target| match &target.mapping {
+                Mapping::Mirror(mirror) => mirror.log_device(),
+                _ => None,
+            });
+        let facts = logs.filter_map(|device| self.devices.facts(device).ok());
+        facts.filter_map(|facts: Facts| facts.file).collect()
+    }
+
+    /// Set whether a mirror is brought back when it is not there.
+    ///
+    /// # Errors
+    /// EINVAL for what is neither yes nor no, for a mirror without a UUID, and where
+    /// record or log do not outlive a reboot; EPERM where LVM owns it.
+    pub fn set_persist(&self, serial: u64, line: &str) -> Result<()> {
+        let result = self.persist(serial, line);
+        let name = self.name_of(serial);
+        if result.is_ok() {
+            let text = format!("persist {}", line.trim());
+            self.events.add(&name, super::events::Kind::Set, &text);
+        }
+        self.report(&name, result)
+    }
+
+    fn persist(&self, serial: u64, line: &str) -> Result<()> {
+        let persist = match line.trim() {
+            "yes" => true,
+            "no" => false,
+            other => {
+                let other = crate::text::words::quote(other);
+                return Err(Error::invalid(format!("persist is yes or no, not {other}")));
+            }
+        };
+        let snapshot = self.snapshot(serial, super::look::Detail::Kernel)?;
+        crate::plan::build::check_owner(&snapshot)?;
+        if let Some(absent) = self.registry.absent(serial) {
+            return Err(super::absent::not_started(&absent));
+        }
+        let Info { name, uuid, .. } = &snapshot.info;
+        if persist && uuid.is_empty() {
+            return Err(Error::invalid(format!(
+                "{name} has no UUID by which it could be known again"
+            )));
+        }
+        if persist {
+            self.check_lasting(&snapshot.info.id())?;
+        }
+        let before = self.registry.get(serial)?.kept;
+        let kept = Kept {
+            persist,
+            ..before.clone().unwrap_or_default()
+        };
+        self.registry
+            .update(serial, |entry| entry.kept = Some(kept));
+        self.keep(serial).inspect_err(|_| {
+            self.registry.update(serial, |entry| entry.kept = before);
+        })
+    }
+
+    /// Keep owner and mode of a file of a mirror, by its path below the mirror.
+    pub fn dress(&self, serial: u64, path: &str, look: Look) {
+        let changed = self.registry.update(serial, |entry| {
+            let kept = entry.kept.get_or_insert_default();
+            let old = kept.looks.get(path).copied().unwrap_or_default();
+            kept.looks.insert(path.into(), look.over(old));
+        });
+        if changed.is_some() && self.registry.absent(serial).is_none() {
+            self.keep_changed(&self.name_of(serial), serial);
+        }
+    }
+
+    /// Remove the record of a mirror that was removed.
+    pub(super) fn drop_record(&self, name: &str, uuid: &str) {
+        // What has no UUID has no record.
+        let records = self.records.as_ref().filter(|_| !uuid.is_empty());
+        let removed = records.map(|records| records.remove(uuid));
+        let _ = self.report(name, removed.unwrap_or(Ok(())).map_err(not_kept));
+    }
+
+    /// Remove a record, and the log files that were its mirror's own.
+    ///
+    /// # Errors
+    /// Those of [`super::records::Records::remove`].
+    pub(super) fn forget_record(&self, record: &Record) -> Result<()> {
+        let Some(records) = &self.records else {
+            return Ok(());
+        };
+        records.remove(&record.uuid)?;
+        for path in self.own_files(record) {
+            remove_file(&path);
+        }
+        Ok(())
+    }
+
+    /// The files that a mirror had for itself and that are still the same.
+    fn own_files(&self, record: &Record) -> Vec<PathBuf> {
+        let lines: Vec<&str> = record.table.iter().map(String::as_str).collect();
+        let logs = Table::parse(&lines).map(|table| {
+            let mirrors = table.mirrors();
+            let logs = mirrors.filter_map(|(_, mirror)| mirror.log_device());
+            logs.map(ToString::to_string).collect::<Vec<_>>()
+        });
+        let logs = logs.unwrap_or_default();
+        let places = record.places.iter().filter(|place| place.ours);
+        let ours = places.filter(|place| logs.contains(&place.device));
+        let there = ours.filter(|place| self.devices.find(&place.identity).is_ok());
+        // A file that somebody else has put there since is theirs.
+        let half_made = record.making.iter().flatten().cloned();
+        let half_made = half_made.filter(|path| logfile::is_new(path));
+        there
+            .map(|place| place.identity.node().clone())
+            .chain(half_made)
+            .collect()
+    }
+}
+
+fn not_kept(error: Error) -> Error {
+    error.context("done, but the next mount will not know it")
+}

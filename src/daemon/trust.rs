@@ -1,0 +1,100 @@
+//! Whether the log of a mirror that was away can be believed. A log sees only what
+//! is written through its mirror. What was written to a leg behind its back can not
+//! be seen by any log; but where the log calls the first region clean, the legs must
+//! begin with the same bytes, and a file system that was mounted from one of them
+//! meanwhile has changed its superblock there.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+
+use crate::engine::Devices;
+use crate::error::{Error, Result};
+use crate::model::snapshot::SECTOR;
+use crate::text::device::DeviceRef;
+use crate::text::disklog::{BITSET_OFFSET, Header};
+use crate::text::mirror::{Leg, Mirror};
+use crate::text::table::Table;
+
+/// How much of the first region is compared: the superblocks of ext4, XFS and
+/// btrfs, LVM's and md's headers, and the partition tables lie in it.
+const COMPARED: u64 = 128 * 1024;
+
+/// Check the logs of a table that is about to be loaded. Those that cannot be
+/// believed are cleared, so that everything is copied again; the sentences say why.
+///
+/// # Errors
+/// What reading the log and the legs answers.
+pub fn check(devices: &dyn Devices, table: &Table) -> Result<Vec<String>> {
+    let mut notes = Vec::new();
+    for (_, mirror) in table.mirrors() {
+        let Some(log) = mirror.log_device() else {
+            continue;
+        };
+        if let Some(why) = doubt(devices, mirror, log)? {
+            clear(devices, log)?;
+            notes.push(format!("{why}: everything is copied again from leg 0"));
+        }
+    }
+    Ok(notes)
+}
+
+/// Why the log is not to be believed, if so.
+fn doubt(devices: &dyn Devices, mirror: &Mirror, log: &DeviceRef) -> Result<Option<String>> {
+    let mut head = vec![0; BITSET_OFFSET as usize + 1];
+    read(devices, log, 0, &mut head)?;
+    if Header::parse(&head).is_none() {
+        return Ok(Some(format!("the log {log} has lost its header")));
+    }
+    let clean = head.last().is_some_and(|byte| byte & 1 == 1);
+    if !clean {
+        return Ok(None);
+    }
+    let size = mirror
+        .region()
+        .unwrap_or(0)
+        .saturating_mul(SECTOR)
+        .min(COMPARED);
+    let beginning = |leg: &Leg| {
+        let mut bytes = vec![0; size as usize];
+        let at = leg.offset.saturating_mul(SECTOR);
+        read(devices, &leg.device, at, &mut bytes).map(|()| bytes)
+    };
+    let Some((first, others)) = mirror.legs.split_first() else {
+        return Ok(None);
+    };
+    let source = beginning(first)?;
+    for (leg, number) in others.iter().zip(1..) {
+        if beginning(leg)? != source {
+            return Ok(Some(format!(
+                "leg 0 and leg {number} differ where the log calls them equal: \
+                 one was written to while the mirror was away"
+            )));
+        }
+    }
+    Ok(None)
+}
+
+fn read(devices: &dyn Devices, device: &DeviceRef, at: u64, bytes: &mut [u8]) -> Result<()> {
+    let facts = devices.facts(device)?;
+    let mut read = || -> io::Result<()> {
+        let file = File::open(&facts.node)?;
+        // What the page cache kept from before may be old.
+        posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
+        file.read_exact_at(bytes, at)
+    };
+    read().map_err(|error| Error::io(format!("reading {}", facts.node.display()), &error))
+}
+
+/// Without its header a log is begun afresh (`read_header`, drivers/md/dm-log.c).
+fn clear(devices: &dyn Devices, log: &DeviceRef) -> Result<()> {
+    let facts = devices.facts(log)?;
+    let clear = || -> io::Result<()> {
+        let file = OpenOptions::new().write(true).open(&facts.node)?;
+        file.write_all_at(&[0; SECTOR as usize], 0)?;
+        file.sync_all()
+    };
+    clear().map_err(|error| Error::io(format!("clearing {}", facts.node.display()), &error))
+}
