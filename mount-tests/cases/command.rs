@@ -1,5 +1,8 @@
 //! The command itself, as a shell, an init system and `mount(8)` use it.
 
+mod place;
+mod refused;
+
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
@@ -9,10 +12,12 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+use self::place::Place;
+use self::refused::{start_is_refused, start_without_device_mapper, start_without_root};
 use crate::lab::Lab;
 use crate::lab::case::{Case, both, kernel_only};
 use crate::lab::engine::no_root;
-use crate::lab::mount::{COMMAND, ended, is_free, unmount};
+use crate::lab::mount::{COMMAND, ended, unmount};
 use crate::lab::shell::{Undo, attempt, output};
 use crate::lab::wait_for;
 
@@ -42,76 +47,6 @@ pub const CASES: &[Case] = &[
     both("help_and_version", help_and_version),
     both("another_user", another_user).needing(no_root),
 ];
-
-/// A folder to mount on and one for the state, not mounted yet.
-struct Place<'a> {
-    lab: &'a Lab,
-    folder: tempfile::TempDir,
-}
-
-impl<'a> Place<'a> {
-    fn new(lab: &'a Lab) -> Place<'a> {
-        let folder = tempfile::tempdir_in(lab.folder()).expect("a folder");
-        fs::create_dir(folder.path().join("mnt")).expect("a mountpoint");
-        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("open to all");
-        Place { lab, folder }
-    }
-
-    /// Put the paths into a line: `{m}` mirrorfs with a state directory, `{b}`
-    /// without, `{p}` the mountpoint, `{t}` the folder, `{u}` what unmounts.
-    fn fill(&self, line: &str) -> String {
-        let folder = self.folder.path().display().to_string();
-        // The kernel's engine is the default.
-        let engine = match self.lab.is_kernel() {
-            true => "",
-            false => " -e embedded",
-        };
-        line.replace("{m}", &format!("{{b}} -s {folder}/state"))
-            .replace("{b}", &format!("{COMMAND}{engine}"))
-            .replace("{u}", &unmount(&self.folder.path().join("mnt")))
-            .replace("{p}", &format!("{folder}/mnt"))
-            .replace("{t}", &folder)
-    }
-
-    fn run(&self, line: &str) -> String {
-        output(&self.fill(line))
-    }
-
-    fn is_mounted(&self) -> bool {
-        attempt(&self.fill("mountpoint -q {p}")).0 == 0
-    }
-
-    /// The process that holds the state directory.
-    fn pid(&self) -> i32 {
-        let pid = self.run("head -n 1 {t}/state/lock");
-        pid.trim().parse().expect("a number")
-    }
-
-    fn unmount(&self) {
-        let pid = self.pid();
-        self.run("{u}");
-        ended(pid);
-        self.assert_nothing_stays();
-    }
-
-    /// The state directory was made for the mount, and no mirror needs it.
-    fn assert_nothing_stays(&self) {
-        let state = self.folder.path().join("state");
-        assert!(
-            self.lab.is_kernel() || !state.exists(),
-            "{} stays",
-            state.display()
-        );
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        attempt(&self.fill("mountpoint -q {p} && { umount -l {p} || fusermount3 -u -z {p}; }"));
-        let lock = self.folder.path().join("state/lock");
-        wait_for("the lock is free", || is_free(&lock));
-    }
-}
 
 fn background_start(lab: &Lab) {
     let place = Place::new(lab);
@@ -193,87 +128,6 @@ fn systemd_is_told(lab: &Lab) {
     assert!(place.is_mounted(), "ready before it is mounted");
     place.run("{u}");
     assert_eq!(status(&mut child), Some(0));
-}
-
-/// Lines that end with 1, and what the one line on standard error names.
-const REFUSED: &[(&str, &[&str])] = &[
-    ("{m} {t}/missing", &["{t}/missing"]),
-    ("{m} {t}/file", &["{t}/file", "not a directory"]),
-    ("{m} {t}/file/below", &["{t}/file/below"]),
-    ("{m} -f {t}/missing", &["{t}/missing"]),
-    ("{b} -s {t}/other {t}/used", &["{t}/used", "already"]),
-    ("{b} -s {t}/state2 {t}/mnt", &["{pid}", "{t}/state2"]),
-    ("{b} -f -s {t}/state2 {t}/mnt", &["{pid}", "{t}/state2"]),
-    ("{b} -s {t}/file {t}/mnt", &["{t}/file"]),
-    ("{m} -o speed=9 {p}", &["speed=9"]),
-    ("{m} -o ro,bogus {p}", &["bogus"]),
-    ("{m} -o engine=fast {p}", &["fast"]),
-];
-
-/// What the kernel's engine refuses to who is not root.
-const NOBODY: &[(&str, &[&str])] = &[
-    (
-        "setpriv --reuid=65534 --regid=65534 --clear-groups {b} -s {t}/open/state {t}/open",
-        &["root", "--engine embedded"],
-    ),
-    (
-        "setpriv --reuid=65534 --regid=65534 --clear-groups {b} -f -s {t}/open/state {t}/open",
-        &["root", "--engine embedded"],
-    ),
-];
-
-fn start_is_refused(lab: &Lab) {
-    let place = Place::new(lab);
-    place.run("cd {t} && touch file && mkdir used && {b} -s {t}/state2 {t}/used");
-    let used = unmount(&place.folder.path().join("used"));
-    let _used = Undo(place.fill(&format!("while {used}; do :; done")));
-    let pid = place.run("head -n 1 {t}/state2/lock");
-    let pid = pid.trim().to_string();
-    let mut wrong = Vec::new();
-    for (line, words) in REFUSED {
-        wrong.extend(not_refused(&place, line, words, &pid));
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-fn start_without_root(lab: &Lab) {
-    let place = Place::new(lab);
-    place.run("cd {t} && mkdir open && chmod 777 open");
-    let wrong: Vec<String> = NOBODY
-        .iter()
-        .filter_map(|(line, words)| not_refused(&place, line, words, ""))
-        .collect();
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-/// What is wrong with the way in which a start is refused.
-fn not_refused(place: &Place<'_>, line: &str, words: &[&str], pid: &str) -> Option<String> {
-    let line = place.fill(line);
-    let (status, text) = attempt(&format!("{line} 2>&1 >/dev/null"));
-    let words = words
-        .iter()
-        .map(|word| place.fill(&word.replace("{pid}", pid)));
-    let named = words.clone().all(|word| text.contains(&word));
-    let right = status == 1 && text.lines().count() == 1 && named && text.starts_with("mirrorfs: ");
-    let left = place.is_mounted();
-    (!right || left).then(|| format!("`{line}` ends with {status}, mounted: {left}: {text}"))
-}
-
-/// In a mount namespace without the control node and without what would let it
-/// be made.
-fn start_without_device_mapper(lab: &Lab) {
-    let place = Place::new(lab);
-    let hidden = "mount -t tmpfs none /dev/mapper && mount -t tmpfs none /sys/class/misc";
-    for option in ["", "-f"] {
-        let line = format!("unshare -m bash -c '{hidden} && exec {{m}} {option} {{p}}'");
-        let wrong = not_refused(
-            &place,
-            &line,
-            &["no device-mapper", "--engine embedded"],
-            "",
-        );
-        assert_eq!(wrong, None);
-    }
 }
 
 fn mount_options(lab: &Lab) {

@@ -3,6 +3,7 @@
 mod command;
 mod differential;
 mod embedded;
+mod ends;
 mod events;
 mod files;
 mod hangs;
@@ -10,6 +11,7 @@ mod health;
 mod idioms;
 mod interchange;
 mod kills;
+mod logs;
 mod loops;
 mod neighbours;
 mod progress;
@@ -35,6 +37,7 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static Case)> {
         ("interchange", interchange::CASES),
         ("readme", readme::CASES),
         ("shapes", shapes::CASES),
+        ("logs", logs::CASES),
         ("files", files::CASES),
         ("values", values::CASES),
         ("progress", progress::CASES),
@@ -43,6 +46,7 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static Case)> {
         ("idioms", idioms::CASES),
         ("writes", writes::CASES),
         ("neighbours", neighbours::CASES),
+        ("ends", ends::CASES),
         ("loops", loops::CASES),
         ("refusals", refusals::CASES),
         ("soak", soak::CASES),
