@@ -17,7 +17,7 @@ use self::refused::{start_is_refused, start_without_device_mapper, start_without
 use crate::lab::Lab;
 use crate::lab::case::{Case, both, kernel_only};
 use crate::lab::engine::no_root;
-use crate::lab::mount::{COMMAND, ended, unmount};
+use crate::lab::mount::{COMMAND, ended};
 use crate::lab::shell::{Undo, attempt, output};
 use crate::lab::wait_for;
 
