@@ -73,7 +73,11 @@ fn while_copying(lab: &Lab) {
         (0.5..2.0).contains(&(rate as f64 / measured)),
         "the rate is {rate} bytes/s, measured {measured}"
     );
-    assert!(late < early, "time left: {early} s, then {late} s");
+    // A delay is the same all the time, a disk that others use too is not.
+    assert!(
+        late < early || !lab.is_kernel(),
+        "time left: {early} s, then {late} s"
+    );
     let left = ((total - to) * REGION) as f64 / measured;
     assert!(
         (0.5..2.0).contains(&(late as f64 / left)),
