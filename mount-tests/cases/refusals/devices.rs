@@ -100,6 +100,8 @@ pub fn refused_mapped(lab: &Lab) {
     let mount = lab.mount();
     let (swap, mapped) = (lab.disk(4), lab.disk(5));
     let (image, _image) = partitioned(&mount.scratch("image"));
+    // One that nobody uses.
+    let (whole, _whole) = partitioned(&mount.scratch("whole"));
     let users = [
         (
             format!("mkswap -q {swap} 2>&1 && swapon {swap}"),
@@ -120,6 +122,7 @@ pub fn refused_mapped(lab: &Lab) {
         ("{swap}", swap.as_str()),
         ("{mapped}", &mapped),
         ("{image}", &image),
+        ("{whole}", &whole),
     ];
     judge(&mut field, MAPPED, &names);
     field.end();

@@ -175,7 +175,7 @@ EBUSY  | {exclusive}         | 0 8192 mirror core 1 1024 2 {a} 0 {exclusive} 0
 /// Partitions, and what swap and other mappings use: not every machine has such,
 /// and none that others use too should get them.
 pub const MAPPED: &str = r#"
-EINVAL | {image}p1           | 0 8192 mirror core 1 1024 2 {image} 0 {image}p1 0
+EINVAL | {whole}p1           | 0 8192 mirror core 1 1024 2 {whole} 0 {whole}p1 0
 EBUSY  | swap                | 0 8192 mirror core 1 1024 2 {swap} 0 {b} 0
 EBUSY  | holder              | 0 8192 mirror core 1 1024 2 {a} 0 {mapped} 100000
 EBUSY  | holder              | 0 8192 mirror disk 2 {mapped} 1024 2 {a} 0 {b} 0
