@@ -50,6 +50,7 @@ const MIRROR: &[(&str, u32)] = &[
     ("size", 0o444),
     ("suspended", 0o444),
     ("event_nr", 0o444),
+    ("persist", 0o644),
     ("sync/state", 0o444),
     ("sync/percent", 0o444),
     ("sync/regions_done", 0o444),

@@ -1,21 +1,51 @@
 //! The README's commands, run as they stand.
 
 use crate::lab::Lab;
-use crate::lab::case::{Case, kernel_only};
+use crate::lab::case::{Case, embedded_only, kernel_only};
 use crate::lab::mount::COMMAND;
 use crate::lab::shell::{attempt, output};
 
-pub const CASES: &[Case] = &[kernel_only(
-    "commands",
-    "the README mirrors block devices",
-    commands_run,
-)];
+pub const CASES: &[Case] = &[
+    kernel_only(
+        "commands",
+        "its first commands mirror block devices",
+        commands_run,
+    ),
+    embedded_only(
+        "commands_without_root",
+        "its second commands are for the embedded engine",
+        commands_without_root,
+    ),
+];
 
-/// The lines of the README's shell block.
-fn commands() -> String {
+/// The lines of one of the README's shell blocks, counted from 1.
+fn commands(number: usize) -> String {
     let text = include_str!("../../README.md");
-    let block = text.split("```sh\n").nth(1).expect("a shell block");
+    let block = text.split("```sh\n").nth(number).expect("a shell block");
     block.split("```").next().expect("its end").into()
+}
+
+fn commands_without_root(lab: &Lab) {
+    let folder = std::path::Path::new(COMMAND).parent().expect("a folder");
+    let home = lab.path("home");
+    std::fs::create_dir(&home).expect("a home");
+    let home = home.display();
+    output(&format!("head -c 16M /dev/urandom >{home}/disk.img"));
+    let script = format!(
+        "set -eux\ncd {home}\nexport HOME={home} PATH={}:$PATH\nunset XDG_STATE_HOME\n{}",
+        folder.display(),
+        commands(2)
+    );
+    let (status, text) = attempt(&script);
+    attempt(&format!("fusermount3 -u {home}/mirrors"));
+    assert_eq!(status, 0, "{text}");
+    assert!(text.contains("\nok\n"), "{text}");
+    output(&format!("cmp {home}/disk.img {home}/copy.img"));
+    // Nothing is left but what the commands name.
+    crate::lab::wait_for("the daemon has left", || {
+        attempt(&format!("ls -A {home}")).1 == "copy.img\ndisk.img\nmirrors\n"
+    });
+    output(&format!("rm -r {home}"));
 }
 
 fn commands_run(_lab: &Lab) {
@@ -28,7 +58,7 @@ fn commands_run(_lab: &Lab) {
         .parent()
         .expect("a folder")
         .display();
-    let script = format!("set -eux\nPATH={folder}:$PATH\n{}", commands());
+    let script = format!("set -eux\nPATH={folder}:$PATH\n{}", commands(1));
     let (status, text) = attempt(&script);
     attempt("umount /mnt/mirrors");
     assert_eq!(status, 0, "{text}");

@@ -163,7 +163,8 @@ impl<'a> Bench<'a> {
             self.daemon.registry.forget(serial);
         }
         let records = fs::read_dir(self.folder.path().join("state/mirrors"));
-        for record in records.expect("records").flatten() {
+        // The folder goes with its last record.
+        for record in records.into_iter().flatten().flatten() {
             let _ = fs::remove_file(record.path());
         }
         let _ = fs::remove_file(self.log());

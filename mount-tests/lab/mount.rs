@@ -220,14 +220,12 @@ impl Drop for Mount {
             self.at.display()
         ));
         let lock = self.state().join("lock");
+        let doing = || pid.map_or_else(String::new, doing);
         let end = Instant::now() + Duration::from_secs(10);
-        while !is_free(&lock) && Instant::now() < end {
+        while !is_free(&lock) {
+            assert!(Instant::now() < end, "the daemon stays: {}", doing());
             sleep(Duration::from_millis(20));
         }
-        if !is_free(&lock) {
-            eprintln!("{}", attempt(&format!("P={}; for t in /proc/$P/task/*; do echo $(cat $t/comm) $(cat $t/wchan); cat $t/stack; done; ls -l /proc/$P/fd; grep mirrorfs /proc/mounts; fuser -vm {}; ps auxf", pid.unwrap_or(0), self.at.display())).1);
-        }
-        wait_for("the lock is free", || is_free(&lock));
         // A daemon that was killed could not clear up.
         if lived && self.engine == Kind::Embedded {
             self.note_state();
@@ -243,12 +241,24 @@ pub fn unmount(at: &Path) -> String {
     }
 }
 
-/// Wait until a process is gone, or waits for a parent to ask how it ended.
+/// Wait until a process is gone, or nothing of it is left but its status, for a
+/// parent that may take its time.
 pub fn ended(pid: i32) {
     wait_for("the daemon ends", || {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
-        stat.map_or(true, |stat| stat.contains(") Z "))
+        // Its first thread may end before the others.
+        let threads = fs::read_dir(format!("/proc/{pid}/task"));
+        let last = threads.map_or(true, |threads| threads.count() < 2);
+        stat.map_or(true, |stat| last && stat.contains(") Z "))
     });
+}
+
+/// What the threads of a process do, for who waits for its end in vain.
+fn doing(pid: i32) -> String {
+    attempt(&format!(
+        "for t in /proc/{pid}/task/*; do echo $(cat $t/comm): $(cat $t/wchan); done 2>/dev/null"
+    ))
+    .1
 }
 
 /// Whether nobody holds a lock file; it may be gone.

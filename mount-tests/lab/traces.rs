@@ -90,23 +90,26 @@ fn kernel() -> &'static Kernel {
     KERNEL.get_or_init(|| Kernel::open().expect("device-mapper"))
 }
 
-/// Files of a folder, not of what is mounted below it.
+/// Files of a folder, not of what is mounted below it. Of records only the names:
+/// what stands in one is its mirror's matter, and when.
 fn files(folder: &Path) -> Vec<String> {
     let mut lines = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let Ok(kind) = entry.file_type() else {
             continue;
         };
-        let path = entry.path();
-        if kind.is_dir() && entry.file_name() != "mnt" {
+        let (path, name) = (entry.path(), entry.file_name());
+        if kind.is_dir() && name != "mnt" {
             lines.extend(files(&path));
         }
-        let size = if kind.is_file() {
-            fs::metadata(&path).map_or(0, |metadata| metadata.len())
-        } else {
-            0
+        let record = folder.ends_with("mirrors");
+        let size = match kind.is_file() && !record {
+            true => fs::metadata(&path).map_or(0, |metadata| metadata.len()),
+            false => 0,
         };
-        lines.push(format!("{} {size}", path.display()));
+        if name != "mirrors" {
+            lines.push(format!("{} {size}", path.display()));
+        }
     }
     lines
 }

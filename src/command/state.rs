@@ -10,6 +10,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use nix::fcntl::{Flock, FlockArg};
 
@@ -18,6 +20,10 @@ use crate::error::{Errno, Error, Result};
 
 /// The kernel engine's: one for the whole machine, as its mirrors are.
 const SYSTEM: &str = "/var/lib/mirrorfs";
+
+/// How long to wait for a daemon whose mount is gone and that is about to end.
+const PATIENCE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Held for as long as the daemon lives; the kernel lets go of it whatever way
 /// the daemon ends.
@@ -103,10 +109,17 @@ fn made_before(held: &mut File) -> Vec<PathBuf> {
 /// one than the next daemon will find.
 fn lock(folder: &Path, path: &Path) -> Result<Flock<File>> {
     let at = |error| Error::io(format!("the state directory {}", folder.display()), &error);
+    let end = Instant::now() + PATIENCE;
     loop {
         let opened = open(folder, path).map_err(at)?;
-        let held = Flock::lock(opened, FlockArg::LockExclusiveNonblock)
-            .map_err(|(mut file, errno)| refuse(folder, &mut file, errno))?;
+        let held = match Flock::lock(opened, FlockArg::LockExclusiveNonblock) {
+            Err((_, Errno::EWOULDBLOCK)) if Instant::now() < end => {
+                sleep(PAUSE);
+                continue;
+            }
+            Err((mut file, errno)) => return Err(refuse(folder, &mut file, errno)),
+            Ok(held) => held,
+        };
         let inode = |data: Metadata| (data.dev(), data.ino());
         let ours = held.metadata().map(inode).map_err(at)?;
         let there = [path, folder].map(|path| metadata(path).map(inode).ok());

@@ -6,6 +6,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
 use serde::{Deserialize, Serialize};
@@ -114,6 +115,8 @@ impl Record {
 #[derive(Debug)]
 pub struct Records {
     folder: PathBuf,
+    /// The folder comes with the first record and goes with the last.
+    turn: Mutex<()>,
 }
 
 impl Records {
@@ -121,6 +124,7 @@ impl Records {
     pub fn below(state: &Path) -> Records {
         Records {
             folder: state.join(FOLDER),
+            turn: Mutex::default(),
         }
     }
 
@@ -154,11 +158,13 @@ impl Records {
         let new = path.with_extension("new");
         let text = serde_json::to_string_pretty(record)
             .map_err(|error| Error::invalid(format!("the record of {}: {error}", record.name)))?;
+        let _turn = self.turn();
         fs::create_dir_all(&self.folder).map_err(|error| at(&self.folder, &error))?;
         let written = put(&new, text.as_bytes()).and_then(|()| fs::rename(&new, &path));
         written.map_err(|error| {
             // Half a record is worse than none; the cause is what matters.
             let _ = fs::remove_file(&new);
+            self.close();
             at(&path, &error)
         })?;
         self.settle()
@@ -197,8 +203,13 @@ impl Records {
     /// What the file system answers.
     pub fn remove(&self, uuid: &str) -> Result<()> {
         let path = self.path(uuid)?;
+        let _turn = self.turn();
         match fs::remove_file(&path) {
-            Ok(()) => self.settle(),
+            Ok(()) => {
+                let settled = self.settle();
+                self.close();
+                settled
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(at(&path, &error)),
         }
@@ -224,6 +235,10 @@ impl Records {
             )));
         }
         Ok(self.folder.join(name + ".json"))
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn settle(&self) -> Result<()> {

@@ -69,6 +69,6 @@ fn data(mirror: &Mirror, source: &Leg, span: &Span, buffer: &mut Buffer) -> Fail
 
 fn to_all(mirror: &Mirror, write: impl Fn(&Leg) -> std::io::Result<()>) -> Failed {
     let targets = mirror.targets().iter().zip(1..);
-    let failed = targets.filter(|(leg, _)| write(leg).is_err());
+    let failed = targets.filter(|(leg, _)| leg.is_cut() || write(leg).is_err());
     failed.fold(0, |bits, (_, number)| bits | 1 << number)
 }

@@ -2,7 +2,7 @@
 //! (`struct mirror`, drivers/md/dm-raid1.c).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::hold::Hold;
 use super::store::Store;
@@ -26,17 +26,44 @@ pub(super) struct Leg {
     pub(super) offset: u64,
     /// Keeps others off it.
     pub(super) hold: Arc<Hold>,
+    /// Where the mirror ends on it, in bytes.
+    end: u64,
+    /// Whether it was found to be shorter than that.
+    cut: AtomicBool,
     failures: AtomicU32,
 }
 
 impl Leg {
-    pub(super) fn new(store: Store, offset: u64, hold: Arc<Hold>) -> Leg {
+    pub(super) fn new(store: Store, offset: u64, length: u64, hold: Arc<Hold>) -> Leg {
         Leg {
             store,
             offset,
             hold,
+            end: offset.saturating_add(length),
+            cut: AtomicBool::new(false),
             failures: AtomicU32::new(0),
         }
+    }
+
+    /// Whether the file was cut, so that what it had is lost; a write behind its end
+    /// would hide that. Once noticed, that stays so until it is mended.
+    pub(super) fn is_cut(&self) -> bool {
+        if self.store.is_shorter(self.end) {
+            self.cut.store(true, Ordering::Relaxed);
+        }
+        self.cut.load(Ordering::Relaxed)
+    }
+
+    /// Make a file that was cut as long again as it has to be.
+    ///
+    /// # Errors
+    /// Those of ftruncate(2).
+    pub(super) fn mend(&self) -> std::io::Result<()> {
+        if self.store.is_shorter(self.end) {
+            self.store.lengthen(self.end)?;
+        }
+        self.cut.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Note a failure; answers whether it is the first of its kind.

@@ -200,7 +200,7 @@ fn open_leg(
     let block = facts.device.number().map(|_| facts.block_size);
     let store = Store::open(&facts.node, block, write)
         .map_err(|error| Error::io(facts.node.display(), &error))?;
-    Ok(Leg::new(store, offset, hold))
+    Ok(Leg::new(store, offset, length, hold))
 }
 
 fn log(text: &MirrorText, regions: u64, means: &Means<'_>) -> Result<(Log, Option<Arc<Hold>>)> {

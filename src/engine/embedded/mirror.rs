@@ -105,21 +105,27 @@ impl Mirror {
     }
 
     /// A target that was cut has lost what was copied to it, whatever the log says.
+    /// The log says so before the file is made long again, which hides the cut.
     fn mend(&self) {
-        let cut = |leg: &&Leg| leg.store.is_shorter(leg.offset + self.parts.length);
-        let cut: Vec<&Leg> = self.targets().iter().filter(cut).collect();
+        let cut = self.targets().iter().filter(|leg| leg.is_cut());
+        let cut: Vec<&Leg> = cut.collect();
         if cut.is_empty() {
             return;
         }
+        self.lose_all();
+        self.flush_log();
+        self.settle_log();
         for leg in cut {
-            if leg.store.lengthen(leg.offset + self.parts.length).is_err() {
+            if leg.mend().is_err() {
                 self.fail(leg, Failure::Sync);
             }
         }
+    }
+
+    /// No region counts any more, tracked errors or not: what is lost is known.
+    pub(super) fn lose_all(&self) {
         (0..self.regions()).for_each(|region| self.parts.log.complete(region, false, false));
         self.whole.store(false, Ordering::Relaxed);
-        let failed = self.parts.log.flush();
-        self.told(failed);
     }
 
     /// Write what has become clean into the log.

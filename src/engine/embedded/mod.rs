@@ -285,9 +285,8 @@ impl Engine for Embedded {
     }
 
     fn close(&self) {
-        let devices = self.devices();
-        let live: Vec<_> = devices.iter().filter_map(|d| d.live.clone()).collect();
-        drop(devices);
-        live.iter().for_each(|table| table.stop());
+        // Stopped, and let go of what they held, for the next who mounts.
+        let gone = std::mem::take(&mut *self.devices());
+        drop(gone);
     }
 }

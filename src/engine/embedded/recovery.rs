@@ -136,7 +136,6 @@ impl Shared {
             let more = self.mirror.parts.log.has_work() || lock(&work).is_open();
             if !more {
                 self.mirror.settle_log();
-                self.mirror.check_end();
             }
             let mut control = self.control();
             control.busy = false;
@@ -169,7 +168,11 @@ impl Shared {
             self.copy_until(end, work);
         });
         let harvest = lock(work).harvest();
-        self.bring_in(&harvest);
+        if !self.bring_in(&harvest) {
+            // What it has of the turn may be lost as well.
+            lock(work).fail_part();
+        }
+        self.mirror.check_end();
     }
 
     fn copy_until(&self, end: Instant, work: &Mutex<Work>) {
@@ -208,16 +211,21 @@ impl Shared {
     }
 
     /// Flush the targets, then count the regions that have come to their end.
-    fn bring_in(&self, harvest: &Harvest) {
+    /// Answers whether all that was written is safe.
+    fn bring_in(&self, harvest: &Harvest) -> bool {
         if harvest.ended.is_empty() {
-            return;
+            return true;
         }
         let safe = self.flush();
         for region in harvest.ended.iter().cloned().flatten() {
             let copied = safe && !harvest.failed.contains(&region);
             self.mirror.complete(region, copied);
         }
+        if self.find_cut() {
+            self.mirror.lose_all();
+        }
         self.mirror.flush_log();
+        safe
     }
 
     /// Whether all that was written is on the targets' disks.
@@ -230,21 +238,13 @@ impl Shared {
             done
         };
         let targets = self.mirror.targets().iter();
-        let all = targets.filter(|leg| !flushed(leg)).count() == 0;
-        self.find_cut() && all
+        targets.filter(|leg| !flushed(leg)).count() == 0
     }
 
-    /// A target that is cut while it is copied to has lost what it had, and later
-    /// writes would hide that.
+    /// Whether a target was cut while it was copied to: it has lost what it had.
     fn find_cut(&self) -> bool {
-        let cut = |leg: &&Leg| leg.store.is_shorter(leg.offset + self.mirror.parts.length);
-        let cut: Vec<&Leg> = self.mirror.targets().iter().filter(cut).collect();
-        cut.iter()
-            .for_each(|leg| self.mirror.fail(leg, Failure::Sync));
-        if !cut.is_empty() {
-            (0..self.mirror.regions()).for_each(|region| self.mirror.complete(region, false));
-        }
-        cut.is_empty()
+        let cut = self.mirror.targets().iter().filter(|leg| leg.is_cut());
+        cut.map(|leg| self.mirror.fail(leg, Failure::Sync)).count() > 0
     }
 }
 

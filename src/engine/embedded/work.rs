@@ -99,6 +99,11 @@ impl Work {
         }
     }
 
+    /// The region that is partly out could not be copied.
+    pub(super) fn fail_part(&mut self) {
+        self.failed.extend(self.part.map(|(region, _)| region));
+    }
+
     /// Whether a region is partly out.
     pub(super) fn is_open(&self) -> bool {
         self.part.is_some()
