@@ -39,7 +39,7 @@ fn commands_without_root(lab: &Lab) {
     let (status, text) = attempt(&script);
     attempt(&format!("fusermount3 -u {home}/mirrors"));
     assert_eq!(status, 0, "{text}");
-    assert!(text.contains("\nok\n"), "{text}");
+    assert!(text.lines().any(|line| line == "ok"), "{text}");
     output(&format!("cmp {home}/disk.img {home}/copy.img"));
     // Nothing is left but what the commands name.
     crate::lab::wait_for("the daemon has left", || {
