@@ -287,7 +287,10 @@ fn killed_inside_a_suspend(lab: &Lab) {
         let write = scope.spawn(|| attempt(WRITE));
         sleep(Duration::from_millis(1000));
         let verb = scope.spawn(|| mount.try_write("m0/ctl", "suspend"));
-        sleep(Duration::from_millis(1500));
+        wait_for("the suspend waits", || {
+            attempt("pgrep -x dm-suspend").0 == 0
+        });
+        sleep(Duration::from_millis(500));
         output(&format!("pgrep -x dm-suspend && kill -9 {}", mount.pid()));
         assert!(verb.join().expect("no panic").is_err());
         drop(held);

@@ -22,7 +22,7 @@ pub enum EngineName {
 #[derive(Debug, Parser)]
 #[command(name = "mirrorfs", version, about, max_term_width = 100)]
 struct Arguments {
-    /// What does the mirroring
+    /// What does the mirroring [default: kernel]
     #[arg(short, long, value_enum)]
     engine: Option<EngineName>,
     /// Where records and log files live [default: /var/lib/mirrorfs; with the embedded
@@ -35,7 +35,7 @@ struct Arguments {
     /// Mount options, as mount(8) hands them over
     #[arg(short, value_name = "OPT[,OPT...]", action = ArgAction::Append)]
     options: Vec<String>,
-    /// Adopt what is running, restart nothing
+    /// Adopt what is running, restart nothing: what is recorded is shown as not started
     #[arg(long)]
     no_restore: bool,
     /// Log more; twice: everything

@@ -59,7 +59,7 @@ impl Daemon {
         self.keep_intent(&name.name, &uuid, &request.table)?;
         let made = self.make_kept(request, &name, &uuid);
         if made.is_err() {
-            self.drop_intent(&name.name, &uuid);
+            self.drop_record(&name.name, &uuid);
         }
         made.map(|()| name.name.clone())
     }

@@ -3,17 +3,22 @@
 use std::path::{Path, PathBuf};
 
 use super::Daemon;
+use super::absent::not_started;
 use super::control::remove_file;
 use super::entry::Kept;
+use super::events::Kind;
 use super::logfile;
+use super::look::Detail;
 use super::places::places;
 use super::records::{Place, Record, is_lasting};
-use crate::engine::{Facts, Id, Info, Kind as EngineKind, Slot};
+use crate::engine::{Facts, Id, Info, Slot};
 use crate::error::{Errno, Error, Result};
 use crate::model::look::Look;
+use crate::plan::build;
 use crate::text::device::DeviceRef;
 use crate::text::mirror::Log;
 use crate::text::table::{Mapping, Table};
+use crate::text::words::quote;
 
 impl Daemon {
     /// Record that a mirror is about to be made: what a crash leaves half made can
@@ -40,11 +45,6 @@ impl Daemon {
             .filter(|place| place.log.is_some());
         let paths = logs.filter_map(|place| place.device.path().map(Path::to_path_buf));
         Ok(paths.filter(|path| !path.exists()).collect())
-    }
-
-    /// Take back an intent: the mirror was not made.
-    pub(super) fn drop_intent(&self, name: &str, uuid: &str) {
-        self.drop_record(name, uuid);
     }
 
     /// Record the mirror as it is now, where it is to be recorded.
@@ -94,7 +94,7 @@ impl Daemon {
     /// record alone. The kernel's mirrors remember it themselves, and the state
     /// directory may be on the very one that was suspended.
     pub(super) fn keep_suspended(&self, name: &str, serial: u64) {
-        if self.engine.kind() == EngineKind::Embedded {
+        if self.forgets() {
             self.keep_changed(name, serial);
         }
     }
@@ -166,7 +166,7 @@ impl Daemon {
         let name = self.name_of(serial);
         if result.is_ok() {
             let text = format!("persist {}", line.trim());
-            self.events.add(&name, super::events::Kind::Set, &text);
+            self.events.add(&name, Kind::Set, &text);
         }
         self.report(&name, result)
     }
@@ -176,14 +176,14 @@ impl Daemon {
             "yes" => true,
             "no" => false,
             other => {
-                let other = crate::text::words::quote(other);
+                let other = quote(other);
                 return Err(Error::invalid(format!("persist is yes or no, not {other}")));
             }
         };
-        let snapshot = self.snapshot(serial, super::look::Detail::Kernel)?;
-        crate::plan::build::check_owner(&snapshot)?;
+        let snapshot = self.snapshot(serial, Detail::Kernel)?;
+        build::check_owner(&snapshot)?;
         if let Some(absent) = self.registry.absent(serial) {
-            return Err(super::absent::not_started(&absent));
+            return Err(not_started(&absent));
         }
         let Info { name, uuid, .. } = &snapshot.info;
         if persist && uuid.is_empty() {

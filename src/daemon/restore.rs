@@ -9,6 +9,7 @@ use super::admit::admit;
 use super::entry::{Absent, Kept};
 use super::events::Kind;
 use super::records::{Record, Records};
+use super::registry::Reserved;
 use super::trust;
 use crate::engine::{Id, Info, Kind as EngineKind, Suspend};
 use crate::error::{Errno, Error, Result};
@@ -67,7 +68,12 @@ impl Daemon {
 
     /// The kernel's mirrors go with a reboot, unless they are to persist.
     fn is_wanted(&self, record: &Record) -> bool {
-        record.persist || self.engine.kind() == EngineKind::Embedded
+        record.persist || self.forgets()
+    }
+
+    /// Whether the engine's mirrors end with the process.
+    pub(super) fn forgets(&self) -> bool {
+        self.engine.kind() == EngineKind::Embedded
     }
 
     fn adopt_running(&self, record: &Record, info: &Info) {
@@ -75,10 +81,7 @@ impl Daemon {
         let kept = match record.making {
             // Killed before it was recorded: as if it had just been made.
             Some(_) => self.kept_for(&info.id()).unwrap_or_default(),
-            None => Kept {
-                persist: record.persist,
-                looks: record.looks.clone(),
-            },
+            None => kept(record),
         };
         self.registry
             .update(serial, |entry| entry.kept = Some(kept));
@@ -148,51 +151,42 @@ impl Daemon {
             let sentence = format!("another device is called {} now", record.name);
             return Err(Error::new(Errno::EEXIST, sentence));
         }
-        let kept = Kept {
-            persist: record.persist,
-            looks: record.looks.clone(),
-        };
         if record.table.is_empty() {
             let steps = build::create_empty(&record.name, &record.uuid);
-            let told = (Kind::Restored, "without a table");
-            return self
-                .start(&name, &record.uuid, &steps, Some(kept), told)
-                .map(drop);
+            return self.restart(record, &name, &steps).map(drop);
         }
-        let core_words = self.engine.kind() == EngineKind::Embedded;
-        let table = build::without_sync_words(self.table_now(record)?, core_words);
+        let table = build::without_sync_words(self.table_now(record)?, self.forgets());
         let devices = self.devices.as_ref();
         let admitted = admit(devices, &self.claims, &table, &[], record.read_only)?;
-        let notes = trust::check(devices, &admitted.table);
-        let mut steps = build::create(
-            &record.name,
-            &record.uuid,
-            None,
-            admitted.table.clone(),
-            record.read_only,
-        );
-        if record.suspended && core_words {
+        let made = self.remake_table(record, &name, &admitted.table);
+        if made.is_err() {
+            admitted.undo();
+        }
+        made
+    }
+
+    fn remake_table(&self, record: &Record, name: &Reserved<'_>, table: &Table) -> Result<()> {
+        let notes = trust::check(self.devices.as_ref(), table)?;
+        let (uuid, read_only) = (&record.uuid, record.read_only);
+        let mut steps = build::create(&record.name, uuid, None, table.clone(), read_only);
+        if record.suspended && self.forgets() {
             steps.push(Step::Suspend(Suspend::default()));
         }
-        let text = record.table.join(",");
-        let notes = notes.and_then(|notes| {
-            let told = (Kind::Restored, text.as_str());
-            let serial = self.start(&name, &record.uuid, &steps, Some(kept), told)?;
-            Ok((serial, notes))
-        });
-        match notes {
-            Ok((serial, notes)) => {
-                for note in &notes {
-                    self.events.add(&record.name, Kind::Distrusted, note);
-                }
-                self.registry.update(serial, |entry| entry.notes = notes);
-                Ok(())
-            }
-            Err(error) => {
-                admitted.undo();
-                Err(error)
-            }
+        let serial = self.restart(record, name, &steps)?;
+        for note in &notes {
+            self.events.add(&record.name, Kind::Distrusted, note);
         }
+        self.registry.update(serial, |entry| entry.notes = notes);
+        Ok(())
+    }
+
+    fn restart(&self, record: &Record, name: &Reserved<'_>, steps: &[Step]) -> Result<u64> {
+        let text = match record.table.as_slice() {
+            [] => "without a table".into(),
+            lines => lines.join(","),
+        };
+        let told = (Kind::Restored, text.as_str());
+        self.start(name, &record.uuid, steps, Some(kept(record)), told)
     }
 
     /// The table of a record, with every device by what it is called now.
@@ -213,5 +207,13 @@ impl Daemon {
     pub fn close(&self) {
         self.engine.close();
         self.records.as_ref().inspect(|records| records.close());
+    }
+}
+
+/// What a record says beside its table.
+fn kept(record: &Record) -> Kept {
+    Kept {
+        persist: record.persist,
+        looks: record.looks.clone(),
     }
 }

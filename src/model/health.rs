@@ -84,11 +84,13 @@ fn is_degraded(snapshot: &Snapshot) -> bool {
 /// The text of the file `health`.
 pub fn text(snapshot: &Snapshot) -> String {
     let mut lines = vec![State::of(snapshot).word().to_string()];
-    lines.extend(snapshot.legs.iter().map(|leg| {
+    // Of what is not there no letter is known.
+    let there = snapshot.known.absent.is_none();
+    lines.extend(snapshot.legs.iter().filter(|_| there).map(|leg| {
         let words = leg_words(leg.letter);
         format!("leg {} {} {} {words}", leg.number, leg.node(), leg.letter)
     }));
-    lines.extend(snapshot.logs.iter().map(|log| {
+    lines.extend(snapshot.logs.iter().filter(|_| there).map(|log| {
         let words = log_words(log.letter);
         format!("log {} {} {} {words}", log.kind, log.node(), log.letter)
     }));

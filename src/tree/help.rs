@@ -15,7 +15,8 @@ pub fn usage() -> String {
      regular file or MAJOR:MINOR; the first one is copied to the others. Examples:\n\
      \n\
      old: 0 209715200 mirror core 1 16384 2 /dev/sdb 0 /dev/sdc 0 1 handle_errors\n\
-     old: 0 209715200 mirror disk 2 /var/lib/meta.dat 16384 2 /dev/sdb 0 /dev/sdc 0 1 handle_errors\n"
+     old: 0 209715200 mirror disk 2 /var/lib/meta.dat 16384 2 /dev/sdb 0 /dev/sdc 0 1 handle_errors\n\
+     img: 0 2097152 mirror core 1 8192 2 /srv/disk.img 0 /srv/copy.img 0 1 handle_errors\n"
         .into()
 }
 

@@ -47,14 +47,14 @@ pub const ROWS: &[Row<Snapshot>] = &[
         Kernel,
         |m| value(if m.known.persist { "yes" } else { "no" }),
         Order::Persist,
-        "yes: bring it back at the next mount after a reboot; no: do not",
+        "yes: bring it back after a reboot; no: do not (the embedded engine always does)",
     ),
     Row::read("uuid", Kernel, |m| value(&m.info.uuid), "the device's UUID"),
     Row::read(
         "dev",
         Kernel,
         |m| value(m.info.dev),
-        "its number, MAJOR:MINOR",
+        "its number, MAJOR:MINOR; 0:N with the embedded engine, which no device has",
     ),
     Row::read("size", Kernel, |m| value(m.size()), "its size in bytes"),
     Row::read(
@@ -67,7 +67,7 @@ pub const ROWS: &[Row<Snapshot>] = &[
         "event_nr",
         Kernel,
         |m| value(m.info.event_nr),
-        "the kernel's count of its events",
+        "the count of its events",
     ),
     Row::new(
         "device",

@@ -10,8 +10,8 @@ use super::store::Span;
 /// The largest piece that is copied in one go.
 pub(super) const PIECE: u64 = 2 << 20;
 
-/// Where errors are not tracked as much as possible of a failed region is saved,
-/// in steps of this size.
+/// As much as possible of what failed is saved, in steps of this size, though it does
+/// not count: the source may be a disk that is dying.
 const STEP: u64 = 64 * 1024;
 
 /// The numbers of the legs that failed, as bits; 0 where all went well.
@@ -27,13 +27,11 @@ pub(super) fn last_try(mirror: &Mirror, start: u64, size: u64, buffer: &mut Buff
     let legs = mirror.parts.legs.iter().enumerate();
     let hurt = legs.filter(|(number, _)| failed & (1 << number) != 0);
     hurt.for_each(|(_, leg)| mirror.fail(leg, Failure::Sync));
-    if !mirror.parts.handle_errors {
-        let mut done = 0;
-        while done < size {
-            let step = STEP.min(size - done);
-            copy(mirror, start + done, step, buffer);
-            done += step;
-        }
+    let mut done = 0;
+    while done < size {
+        let step = STEP.min(size - done);
+        copy(mirror, start + done, step, buffer);
+        done += step;
     }
     false
 }

@@ -225,6 +225,8 @@ impl Shared {
             self.mirror.lose_all();
         }
         self.mirror.flush_log();
+        // A power cut costs no more than the turn under way.
+        self.mirror.settle_log();
         safe
     }
 
