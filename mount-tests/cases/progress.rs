@@ -69,18 +69,19 @@ fn while_copying(lab: &Lab) {
     );
     let measured = ((to - from) * REGION) as f64 / start.elapsed().as_secs_f64();
     assert!(to < total, "the disk was too fast for this test");
+    // A delay is the same all the time, a disk that others use too is not.
+    let near = if lab.is_kernel() { 0.5..2.0 } else { 0.2..5.0 };
     assert!(
-        (0.5..2.0).contains(&(rate as f64 / measured)),
+        near.contains(&(rate as f64 / measured)),
         "the rate is {rate} bytes/s, measured {measured}"
     );
-    // A delay is the same all the time, a disk that others use too is not.
     assert!(
         late < early || !lab.is_kernel(),
         "time left: {early} s, then {late} s"
     );
     let left = ((total - to) * REGION) as f64 / measured;
     assert!(
-        (0.5..2.0).contains(&(late as f64 / left)),
+        near.contains(&(late as f64 / left)),
         "{late} s left; measured: {left}"
     );
     let tail = lines.split_off(lines.len() - 4);

@@ -86,13 +86,17 @@ fn wait_stopped(mount: &Mount, leg: usize, letter: &str) -> u64 {
     done
 }
 
+/// Wait until every region is in sync and, a moment later, the letters are well.
+fn wait_whole(mount: &Mount) {
+    let all = format!(" {REGIONS}/{REGIONS} 1 AA 3 disk ");
+    wait_longer(30, &all, || mount.read("m/status").contains(&all));
+}
+
 /// After a repair: all is tried again, and is there.
 fn assert_retried(mount: &Mount, source: &str, target: &str) {
     mount.write("m/ctl", "suspend noflush");
     mount.write("m/ctl", "resume");
-    // The letters are well once the copy has been found to be whole.
-    let all = format!(" {REGIONS}/{REGIONS} 1 AA 3 disk ");
-    wait_longer(30, &all, || mount.read("m/status").contains(&all));
+    wait_whole(mount);
     assert!(mount.read("m/health").starts_with("ok\n"));
     assert_equal(source, target, SIZE);
 }
@@ -130,10 +134,7 @@ fn full_target_ignored(lab: &Lab) {
     let mount = lab.mount();
     let table = table(&mount, &source, &target.path, "");
     mount.write("new", &format!("m: {table}"));
-    mount.wait_in_sync("m");
-    let status = mount.read("m/status");
-    let all = format!(" {REGIONS}/{REGIONS} 1 AA 3 disk ");
-    assert!(status.contains(&all), "{status}");
+    wait_whole(&mount);
     let health = mount.read("m/health");
     assert!(
         health.contains("warning ") && health.contains("handle_errors"),
@@ -222,12 +223,7 @@ fn cut_source_ignored(lab: &Lab) {
     let (mount, [source, target], from) = copying(lab, "");
     cut(&source, SIZE / 2);
     mount.write("throttle", "100");
-    mount.wait_in_sync("m");
-    let status = mount.read("m/status");
-    assert!(
-        status.contains(&format!(" {REGIONS}/{REGIONS} 1 AA ")),
-        "{status}"
-    );
+    wait_whole(&mount);
     assert_equal(&source, &target, SIZE / 2);
     // Each region of the rest was copied before the cut, or is as it was.
     let rest = bytes(&target, SIZE / 2, SIZE / 2);
@@ -281,7 +277,7 @@ fn full_log(lab: &Lab) {
         "m/table",
         &format!("0 {sectors} mirror disk 2 {other} 256 {legs}"),
     );
-    mount.wait_in_sync("m");
+    wait_whole(&mount);
     assert!(mount.read("m/health").starts_with("ok\n"));
     assert_equal(&source, &target, SIZE);
     mount.write("m/ctl", "remove");
