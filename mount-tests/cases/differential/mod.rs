@@ -21,14 +21,15 @@ pub const CASES: &[Case] = &[kernel_only(
 const PLAIN: u64 = 12;
 const LONG: u64 = 300;
 
+/// `MIRRORFS_SEED=N` or `N-M`: these scripts only.
+fn asked() -> Option<std::ops::Range<u64>> {
+    let text = std::env::var("MIRRORFS_SEED").ok()?;
+    let (first, last) = text.split_once('-').unwrap_or((&text, &text));
+    Some(first.parse().ok()?..last.parse::<u64>().ok()? + 1)
+}
+
 fn scripts(lab: &Lab) {
-    let only = std::env::var("MIRRORFS_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok());
-    let seeds = match only {
-        Some(seed) => seed..seed + 1,
-        None => 0..if long() { LONG } else { PLAIN },
-    };
+    let seeds = asked().unwrap_or(0..if long() { LONG } else { PLAIN });
     output("udevadm settle --timeout=10 || true");
     let twins = twins::Twins::new(lab, 1);
     let mut steps = 0;

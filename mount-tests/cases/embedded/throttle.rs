@@ -1,4 +1,4 @@
-//! The throttle is a share of time: a quarter of it takes about four times as long.
+//! The throttle is a share of time: a tenth of it takes about ten times as long.
 
 use std::time::{Duration, Instant};
 
@@ -9,16 +9,16 @@ use crate::lab::shell::{Undo, output};
 use crate::lab::{Lab, wait_longer};
 
 pub const CASES: &[Case] = &[embedded_only(
-    "a_quarter_takes_longer",
+    "a_tenth_takes_longer",
     "the kernel's throttle is kcopyd's; values::throttle sets it",
-    a_quarter_takes_longer,
+    a_tenth_takes_longer,
 )
 .needing(no_root)];
 
 const SIZE: u64 = 256 * MIB;
 
 /// In memory: a disk goes on writing what is in its queue while a copy rests.
-fn a_quarter_takes_longer(lab: &Lab) {
+fn a_tenth_takes_longer(lab: &Lab) {
     let folder = lab.path("memory").display().to_string();
     output(&format!(
         "mkdir {folder} && mount -t tmpfs -o size={} none {folder}",
@@ -30,14 +30,15 @@ fn a_quarter_takes_longer(lab: &Lab) {
     // The first copy is for nothing: later ones find the same caches.
     copy(lab, &source, &target, 100);
     // By turns, so that a busy machine slows both down.
-    let (mut whole, mut quarter) = (Duration::ZERO, Duration::ZERO);
+    let (mut whole, mut tenth) = (Duration::ZERO, Duration::ZERO);
     for _ in 0..3 {
         whole += copy(lab, &source, &target, 100);
-        quarter += copy(lab, &source, &target, 25);
+        tenth += copy(lab, &source, &target, 10);
     }
-    let ratio = quarter.as_secs_f64() / whole.as_secs_f64();
-    println!("three at 100 percent {whole:?}, at 25 {quarter:?}: {ratio:.1} times as long");
-    assert!(ratio >= 3.0, "only {ratio:.1} times as long");
+    let ratio = tenth.as_secs_f64() / whole.as_secs_f64();
+    println!("three at 100 percent {whole:?}, at 10 {tenth:?}: {ratio:.1} times as long");
+    // What a copy takes beside copying is in both.
+    assert!(ratio >= 4.0, "only {ratio:.1} times as long");
 }
 
 /// How long a copy takes at so many percent.
