@@ -8,6 +8,7 @@ use super::admit::admit;
 use super::cycle;
 use super::events::Kind;
 use super::look::Detail;
+use super::records::Stage;
 use crate::engine::Facts;
 use crate::error::{Errno, Error, Result};
 use crate::model::snapshot::{Owner, Snapshot};
@@ -86,7 +87,17 @@ impl Daemon {
         let id = snapshot.info.id();
         // Whose they are can only be told while the mirror is there.
         let logs = self.own_logs(&snapshot);
-        execute(self.engine.as_ref(), &id, &build::verb(&snapshot, command))?;
+        let removes = matches!(command, Command::Remove { .. });
+        if removes && let Err(error) = self.keep_begun(serial, Stage::Removing, logs.clone()) {
+            // A full disk must not keep anybody from removing a mirror.
+            log::warn!("{error}");
+        }
+        let steps = build::verb(&snapshot, command);
+        execute(self.engine.as_ref(), &id, &steps).inspect_err(|_| {
+            if removes {
+                self.keep_changed(&snapshot.info.name, serial);
+            }
+        })?;
         self.told(serial, &snapshot, command, &logs);
         Ok(())
     }
@@ -120,8 +131,9 @@ impl Daemon {
                     "by request"
                 };
                 self.events.add(name, Kind::Removed, text);
-                self.drop_record(name, &snapshot.info.uuid);
+                // The record goes last: it tells the next mount of what is left.
                 logs.iter().for_each(remove_file);
+                self.drop_record(name, &snapshot.info.uuid);
             }
         }
     }
@@ -136,19 +148,34 @@ impl Daemon {
         let (id, read_only) = (snapshot.info.id(), snapshot.info.read_only);
         let mut own = engine.deps(&id)?;
         own.push(DeviceRef::Number(snapshot.info.dev));
-        let admitted = admit(devices, &self.claims, &table, &own, read_only)?;
         let logs = self.own_logs(&snapshot);
-        let checked = cycle::check(engine, snapshot.info.dev, &admitted.table);
-        let steps = build::reload(&snapshot, admitted.table.clone());
-        if let Err(error) = checked.and_then(|()| execute(engine, &id, &steps)) {
-            admitted.undo();
+        let files = [self.files_to_make(&table)?, logs.clone()].concat();
+        self.keep_begun(serial, Stage::Reloading, files.clone())?;
+        let admitted = admit(devices, &self.claims, &table, &own, read_only);
+        let switched = admitted.and_then(|admitted| {
+            let checked = cycle::check(engine, snapshot.info.dev, &admitted.table);
+            let steps = build::reload(&snapshot, admitted.table.clone());
+            let done = checked.and_then(|()| execute(engine, &id, &steps));
+            if done.is_err() {
+                admitted.undo();
+            }
+            done
+        });
+        if let Err(error) = switched {
+            self.keep_changed(&snapshot.info.name, serial);
             return Err(error);
         }
         self.registry.update(serial, |entry| entry.pace.clear());
         let name = &snapshot.info.name;
         self.events.add(name, Kind::Reloaded, line.trim());
+        // The new table first, so that it is the one that comes back; then the old
+        // log, which is nobody's any more.
         self.keep_changed(name, serial);
+        if let Err(error) = self.keep_begun(serial, Stage::Reloading, files) {
+            log::warn!("{error}");
+        }
         self.drop_logs(serial, logs);
+        self.keep_changed(name, serial);
         Ok(())
     }
 

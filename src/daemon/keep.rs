@@ -10,7 +10,7 @@ use super::events::Kind;
 use super::logfile;
 use super::look::Detail;
 use super::places::places;
-use super::records::{Place, Record, is_lasting};
+use super::records::{Place, Record, Stage, Unfinished, is_lasting};
 use crate::engine::{Facts, Id, Info, Slot};
 use crate::error::{Errno, Error, Result};
 use crate::model::look::Look;
@@ -39,12 +39,37 @@ impl Daemon {
     }
 
     /// The log files that do not exist yet.
-    fn files_to_make(&self, table: &Table) -> Result<Vec<PathBuf>> {
+    pub(super) fn files_to_make(&self, table: &Table) -> Result<Vec<PathBuf>> {
         let logs = places(table)?
             .into_iter()
             .filter(|place| place.log.is_some());
         let paths = logs.filter_map(|place| place.device.path().map(Path::to_path_buf));
         Ok(paths.filter(|path| !path.exists()).collect())
+    }
+
+    /// Record that something is begun with a mirror, and which log files are its
+    /// own only if it does not come to its end or only if it does.
+    ///
+    /// # Errors
+    /// Those of [`super::records::Records::write`].
+    pub(super) fn keep_begun(&self, serial: u64, stage: Stage, files: Vec<PathBuf>) -> Result<()> {
+        let (id, _) = self.registry.address(serial)?;
+        let (Some(records), Id::Uuid(uuid)) = (&self.records, id) else {
+            return Ok(());
+        };
+        records.get(&uuid).map_or(Ok(()), |mut record| {
+            record.unfinished = Some(Unfinished { stage, files });
+            records.write(&record)
+        })
+    }
+
+    /// Remove the log files of what was left unfinished that the mirror does not
+    /// use.
+    pub(super) fn tidy(&self, record: &Record, table: &Table) {
+        let used = self.log_files(table);
+        let files = record.unfinished.iter().flat_map(|begun| &begun.files);
+        let left = files.filter(|file| !used.contains(file) && logfile::is_ours(file));
+        left.for_each(remove_file);
     }
 
     /// Record the mirror as it is now, where it is to be recorded.
@@ -254,8 +279,11 @@ impl Daemon {
         let ours = places.filter(|place| logs.contains(&place.device));
         let there = ours.filter(|place| self.devices.find(&place.identity).is_ok());
         // A file that somebody else has put there since is theirs.
-        let half_made = record.making.iter().flatten().cloned();
-        let half_made = half_made.filter(|path| logfile::is_new(path));
+        let half_made = record
+            .unfinished
+            .iter()
+            .flat_map(|begun| begun.files.clone());
+        let half_made = half_made.filter(|path| logfile::is_ours(path));
         there
             .map(|place| place.identity.node().clone())
             .chain(half_made)

@@ -41,9 +41,9 @@ pub fn make(path: &Path, regions: u64) -> Result<()> {
         })
 }
 
-/// Whether a file may be one that [`make`] has made and nobody has used: for its
-/// owner alone, and nothing or a log in it.
-pub fn is_new(path: &Path) -> bool {
+/// Whether a file may be one that [`make`] has made: for its owner alone, and
+/// nothing or a log in it.
+pub fn is_ours(path: &Path) -> bool {
     let mut head = [0; 16];
     let read = || -> std::io::Result<(u32, usize)> {
         let file = File::open(path)?;

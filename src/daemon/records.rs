@@ -50,9 +50,31 @@ pub struct Record {
     pub places: Vec<Place>,
     /// Owners and modes that were changed, by the files' paths below its folder.
     pub looks: BTreeMap<String, Look>,
-    /// It is being made; and the files that are made for it, which go if it does
-    /// not come to be.
-    pub making: Option<Vec<PathBuf>>,
+    /// What was begun with it and has not come to its end.
+    pub unfinished: Option<Unfinished>,
+}
+
+/// Something that a crash may leave half done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unfinished {
+    /// What.
+    pub stage: Stage,
+    /// Log files that are made for it or go with it: those that the mirror does not
+    /// use afterwards are nobody's.
+    pub files: Vec<PathBuf>,
+}
+
+/// What is being done with a mirror.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// It is being made: without a live table it never was.
+    Making,
+    /// It gets another table.
+    Reloading,
+    /// It is being removed: without a device it is gone.
+    Removing,
 }
 
 /// A device or file of the table, and what it is.
@@ -80,7 +102,7 @@ impl Record {
             table: table.iter().map(ToString::to_string).collect(),
             places: Vec::new(),
             looks: BTreeMap::new(),
-            making: None,
+            unfinished: None,
         }
     }
 
@@ -106,7 +128,10 @@ impl Record {
             table: Vec::new(),
             places: Vec::new(),
             looks: BTreeMap::new(),
-            making: Some(files),
+            unfinished: Some(Unfinished {
+                stage: Stage::Making,
+                files,
+            }),
         }
     }
 }
@@ -305,7 +330,10 @@ mod tests {
                 ours: false,
             }],
             looks: [("ctl".to_string(), Look::default())].into(),
-            making: Some(vec!["/a/log".into()]),
+            unfinished: Some(Unfinished {
+                stage: Stage::Reloading,
+                files: vec!["/a/log".into()],
+            }),
         }
     }
 

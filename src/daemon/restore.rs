@@ -8,10 +8,10 @@ use super::Daemon;
 use super::admit::admit;
 use super::entry::{Absent, Kept};
 use super::events::Kind;
-use super::records::{Record, Records};
+use super::records::{Record, Records, Stage};
 use super::registry::Reserved;
 use super::trust;
-use crate::engine::{Id, Info, Kind as EngineKind, Suspend};
+use crate::engine::{Id, Info, Kind as EngineKind, Slot, Suspend};
 use crate::error::{Errno, Error, Result};
 use crate::plan::build;
 use crate::plan::step::Step;
@@ -56,12 +56,13 @@ impl Daemon {
     /// is to be made again.
     fn adopt(&self, record: Record) -> Option<Record> {
         let info = self.engine.info(&Id::Uuid(record.uuid.clone()));
-        match (info, record.making.is_some()) {
-            (Ok(info), true) if !info.live => self.unmake(&record, Some(&info)),
+        let stage = record.unfinished.as_ref().map(|begun| begun.stage);
+        match (info, stage) {
+            (Ok(info), Some(Stage::Making)) if !info.live => self.unmake(&record, Some(&info)),
             (Ok(info), _) => self.adopt_running(&record, &info),
-            (Err(_), true) => self.unmake(&record, None),
-            (Err(_), false) if self.is_wanted(&record) => return Some(record),
-            (Err(_), false) => self.let_go(&record),
+            (Err(_), Some(Stage::Making | Stage::Removing)) => self.unmake(&record, None),
+            (Err(_), _) if self.is_wanted(&record) => return Some(record),
+            (Err(_), _) => self.let_go(&record),
         }
         None
     }
@@ -78,11 +79,15 @@ impl Daemon {
 
     fn adopt_running(&self, record: &Record, info: &Info) {
         let serial = self.registry.note(info);
-        let kept = match record.making {
+        let begun = record.unfinished.as_ref();
+        let kept = match begun.map(|begun| begun.stage) {
             // Killed before it was recorded: as if it had just been made.
-            Some(_) => self.kept_for(&info.id()).unwrap_or_default(),
-            None => kept(record),
+            Some(Stage::Making) => self.kept_for(&info.id()).unwrap_or_default(),
+            _ => kept(record),
         };
+        if let Ok((_, lines)) = self.engine.table(&info.id(), Slot::Live) {
+            self.tidy(record, &Table::from_lines(&lines));
+        }
         self.registry
             .update(serial, |entry| entry.kept = Some(kept));
         self.keep_changed(&info.name, serial);
@@ -96,7 +101,7 @@ impl Daemon {
             .and_then(|()| self.forget_record(record));
         let undone = undone.map_err(|error| error.context("taking away what was half made"));
         if self.report(&record.name, undone).is_ok() {
-            let text = "it was being made when the daemon was killed";
+            let text = "it was being made or removed when the daemon was killed";
             self.events.add(&record.name, Kind::Removed, text);
         }
     }
@@ -157,6 +162,7 @@ impl Daemon {
         }
         let table = build::without_sync_words(self.table_now(record)?, self.forgets());
         let devices = self.devices.as_ref();
+        self.tidy(record, &table);
         let admitted = admit(devices, &self.claims, &table, &[], record.read_only)?;
         let made = self.remake_table(record, &name, &admitted.table);
         if made.is_err() {
