@@ -100,7 +100,8 @@ impl Log {
         }
     }
 
-    /// Write what has become clean; answers whether the log has failed now.
+    /// Write what has changed, through to the disk; answers whether the log has
+    /// failed now.
     pub(super) fn flush(&self) -> bool {
         let Some(disk) = &self.disk else { return false };
         let mut state = self.state();
@@ -114,12 +115,6 @@ impl Log {
         let bytes = bytes.unwrap_or_default().to_vec();
         drop(state);
         disk.write_bits(range.start, &bytes).is_err() && disk.fail()
-    }
-
-    /// Let the log reach its disk; answers whether it has failed now.
-    pub(super) fn settle(&self) -> bool {
-        let Some(disk) = &self.disk else { return false };
-        disk.flush().is_err() && disk.fail()
     }
 
     /// A run of at most `most` regions that are to be copied; each is answered
@@ -225,7 +220,7 @@ mod tests {
         }
         log.complete(2, true, false);
         assert_eq!(log.in_sync(), 4);
-        assert!(!log.flush() && !log.settle());
+        assert!(!log.flush());
         let again = Log::new(20, None, Some(disk(&file))).unwrap();
         assert!(!again.resume().unwrap());
         assert_eq!(again.in_sync(), 3);

@@ -50,25 +50,18 @@ impl LogDisk {
     /// # Errors
     /// Those of pwrite(2) and fdatasync(2).
     pub(super) fn write_all(&self, header: &Header, bits: &[u8]) -> io::Result<()> {
-        self.file.write_all_at(bits, BITSET_OFFSET)?;
-        self.flush()?;
+        self.write_bits(0, bits)?;
         self.file.write_all_at(&header.to_bytes(), 0)?;
-        self.flush()
+        self.file.sync_data()
     }
 
-    /// Write a part of the bitset that begins at its byte `start`.
+    /// Write a part of the bitset that begins at its byte `start`, through to the
+    /// disk.
     ///
     /// # Errors
-    /// Those of pwrite(2).
+    /// Those of pwrite(2) and fdatasync(2).
     pub(super) fn write_bits(&self, start: usize, bits: &[u8]) -> io::Result<()> {
-        self.file.write_all_at(bits, BITSET_OFFSET + start as u64)
-    }
-
-    /// Let what was written reach the disk.
-    ///
-    /// # Errors
-    /// Those of fdatasync(2).
-    pub(super) fn flush(&self) -> io::Result<()> {
+        self.file.write_all_at(bits, BITSET_OFFSET + start as u64)?;
         self.file.sync_data()
     }
 

@@ -114,7 +114,6 @@ impl Mirror {
         }
         self.lose_all();
         self.flush_log();
-        self.settle_log();
         for leg in cut {
             if leg.mend().is_err() {
                 self.fail(leg, Failure::Sync);
@@ -128,15 +127,9 @@ impl Mirror {
         self.whole.store(false, Ordering::Relaxed);
     }
 
-    /// Write what has become clean into the log.
+    /// Write what has changed into the log, through to its disk.
     pub(super) fn flush_log(&self) {
         let failed = self.parts.log.flush();
-        self.told(failed);
-    }
-
-    /// Let the log reach its disk.
-    pub(super) fn settle_log(&self) {
-        let failed = self.parts.log.settle();
         self.told(failed);
     }
 

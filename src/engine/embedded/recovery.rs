@@ -97,15 +97,12 @@ impl Recovery {
     pub(super) fn stop(&self) {
         self.shared.stop.store(true, Ordering::Relaxed);
         let mut control = self.shared.control();
-        let running = std::mem::take(&mut control.run);
+        control.run = false;
         let control = self
             .shared
             .changed
             .wait_while(control, |control| control.busy);
         drop(control);
-        if running {
-            self.mirror().settle_log();
-        }
     }
 }
 
@@ -134,9 +131,6 @@ impl Shared {
             }
             self.turn(&work);
             let more = self.mirror.parts.log.has_work() || lock(&work).is_open();
-            if !more {
-                self.mirror.settle_log();
-            }
             let mut control = self.control();
             control.busy = false;
             control.look &= more;
@@ -224,9 +218,8 @@ impl Shared {
         if self.find_cut() {
             self.mirror.lose_all();
         }
-        self.mirror.flush_log();
         // A power cut costs no more than the turn under way.
-        self.mirror.settle_log();
+        self.mirror.flush_log();
         safe
     }
 
