@@ -31,20 +31,18 @@ pub fn open(name: EngineName) -> Result<Opened> {
     }
 }
 
-/// A daemon over an engine, with its records below `state` where it needs them.
+/// A daemon over an engine, with its records below `state`.
 ///
 /// # Errors
 /// EAGAIN, EMFILE where the system has no room.
 pub fn daemon(opened: Opened, state: &Path) -> Result<Arc<Daemon>> {
+    let records = Records::below(state);
     match opened {
-        Opened::Kernel(engine) => {
-            let records = Some(Records::below(state));
-            Daemon::new(Arc::new(engine), Arc::<Looped>::default(), records)
-        }
+        Opened::Kernel(engine) => Daemon::new(Arc::new(engine), Arc::<Looped>::default(), records),
         Opened::Embedded(engine) => {
             let engine = Arc::new(engine);
             let files = Arc::new(Files::of(&engine));
-            Daemon::new(engine, files, Some(Records::below(state)))
+            Daemon::new(engine, files, records)
         }
     }
 }

@@ -15,7 +15,7 @@ use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
 use self::identity::Identity;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::text::device::{DevNo, DeviceRef};
 use crate::text::table::Line;
 
@@ -176,6 +176,16 @@ pub trait Engine: Send + Sync {
     fn set_throttle(&self, percent: u32) -> Result<()>;
     /// The process ends: what runs only in it comes to a good end.
     fn close(&self) {}
+}
+
+/// EINVAL for anything but 1 to 100: the kernel takes 0 as 1 and more than 100
+/// as no limit (drivers/md/dm-kcopyd.c, io_job_start).
+fn check_throttle(percent: u32) -> Result<()> {
+    let sentence = || format!("a throttle of {percent} is not 1 to 100 percent");
+    let right = (1..=100).contains(&percent);
+    right
+        .then_some(())
+        .ok_or_else(|| Error::invalid(sentence()))
 }
 
 /// A span of bytes on the lowest device or file that is known, so that two

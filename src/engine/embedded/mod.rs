@@ -31,7 +31,7 @@ use self::hold::Holds;
 use self::loaded::{Loaded, Means};
 use self::throttle::Throttle;
 use super::host::Host;
-use super::{Engine, Id, Info, Kind, Listed, Slot, Suspend, Versions};
+use super::{Engine, Id, Info, Kind, Listed, Slot, Suspend, Versions, check_throttle};
 use crate::error::{Errno, Error, Result};
 use crate::text::device::{DeviceRef, MAX_MINOR};
 use crate::text::table::Line;
@@ -275,11 +275,7 @@ impl Engine for Embedded {
     }
 
     fn set_throttle(&self, percent: u32) -> Result<()> {
-        if !(1..=100).contains(&percent) {
-            return Err(Error::invalid(format!(
-                "a throttle of {percent} is not 1 to 100 percent"
-            )));
-        }
+        check_throttle(percent)?;
         self.throttle.set(percent);
         Ok(())
     }

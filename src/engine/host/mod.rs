@@ -13,7 +13,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use self::identity::{file_identity, identity};
+use self::identity::{backing, identity, loops_of};
 use self::sysfs::{Block, Sysfs};
 use self::tell::Teller;
 use super::identity::Identity;
@@ -70,12 +70,9 @@ impl Host {
     /// next close.
     pub(super) fn lasting_loop(&self, path: &Path) -> Option<DevNo> {
         let file = identity(&fs::metadata(path).ok()?);
-        let mut loops = self.sys.loops().into_iter();
-        let found = loops.find(|device| {
-            let backing = device.backing_file().and_then(|path| file_identity(&path));
-            backing.as_ref() == Some(&file) && device.number("loop/autoclear") != Some(1)
-        });
-        found.map(|device| device.dev)
+        let mut loops = loops_of(&self.sys, &file);
+        let lasting = loops.find(|device| device.number("loop/autoclear") != Some(1));
+        lasting.map(|device| device.dev)
     }
 
     /// Who else uses it, as [`super::Devices::user`] has it.
@@ -174,8 +171,7 @@ fn of_block(block: &Block) -> Result<Facts> {
 
 // What a whole disk's bytes lie on, and where they begin there.
 fn bottom(disk: &Block) -> (String, u64) {
-    let file = disk.backing_file().and_then(|file| file_identity(&file));
-    match file {
+    match backing(disk) {
         Some(base) => (base, disk.number("loop/offset").unwrap_or(0)),
         None => (disk.dev.to_string(), 0),
     }

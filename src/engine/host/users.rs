@@ -10,7 +10,7 @@ use std::time::Duration;
 use libc::{O_EXCL, O_NONBLOCK};
 use nix::fcntl::{Flock, FlockArg};
 
-use super::identity::{file_identity, identity};
+use super::identity::{backing, identity, loops_of};
 use super::mounts::{mounts, swaps};
 use super::sysfs::{Block, Sysfs};
 use crate::error::{Errno, Error, Result};
@@ -84,18 +84,14 @@ fn locked(path: &Path) -> bool {
 
 // The loop device that a file is attached to.
 fn attached(sys: &Sysfs, file: &str, own: &[DeviceRef]) -> Option<String> {
-    let loops = sys.loops();
-    let other = loops.iter().find(|device| {
-        let backing = device.backing_file().and_then(|path| file_identity(&path));
-        backing.as_deref() == Some(file) && !belongs(sys, device, own)
-    });
+    let other = loops_of(sys, file).find(|device| !belongs(sys, device, own));
     other.map(|device| format!("attached to {}", device.node().display()))
 }
 
 // The file behind a loop device, attached to another one as well.
 fn other_loop(sys: &Sysfs, block: &Block, own: &[DeviceRef]) -> Option<String> {
     let disk = block.whole().unwrap_or_else(|| block.clone());
-    let file = file_identity(&disk.backing_file()?)?;
+    let file = backing(&disk)?;
     let itself = [DeviceRef::Number(disk.dev)];
     let own: Vec<_> = own.iter().cloned().chain(itself).collect();
     attached(sys, &file, &own).map(|user| format!("a file that is {user}"))

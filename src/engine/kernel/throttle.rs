@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use crate::engine::check_throttle;
 use crate::error::{Error, Result};
 
 /// The parameter of the mirror target; it is there once dm-mirror is.
@@ -17,14 +18,9 @@ pub(super) fn get() -> Result<u32> {
     })
 }
 
-/// EINVAL for anything but 1 to 100: the kernel takes 0 as 1 and more than 100
-/// as no limit (drivers/md/dm-kcopyd.c, io_job_start).
+/// EINVAL for anything but 1 to 100.
 pub(super) fn set(percent: u32) -> Result<()> {
-    if !(1..=100).contains(&percent) {
-        return Err(Error::invalid(format!(
-            "a throttle of {percent} is not 1 to 100 percent"
-        )));
-    }
+    check_throttle(percent)?;
     fs::write(PARAMETER, format!("{percent}\n")).map_err(|e| Error::io(PARAMETER, &e))
 }
 
