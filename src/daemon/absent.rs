@@ -5,7 +5,7 @@
 use super::Daemon;
 use super::entry::Absent;
 use super::events::Kind;
-use super::records::Record;
+use super::record::Record;
 use crate::engine::Info;
 use crate::error::{Error, Result};
 use crate::model::snapshot::Snapshot;
@@ -89,9 +89,7 @@ fn table_then(record: &Record) -> Table {
         targets: targets.collect(),
     };
     for device in table.devices() {
-        let name = device.to_string();
-        let place = record.places.iter().find(|place| place.device == name);
-        if let Some(place) = place {
+        if let Some(place) = record.place(device) {
             *device = DeviceRef::Path(place.identity.node().clone());
         }
     }

@@ -8,7 +8,7 @@ use super::admit::admit;
 use super::cycle;
 use super::events::Kind;
 use super::look::Detail;
-use super::records::Stage;
+use super::record::{Stage, Unfinished};
 use crate::engine::Facts;
 use crate::error::{Errno, Error, Result};
 use crate::model::snapshot::{Owner, Snapshot};
@@ -84,22 +84,26 @@ impl Daemon {
         }
         let snapshot = self.snapshot(serial, Detail::Devices)?;
         build::check_owner(&snapshot)?;
-        let id = snapshot.info.id();
-        // Whose they are can only be told while the mirror is there.
-        let logs = self.own_logs(&snapshot);
-        let removes = matches!(command, Command::Remove { .. });
-        if removes && let Err(error) = self.keep_begun(serial, Stage::Removing, logs.clone()) {
-            // A full disk must not keep anybody from removing a mirror.
-            log::warn!("{error}");
-        }
-        let steps = build::verb(&snapshot, command);
-        execute(self.engine.as_ref(), &id, &steps).inspect_err(|_| {
-            if removes {
-                self.keep_changed(&snapshot.info.name, serial);
+        let name = &snapshot.info.name;
+        match command {
+            Command::Suspend(_) => {
+                self.carry_out(&snapshot, command)?;
+                self.events.add(name, Kind::Suspended, "I/O is held");
+                self.keep_suspended(name, serial);
             }
-        })?;
-        self.told(serial, &snapshot, command, &logs);
+            Command::Resume => {
+                self.carry_out(&snapshot, command)?;
+                self.events.add(name, Kind::Resumed, "I/O goes on");
+                self.keep_suspended(name, serial);
+            }
+            Command::Remove { deferred } => self.remove(serial, &snapshot, deferred)?,
+        }
         Ok(())
+    }
+
+    fn carry_out(&self, snapshot: &Snapshot, command: Command) -> Result<()> {
+        let steps = build::verb(snapshot, command);
+        execute(self.engine.as_ref(), &snapshot.info.id(), &steps)
     }
 
     /// EBUSY for a mirror that is only recorded.
@@ -108,34 +112,34 @@ impl Daemon {
         absent.map_or(Ok(()), |absent| Err(not_started(&absent)))
     }
 
-    /// What follows from a verb that was done.
-    fn told(&self, serial: u64, snapshot: &Snapshot, command: Command, logs: &[PathBuf]) {
+    fn remove(&self, serial: u64, snapshot: &Snapshot, deferred: bool) -> Result<()> {
         let name = &snapshot.info.name;
-        match command {
-            Command::Suspend(_) => {
-                self.events.add(name, Kind::Suspended, "I/O is held");
-                self.keep_suspended(name, serial);
-            }
-            Command::Resume => {
-                self.events.add(name, Kind::Resumed, "I/O goes on");
-                self.keep_suspended(name, serial);
-            }
-            Command::Remove { deferred } => {
-                let later = deferred && snapshot.info.open_count > 0;
-                if !later {
-                    self.registry.forget(serial);
-                }
-                let text = if later {
-                    "at its last close"
-                } else {
-                    "by request"
-                };
-                self.events.add(name, Kind::Removed, text);
-                // The record goes last: it tells the next mount of what is left.
-                logs.iter().for_each(remove_file);
-                self.drop_record(name, &snapshot.info.uuid);
-            }
+        // Whose they are can only be told while the mirror is there.
+        let files = self.own_logs(snapshot);
+        let begun = Unfinished {
+            stage: Stage::Removing,
+            files: files.clone(),
+        };
+        if let Err(error) = self.keep_begun(serial, begun) {
+            // A full disk must not keep anybody from removing a mirror.
+            log::warn!("{error}");
         }
+        self.carry_out(snapshot, Command::Remove { deferred })
+            .inspect_err(|_| self.keep_changed(name, serial))?;
+        self.keep_no_more(serial);
+        let later = deferred && snapshot.info.open_count > 0;
+        if !later {
+            self.registry.forget(serial);
+        }
+        let text = match later {
+            true => "at its last close",
+            false => "by request",
+        };
+        self.events.add(name, Kind::Removed, text);
+        // The record goes last: it tells the next mount of what is left.
+        files.iter().for_each(remove_file);
+        self.drop_record(name, &snapshot.info.uuid);
+        Ok(())
     }
 
     fn switch(&self, serial: u64, line: &str) -> Result<()> {
@@ -149,8 +153,11 @@ impl Daemon {
         let mut own = engine.deps(&id)?;
         own.push(DeviceRef::Number(snapshot.info.dev));
         let logs = self.own_logs(&snapshot);
-        let files = [self.files_to_make(&table)?, logs.clone()].concat();
-        self.keep_begun(serial, Stage::Reloading, files.clone())?;
+        let begun = Unfinished {
+            stage: Stage::Reloading,
+            files: [self.files_to_make(&table)?, logs.clone()].concat(),
+        };
+        self.keep_begun(serial, begun.clone())?;
         let admitted = admit(devices, &self.claims, &table, &own, read_only);
         let switched = admitted.and_then(|admitted| {
             let checked = cycle::check(engine, snapshot.info.dev, &admitted.table);
@@ -170,11 +177,10 @@ impl Daemon {
         self.events.add(name, Kind::Reloaded, line.trim());
         // The new table first, so that it is the one that comes back; then the old
         // log, which is nobody's any more.
-        self.keep_changed(name, serial);
-        if let Err(error) = self.keep_begun(serial, Stage::Reloading, files) {
-            log::warn!("{error}");
+        if !logs.is_empty() {
+            self.keep_switched(name, serial, begun);
+            self.drop_logs(serial, logs);
         }
-        self.drop_logs(serial, logs);
         self.keep_changed(name, serial);
         Ok(())
     }

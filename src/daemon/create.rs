@@ -74,20 +74,14 @@ impl Daemon {
             request.read_only,
         )?;
         let table = admitted.table.clone();
-        let text = table
-            .to_lines()
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>();
+        let lines: Vec<String> = table.to_lines().iter().map(ToString::to_string).collect();
+        let text = lines.join(",");
         let steps = build::create(&name.name, uuid, request.minor, table, request.read_only);
-        let told = (Kind::Created, text.join(","));
-        match self.start(name, uuid, &steps, None, (told.0, &told.1)) {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                admitted.undo();
-                Err(error)
-            }
+        let made = self.start(name, uuid, &steps, None, (Kind::Created, &text));
+        if made.is_err() {
+            admitted.undo();
         }
+        made.map(drop)
     }
 
     /// Run the steps that make a device, and enter it before the watch can
@@ -103,31 +97,32 @@ impl Daemon {
     ) -> Result<u64> {
         let id = Id::Uuid(uuid.into());
         execute(self.engine.as_ref(), &id, steps)?;
-        let entered = self.enter(&id).and_then(|serial| {
+        let serial = match self.engine.info(&id) {
+            Ok(info) => self.registry.note(&info),
+            Err(error) => return Err(self.unmade(&id, error)),
+        };
+        let entered = self.check_logs(serial).and_then(|()| {
             let kept = kept.map_or_else(|| self.kept_for(&id), Ok)?;
             self.registry
                 .update(serial, |entry| entry.kept = Some(kept));
-            self.keep(serial)?;
-            Ok(serial)
+            self.keep(serial)
         });
-        match entered {
-            Ok(serial) => {
-                let told = Some(name.name.clone());
-                self.registry.update(serial, |entry| entry.announced = told);
-                self.events.add(&name.name, kind, text);
-                Ok(serial)
-            }
-            Err(error) => Err(self.unmade(&id, error)),
+        if let Err(error) = entered {
+            self.keep_no_more(serial);
+            return Err(self.unmade(&id, error));
         }
+        let told = Some(name.name.clone());
+        self.registry.update(serial, |entry| entry.announced = told);
+        self.events.add(&name.name, kind, text);
+        Ok(serial)
     }
 
-    /// Enter a device that was made, if it works. The kernel makes a mirror whose
-    /// log it cannot write, and then holds all writes to it.
-    fn enter(&self, id: &Id) -> Result<u64> {
-        let serial = self.registry.note(&self.engine.info(id)?);
+    /// Check that a device that was made works. The kernel makes a mirror whose log
+    /// it cannot write, and then holds all writes to it.
+    fn check_logs(&self, serial: u64) -> Result<()> {
         let snapshot = self.snapshot(serial, Detail::Devices)?;
         let broken = snapshot.logs.iter().find(|log| log.letter != 'A');
-        broken.map_or(Ok(serial), |log| {
+        broken.map_or(Ok(()), |log| {
             let (node, words) = (log.node(), log_words(log.letter));
             let sentence = format!("the log {node} does not work: {words}");
             Err(Error::new(Errno::EIO, sentence))

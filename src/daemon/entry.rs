@@ -1,9 +1,10 @@
 //! What the daemon remembers of one mirror.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use super::records::Record;
+use super::record::Record;
 use crate::engine::Id;
 use crate::model::look::Look;
 use crate::model::pace::Pace;
@@ -37,6 +38,9 @@ pub struct Entry {
     pub whole: Vec<String>,
     /// What its record says beside its table; none where it has none.
     pub kept: Option<Kept>,
+    /// Held from looking at the mirror until what was seen is in its record: of two
+    /// who write it the later one must not have looked first.
+    pub(super) turn: Arc<Mutex<()>>,
     /// What its health warns of until all is in sync.
     pub notes: Vec<String>,
     /// Its record and why it is not there, where it is not.
@@ -61,6 +65,7 @@ impl Entry {
             errors: Vec::new(),
             whole: Vec::new(),
             kept: None,
+            turn: Arc::default(),
             notes: Vec::new(),
             absent: None,
             running: None,
@@ -92,6 +97,16 @@ pub struct Kept {
     pub persist: bool,
     /// Owners and modes that were changed, by path.
     pub looks: BTreeMap<String, Look>,
+}
+
+impl Kept {
+    /// What this record says.
+    pub(super) fn of(record: &Record) -> Kept {
+        Kept {
+            persist: record.persist,
+            looks: record.looks.clone(),
+        }
+    }
 }
 
 /// A mirror that is recorded and could not be made again.

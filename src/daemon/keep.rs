@@ -1,6 +1,7 @@
 //! Keeping the records true: what is written of a mirror when it is made or changed.
 
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
 use super::Daemon;
 use super::absent::not_started;
@@ -10,7 +11,8 @@ use super::events::Kind;
 use super::logfile;
 use super::look::Detail;
 use super::places::places;
-use super::records::{Place, Record, Stage, Unfinished, is_lasting};
+use super::record::{Place, Record, Unfinished};
+use super::records::is_lasting;
 use crate::engine::{Facts, Id, Info, Slot};
 use crate::error::{Errno, Error, Result};
 use crate::model::look::Look;
@@ -27,15 +29,13 @@ impl Daemon {
     /// # Errors
     /// Those of [`super::records::Records::write`].
     pub(super) fn keep_intent(&self, name: &str, uuid: &str, table: &Table) -> Result<()> {
-        let Some(records) = &self.records else {
-            return Ok(());
-        };
         // Written over it, the intent would take another mirror's record away.
-        if records.has(uuid) {
+        if self.records.has(uuid) {
             let sentence = format!("the UUID {uuid} is that of a mirror that is recorded");
             return Err(Error::new(Errno::EEXIST, sentence));
         }
-        records.write(&Record::intent(name, uuid, self.files_to_make(table)?))
+        let files = self.files_to_make(table)?;
+        self.records.write(&Record::intent(name, uuid, files))
     }
 
     /// The log files that do not exist yet.
@@ -52,14 +52,15 @@ impl Daemon {
     ///
     /// # Errors
     /// Those of [`super::records::Records::write`].
-    pub(super) fn keep_begun(&self, serial: u64, stage: Stage, files: Vec<PathBuf>) -> Result<()> {
-        let (id, _) = self.registry.address(serial)?;
-        let (Some(records), Id::Uuid(uuid)) = (&self.records, id) else {
+    pub(super) fn keep_begun(&self, serial: u64, begun: Unfinished) -> Result<()> {
+        let (Id::Uuid(uuid), _) = self.registry.address(serial)? else {
             return Ok(());
         };
-        records.get(&uuid).map_or(Ok(()), |mut record| {
-            record.unfinished = Some(Unfinished { stage, files });
-            records.write(&record)
+        let turn = self.registry.get(serial)?.turn;
+        let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.records.get(&uuid).map_or(Ok(()), |mut record| {
+            record.unfinished = Some(begun);
+            self.records.write(&record)
         })
     }
 
@@ -77,7 +78,20 @@ impl Daemon {
     /// # Errors
     /// Those of [`super::records::Records::write`].
     pub(super) fn keep(&self, serial: u64) -> Result<()> {
-        let (Some(records), Some(kept)) = (&self.records, self.registry.get(serial)?.kept) else {
+        self.keep_with(serial, |_| None)
+    }
+
+    /// The same; `unfinished` says what is not at its end yet, from the record
+    /// that there is.
+    fn keep_with(
+        &self,
+        serial: u64,
+        unfinished: impl FnOnce(Option<&Record>) -> Option<Unfinished>,
+    ) -> Result<()> {
+        let turn = self.registry.get(serial)?.turn;
+        let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+        // Looked up again: while this waited it may have been removed.
+        let Some(kept) = self.registry.get(serial)?.kept else {
             return Ok(());
         };
         let (id, _) = self.registry.address(serial)?;
@@ -86,22 +100,23 @@ impl Daemon {
         if info.uuid.is_empty() {
             return Ok(());
         }
-        let before = records.get(&info.uuid);
-        let known = before.as_ref().map_or(&[][..], |record| &record.places);
+        let before = self.records.get(&info.uuid);
         let mut table = Table::from_lines(&lines);
-        let places = table
-            .devices()
-            .filter_map(|device| self.place(device, known));
+        let devices = table.devices();
+        let places = devices.filter_map(|device| self.place(device, before.as_ref()));
         let places: Vec<Place> = places.collect();
-        let record = Record::of(&info, &lines).with(places, kept.persist, kept.looks);
+        let record = Record {
+            unfinished: unfinished(before.as_ref()),
+            ..Record::of(&info, &lines).with(places, kept.persist, kept.looks)
+        };
         match before.as_ref() == Some(&record) {
             true => Ok(()),
-            false => records.write(&record),
+            false => self.records.write(&record),
         }
     }
 
     /// What a device of the table is; what was known of one that is gone stays.
-    fn place(&self, device: &DeviceRef, known: &[Place]) -> Option<Place> {
+    fn place(&self, device: &DeviceRef, before: Option<&Record>) -> Option<Place> {
         let facts = self.devices.facts(device);
         let found = facts.and_then(|facts| {
             Ok(Place {
@@ -110,9 +125,8 @@ impl Daemon {
                 ours: facts.autoclear,
             })
         });
-        let name = device.to_string();
-        let before = || known.iter().find(|place| place.device == name).cloned();
-        found.ok().or_else(before)
+        let known = || before.and_then(|record| record.place(device)).cloned();
+        found.ok().or_else(known)
     }
 
     /// Record that I/O is held or goes on, where that outlives the daemon by a
@@ -124,11 +138,36 @@ impl Daemon {
         }
     }
 
-    /// Record a change that has been made; where that fails the change stands, and
-    /// the next mount will not know of it.
+    /// Record a change that a verb has made, at its end; where that fails the
+    /// change stands, and the next mount will not know of it.
     pub(super) fn keep_changed(&self, name: &str, serial: u64) {
-        let kept = self.keep(serial).map_err(not_kept);
-        let _ = self.report(name, kept);
+        self.keep_told(name, self.keep(serial));
+    }
+
+    /// Record a change that a verb has made, while `begun` is still to be ended.
+    pub(super) fn keep_switched(&self, name: &str, serial: u64, begun: Unfinished) {
+        self.keep_told(name, self.keep_with(serial, |_| Some(begun)));
+    }
+
+    /// Record a change that no verb has made: what one has begun stays begun.
+    pub(super) fn keep_seen(&self, name: &str, serial: u64) {
+        self.keep_told(name, self.keep_with(serial, still_begun));
+    }
+
+    fn keep_told(&self, name: &str, kept: Result<()>) {
+        match kept {
+            // Gone meanwhile: there is nothing to know any more.
+            Err(error) if error.errno() == Errno::ENODEV => {}
+            kept => drop(self.report(name, kept.map_err(not_kept))),
+        }
+    }
+
+    /// The record of a mirror is not written any more, whoever is about to.
+    pub(super) fn keep_no_more(&self, serial: u64) {
+        if let Ok(entry) = self.registry.get(serial) {
+            let _turn = entry.turn.lock().unwrap_or_else(PoisonError::into_inner);
+            self.registry.update(serial, |entry| entry.kept = None);
+        }
     }
 
     /// What is recorded of a new mirror: one with a disk log is to be brought back,
@@ -153,11 +192,7 @@ impl Daemon {
             let sentence = format!("{what} is in memory and does not outlive a reboot");
             Err(Error::new(Errno::EINVAL, sentence))
         };
-        if self
-            .records
-            .as_ref()
-            .is_none_or(|records| !records.is_lasting())
-        {
+        if !self.records.is_lasting() {
             return refused("the state directory".into());
         }
         let (_, lines) = self.engine.table(id, Slot::Live)?;
@@ -226,7 +261,7 @@ impl Daemon {
         };
         self.registry
             .update(serial, |entry| entry.kept = Some(kept));
-        self.keep(serial).inspect_err(|_| {
+        self.keep_with(serial, still_begun).inspect_err(|_| {
             self.registry.update(serial, |entry| entry.kept = before);
         })
     }
@@ -239,44 +274,36 @@ impl Daemon {
             kept.looks.insert(path.into(), look.over(old));
         });
         if changed.is_some() && self.registry.absent(serial).is_none() {
-            self.keep_changed(&self.name_of(serial), serial);
+            self.keep_seen(&self.name_of(serial), serial);
         }
     }
 
     /// Remove the record of a mirror that was removed.
     pub(super) fn drop_record(&self, name: &str, uuid: &str) {
         // What has no UUID has no record.
-        let records = self.records.as_ref().filter(|_| !uuid.is_empty());
-        let removed = records.map(|records| records.remove(uuid));
-        let _ = self.report(name, removed.unwrap_or(Ok(())).map_err(not_kept));
+        if !uuid.is_empty() {
+            let _ = self.report(name, self.records.remove(uuid).map_err(not_kept));
+        }
     }
 
-    /// Remove a record, and the log files that were its mirror's own.
+    /// Remove the log files that were a mirror's own, and its record: last, since
+    /// it tells the next mount of what is left.
     ///
     /// # Errors
     /// Those of [`super::records::Records::remove`].
     pub(super) fn forget_record(&self, record: &Record) -> Result<()> {
-        let Some(records) = &self.records else {
-            return Ok(());
-        };
-        records.remove(&record.uuid)?;
-        for path in self.own_files(record) {
-            remove_file(&path);
-        }
-        Ok(())
+        self.own_files(record).iter().for_each(remove_file);
+        self.records.remove(&record.uuid)
     }
 
     /// The files that a mirror had for itself and that are still the same.
     fn own_files(&self, record: &Record) -> Vec<PathBuf> {
-        let lines: Vec<&str> = record.table.iter().map(String::as_str).collect();
-        let logs = Table::parse(&lines).map(|table| {
-            let mirrors = table.mirrors();
-            let logs = mirrors.filter_map(|(_, mirror)| mirror.log_device());
-            logs.map(ToString::to_string).collect::<Vec<_>>()
-        });
-        let logs = logs.unwrap_or_default();
-        let places = record.places.iter().filter(|place| place.ours);
-        let ours = places.filter(|place| logs.contains(&place.device));
+        let table = record.table().unwrap_or_default();
+        let logs = table
+            .mirrors()
+            .filter_map(|(_, mirror)| mirror.log_device());
+        let places = logs.filter_map(|log| record.place(log));
+        let ours = places.filter(|place| place.ours);
         let there = ours.filter(|place| self.devices.find(&place.identity).is_ok());
         // A file that somebody else has put there since is theirs.
         let half_made = record
@@ -289,6 +316,10 @@ impl Daemon {
             .chain(half_made)
             .collect()
     }
+}
+
+fn still_begun(before: Option<&Record>) -> Option<Unfinished> {
+    before?.unfinished.clone()
 }
 
 fn not_kept(error: Error) -> Error {

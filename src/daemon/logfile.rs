@@ -45,11 +45,11 @@ pub fn make(path: &Path, regions: u64) -> Result<()> {
 /// nothing or a log in it.
 pub fn is_ours(path: &Path) -> bool {
     let mut head = [0; 16];
-    let read = || -> std::io::Result<(u32, usize)> {
-        let file = File::open(path)?;
-        Ok((file.metadata()?.mode() & 0o777, file.read_at(&mut head, 0)?))
-    };
-    let private = { read }().is_ok_and(|(mode, _)| mode == 0o600);
+    let read = File::open(path).and_then(|file| {
+        file.read_at(&mut head, 0)?;
+        file.metadata()
+    });
+    let private = read.is_ok_and(|stat| stat.mode() & 0o777 == 0o600);
     private && (head == [0; 16] || Header::parse(&head).is_some())
 }
 
@@ -138,14 +138,19 @@ fn check_header(name: &str, header: Header, regions: u64) -> Result<()> {
     }
 }
 
+/// Open what the kernel writes past the page cache, without what the cache still
+/// has of before: that would be believed, or written back over what is there.
+pub(super) fn open_afresh(path: &Path, options: &OpenOptions) -> std::io::Result<File> {
+    let file = options.open(path)?;
+    posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
+    Ok(file)
+}
+
 /// Read the header's block and write it back as it is. Only a write tells that a
 /// log can be written, and the kernel makes its first one when the copy begins. A
 /// log that the mirror itself is using is not written behind the kernel's back.
 fn block(path: &Path, in_use: bool) -> std::io::Result<Vec<u8>> {
-    let file = OpenOptions::new().read(true).write(!in_use).open(path)?;
-    // The kernel writes a log past the page cache, which may still have what was
-    // there before: written back, that would undo the log.
-    posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
+    let file = open_afresh(path, OpenOptions::new().read(true).write(!in_use))?;
     let mut block = vec![0; SECTOR as usize];
     let read = file.read_at(&mut block, 0)?;
     block.truncate(read);

@@ -14,6 +14,7 @@ mod keep;
 pub mod logfile;
 pub mod look;
 pub mod places;
+pub mod record;
 pub mod records;
 pub mod registry;
 mod restore;
@@ -37,22 +38,22 @@ pub struct Daemon {
     pub events: events::Events,
     /// Long work.
     pub desk: Arc<desk::Desk>,
-    /// What is kept for the next mount, where the engine forgets.
-    records: Option<records::Records>,
+    /// What is kept for the next mount.
+    records: records::Records,
     claims: claims::Claims,
     bell: watch::Bell,
 }
 
 impl Daemon {
-    /// A daemon over `engine` and `devices`; [`watch::start`] sets it going. It
-    /// keeps `records` where there are such.
+    /// A daemon over `engine` and `devices` that keeps `records`;
+    /// [`watch::start`] sets it going.
     ///
     /// # Errors
     /// EAGAIN, EMFILE where the system has no room for a thread or a pipe.
     pub fn new(
         engine: Arc<dyn Engine>,
         devices: Arc<dyn Devices>,
-        records: Option<records::Records>,
+        records: records::Records,
     ) -> Result<Arc<Daemon>> {
         Ok(Arc::new(Daemon {
             engine,

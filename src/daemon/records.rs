@@ -1,7 +1,6 @@
 //! Records: what has to be known to make a mirror again, one file each, so that
 //! mirrors outlive whoever runs them. A crash leaves the old file or the new one.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -9,16 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
-use serde::{Deserialize, Serialize};
 
-use crate::engine::Info;
-use crate::engine::identity::Identity;
+use super::record::{Record, VERSION};
 use crate::error::{Error, Result};
-use crate::model::look::Look;
-use crate::text::table::Line;
-
-/// The version of the format that is written here.
-const VERSION: u32 = 1;
 
 /// The folder of the records in the state directory.
 const FOLDER: &str = "mirrors";
@@ -28,113 +20,6 @@ const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
 
 /// Longest name of a file, less what a temporary one has more.
 const MAX_NAME: usize = 240;
-
-/// What is recorded of a mirror.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Record {
-    version: u32,
-    /// Its name.
-    pub name: String,
-    /// Its UUID.
-    pub uuid: String,
-    /// Whether it can only be read.
-    pub read_only: bool,
-    /// Whether its I/O is held.
-    pub suspended: bool,
-    /// Whether it is to be brought back when it is not there.
-    pub persist: bool,
-    /// Its table, a line for each target; none before it has one.
-    pub table: Vec<String>,
-    /// The devices and files that the table names.
-    pub places: Vec<Place>,
-    /// Owners and modes that were changed, by the files' paths below its folder.
-    pub looks: BTreeMap<String, Look>,
-    /// What was begun with it and has not come to its end.
-    pub unfinished: Option<Unfinished>,
-}
-
-/// Something that a crash may leave half done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Unfinished {
-    /// What.
-    pub stage: Stage,
-    /// Log files that are made for it or go with it: those that the mirror does not
-    /// use afterwards are nobody's.
-    pub files: Vec<PathBuf>,
-}
-
-/// What is being done with a mirror.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Stage {
-    /// It is being made: without a live table it never was.
-    Making,
-    /// It gets another table.
-    Reloading,
-    /// It is being removed: without a device it is gone.
-    Removing,
-}
-
-/// A device or file of the table, and what it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Place {
-    /// How the table names it.
-    pub device: String,
-    /// What it is, whatever it will be called.
-    pub identity: Identity,
-    /// Whether it is a file that mirrorfs attached, which goes with its mirror.
-    pub ours: bool,
-}
-
-impl Record {
-    /// What there is to record of a device; the rest is for the caller.
-    pub fn of(info: &Info, table: &[Line]) -> Record {
-        Record {
-            version: VERSION,
-            name: info.name.clone(),
-            uuid: info.uuid.clone(),
-            read_only: info.read_only,
-            suspended: info.suspended,
-            persist: false,
-            table: table.iter().map(ToString::to_string).collect(),
-            places: Vec::new(),
-            looks: BTreeMap::new(),
-            unfinished: None,
-        }
-    }
-
-    /// The record with what device-mapper does not know.
-    pub fn with(self, places: Vec<Place>, persist: bool, looks: BTreeMap<String, Look>) -> Record {
-        Record {
-            places,
-            persist,
-            looks,
-            ..self
-        }
-    }
-
-    /// A mirror that is about to be made, with the files that will be made for it.
-    pub fn intent(name: &str, uuid: &str, files: Vec<PathBuf>) -> Record {
-        Record {
-            version: VERSION,
-            name: name.into(),
-            uuid: uuid.into(),
-            read_only: false,
-            suspended: false,
-            persist: false,
-            table: Vec::new(),
-            places: Vec::new(),
-            looks: BTreeMap::new(),
-            unfinished: Some(Unfinished {
-                stage: Stage::Making,
-                files,
-            }),
-        }
-    }
-}
 
 /// The records of a state directory.
 #[derive(Debug)]
@@ -309,7 +194,10 @@ fn read(path: &Path) -> Result<Record> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::record::{Place, Stage, Unfinished};
+    use crate::engine::identity::Identity;
     use crate::error::Errno;
+    use crate::model::look::Look;
 
     fn record(name: &str, uuid: &str) -> Record {
         Record {

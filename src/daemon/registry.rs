@@ -116,10 +116,7 @@ impl Registry {
         // A device that comes under this UUID is another entry.
         inner.by_id.remove(&(id, nowhere));
         if let Some(entry) = inner.entries.get_mut(&serial) {
-            entry.kept = Some(Kept {
-                persist: absent.record.persist,
-                looks: absent.record.looks.clone(),
-            });
+            entry.kept = Some(Kept::of(&absent.record));
             entry.announced = Some(name);
             entry.absent = Some(absent);
         }

@@ -8,7 +8,7 @@ use super::Daemon;
 use super::admit::admit;
 use super::entry::{Absent, Kept};
 use super::events::Kind;
-use super::records::{Record, Records, Stage};
+use super::record::{Record, Stage};
 use super::registry::Reserved;
 use super::trust;
 use crate::engine::{Id, Info, Kind as EngineKind, Slot, Suspend};
@@ -23,14 +23,11 @@ impl Daemon {
     /// # Errors
     /// What the folder of the records answers.
     pub fn restore(&self, restart: bool) -> Result<()> {
-        let Some(records) = &self.records else {
-            return Ok(());
-        };
         let mut missing = Vec::new();
-        for (path, record) in records.all()? {
+        for (path, record) in self.records.all()? {
             match record {
                 Ok(record) => missing.extend(self.adopt(record)),
-                Err(error) => self.put_aside(records, &path, error),
+                Err(error) => self.put_aside(&path, error),
             }
         }
         match restart {
@@ -42,8 +39,8 @@ impl Daemon {
         Ok(())
     }
 
-    fn put_aside(&self, records: &Records, path: &Path, error: Error) {
-        let kept = match records.put_aside(path) {
+    fn put_aside(&self, path: &Path, error: Error) {
+        let kept = match self.records.put_aside(path) {
             Ok(aside) => format!("kept aside as {}", aside.display()),
             Err(error) => format!("and it cannot be kept aside: {error}"),
         };
@@ -83,7 +80,7 @@ impl Daemon {
         let kept = match begun.map(|begun| begun.stage) {
             // Killed before it was recorded: as if it had just been made.
             Some(Stage::Making) => self.kept_for(&info.id()).unwrap_or_default(),
-            _ => kept(record),
+            _ => Kept::of(record),
         };
         if let Ok((_, lines)) = self.engine.table(&info.id(), Slot::Live) {
             self.tidy(record, &Table::from_lines(&lines));
@@ -192,18 +189,16 @@ impl Daemon {
             lines => lines.join(","),
         };
         let told = (Kind::Restored, text.as_str());
-        self.start(name, &record.uuid, steps, Some(kept(record)), told)
+        self.start(name, &record.uuid, steps, Some(Kept::of(record)), told)
     }
 
     /// The table of a record, with every device by what it is called now.
     fn table_now(&self, record: &Record) -> Result<Table> {
-        let lines: Vec<&str> = record.table.iter().map(String::as_str).collect();
-        let mut table = Table::parse(&lines)?;
+        let mut table = record.table()?;
         for device in table.devices() {
-            let name = device.to_string();
-            let place = record.places.iter().find(|place| place.device == name);
-            let place = place
-                .ok_or_else(|| Error::invalid(format!("the record does not say what {name} is")))?;
+            let unknown = || format!("the record does not say what {device} is");
+            let place = record.place(device);
+            let place = place.ok_or_else(|| Error::invalid(unknown()))?;
             *device = self.devices.find(&place.identity)?;
         }
         Ok(table)
@@ -212,14 +207,6 @@ impl Daemon {
     /// What only this process runs stops; what is left of the state is tidied.
     pub fn close(&self) {
         self.engine.close();
-        self.records.as_ref().inspect(|records| records.close());
-    }
-}
-
-/// What a record says beside its table.
-fn kept(record: &Record) -> Kept {
-    Kept {
-        persist: record.persist,
-        looks: record.looks.clone(),
+        self.records.close();
     }
 }

@@ -4,12 +4,11 @@
 //! begin with the same bytes, and a file system that was mounted from one of them
 //! meanwhile has changed its superblock there.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
-
+use super::logfile::open_afresh;
 use crate::engine::Devices;
 use crate::error::{Error, Result};
 use crate::model::snapshot::SECTOR;
@@ -79,13 +78,9 @@ fn doubt(devices: &dyn Devices, mirror: &Mirror, log: &DeviceRef) -> Result<Opti
 
 fn read(devices: &dyn Devices, device: &DeviceRef, at: u64, bytes: &mut [u8]) -> Result<()> {
     let facts = devices.facts(device)?;
-    let mut read = || -> io::Result<()> {
-        let file = File::open(&facts.node)?;
-        // What the page cache kept from before may be old.
-        posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
-        file.read_exact_at(bytes, at)
-    };
-    read().map_err(|error| Error::io(format!("reading {}", facts.node.display()), &error))
+    let opened = open_afresh(&facts.node, OpenOptions::new().read(true));
+    let read = opened.and_then(|file| file.read_exact_at(bytes, at));
+    read.map_err(|error| Error::io(format!("reading {}", facts.node.display()), &error))
 }
 
 /// Without its header a log is begun afresh (`read_header`, drivers/md/dm-log.c).

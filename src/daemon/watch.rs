@@ -154,7 +154,7 @@ impl Daemon {
             Some(old) => {
                 let text = format!("from {old}, by another program");
                 self.events.add(name, Kind::Renamed, &text);
-                self.keep_changed(name, serial);
+                self.keep_seen(name, serial);
             }
             None if appeared == Kind::Adopted => self.events.add(name, appeared, "it runs already"),
             None => self.events.add(name, appeared, "by another program"),
@@ -204,7 +204,7 @@ impl Daemon {
         let (old, new) = (&entry.seen, seen(snapshot, progress));
         let same_table = old.table == new.table;
         if !same_table && !old.table.is_empty() && !self.registry.is_running(entry.serial) {
-            self.keep_changed(&snapshot.info.name, entry.serial);
+            self.keep_seen(&snapshot.info.name, entry.serial);
         }
         let mut errors = if same_table {
             entry.errors.clone()

@@ -162,7 +162,7 @@ impl fmt::Display for Target {
 }
 
 /// A device's table.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Table {
     /// Its targets, in order of their starts.
     pub targets: Vec<Target>,

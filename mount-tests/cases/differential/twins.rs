@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use mirrorfs::daemon::Daemon;
 use mirrorfs::daemon::look::Detail;
+use mirrorfs::daemon::records::Records;
 use mirrorfs::engine::embedded::Embedded;
 use mirrorfs::engine::embedded::devices::Files;
 use mirrorfs::engine::kernel::Kernel;
@@ -183,11 +184,13 @@ pub struct Twins {
 impl Twins {
     /// Sides without a mirror; each disk has the same bytes on both.
     pub fn new(lab: &Lab, seed: u64) -> Twins {
+        let records = |side| Records::below(&lab.path(side));
         let engine = Arc::new(Kernel::open().expect("device-mapper"));
-        let kernel = Daemon::new(engine, Arc::<Looped>::default(), None).expect("a daemon");
+        let kernel =
+            Daemon::new(engine, Arc::<Looped>::default(), records("ka")).expect("a daemon");
         let engine = Arc::new(Embedded::new().expect("an engine"));
         let files = Arc::new(Files::of(&engine));
-        let embedded = Daemon::new(engine, files, None).expect("a daemon");
+        let embedded = Daemon::new(engine, files, records("eb")).expect("a daemon");
         let disks = |first: usize| (first..first + DISKS).map(|number| lab.disk(number));
         let twins = Twins {
             kernel: Side::new("ka", disks(0).collect(), kernel),

@@ -7,6 +7,7 @@ use super::{away, events, lasting, records, refused};
 use crate::lab::Lab;
 use crate::lab::case::{Case, both, kernel_only};
 use crate::lab::disks::{MIB, assert_equal, put};
+use crate::lab::mount::Mount;
 use crate::lab::shell::output;
 
 pub const CASES: &[Case] = &[
@@ -42,12 +43,18 @@ fn table(lab: &Lab, log: &str) -> String {
     format!("0 8192 mirror disk 2 {log} 256 2 {source} 0 {target} 0 1 handle_errors")
 }
 
-fn it_comes_back(lab: &Lab) {
+/// A mount with such a mirror `m` that is in sync, and the path of its log.
+fn in_sync(lab: &Lab) -> (Mount, String) {
     let mount = lasting(lab);
     mount.mount("");
     let log = mount.scratch("log");
     mount.write("new", &format!("m: {}", table(lab, &log)));
     mount.wait_in_sync("m");
+    (mount, log)
+}
+
+fn it_comes_back(lab: &Lab) {
+    let (mount, log) = in_sync(lab);
     let uuid = mount.read("m/uuid");
     away(&mount, &["m"]);
     mount.mount("");
@@ -67,11 +74,7 @@ fn it_comes_back(lab: &Lab) {
 }
 
 fn newest(lab: &Lab) {
-    let mount = lasting(lab);
-    mount.mount("");
-    let log = mount.scratch("log");
-    mount.write("new", &format!("m: {}", table(lab, &log)));
-    mount.wait_in_sync("m");
+    let (mount, _) = in_sync(lab);
     fs::rename(mount.path("m"), mount.path("n")).expect("renamed");
     let sync = mount.read("n/table").replace("disk 2", "disk 3");
     let sync = sync.trim().replace(" 256 2 ", " 256 sync 2 ");
@@ -91,10 +94,7 @@ fn newest(lab: &Lab) {
 }
 
 fn owners_and_modes(lab: &Lab) {
-    let mount = lasting(lab);
-    mount.mount("");
-    let log = mount.scratch("log");
-    mount.write("new", &format!("m: {}", table(lab, &log)));
+    let (mount, _) = in_sync(lab);
     let path = |file: &str| mount.path(&format!("m/{file}"));
     for (file, mode) in [("ctl", 0o660), ("legs/1/health", 0o400), ("", 0o700)] {
         fs::set_permissions(path(file), fs::Permissions::from_mode(mode)).expect(file);
@@ -122,12 +122,7 @@ fn owners_and_modes(lab: &Lab) {
 }
 
 fn behind_its_back(lab: &Lab) {
-    let mount = lasting(lab);
-    mount.mount("");
-    let log = mount.scratch("log");
-    let line = table(lab, &log);
-    mount.write("new", &format!("m: {line}"));
-    mount.wait_in_sync("m");
+    let (mount, _) = in_sync(lab);
     away(&mount, &["m"]);
     // As a file system that was mounted from the source, and one of whose files
     // was written: the superblock shows it, the log knows of neither.
@@ -143,11 +138,7 @@ fn behind_its_back(lab: &Lab) {
 }
 
 fn torn_header(lab: &Lab) {
-    let mount = lasting(lab);
-    mount.mount("");
-    let log = mount.scratch("log");
-    mount.write("new", &format!("m: {}", table(lab, &log)));
-    mount.wait_in_sync("m");
+    let (mount, log) = in_sync(lab);
     away(&mount, &["m"]);
     put(&log, 0, &[0; 8]);
     put(&lab.disk(1), 3 * MIB, b"something else");
@@ -163,11 +154,7 @@ fn torn_header(lab: &Lab) {
 }
 
 fn no_restore(lab: &Lab) {
-    let mount = lasting(lab);
-    mount.mount("");
-    let log = mount.scratch("log");
-    mount.write("new", &format!("m: {}", table(lab, &log)));
-    mount.wait_in_sync("m");
+    let (mount, _) = in_sync(lab);
     away(&mount, &["m"]);
     mount.mount("--no-restore");
     let health = mount.read("m/health");

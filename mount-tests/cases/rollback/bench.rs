@@ -52,7 +52,7 @@ impl<'a> Bench<'a> {
         let shared: Arc<dyn Engine> = Arc::<Inject<Shared>>::clone(&engine);
         // Only what is in it is compared.
         fs::create_dir_all(folder.path().join("state/mirrors")).expect("a folder");
-        let records = (!lab.is_kernel()).then(|| Records::below(&folder.path().join("state")));
+        let records = Records::below(&folder.path().join("state"));
         Bench {
             lab,
             engine,
