@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Barrier, Mutex};
@@ -26,7 +27,11 @@ pub const CASES: &[Case] = &[
         readers_while_mirrors_come_and_go,
     ),
     both("two_verbs_at_once", two_verbs_at_once),
+    both("a_chmod_while_it_is_removed", a_chmod_while_it_is_removed),
 ];
+
+/// Rounds in which a record may be written and removed at once.
+const ROUNDS: usize = 40;
 
 /// What a write of a line comes to.
 pub type Outcome = Result<String, (Errno, String)>;
@@ -276,4 +281,29 @@ fn sane(lab: &Lab, mount: &Mount, lines: &[(String, String)]) {
         "{lines:?}: {info}"
     );
     output("timeout 10 dd if=/dev/zero of=/dev/mapper/m0 bs=4k count=1 oflag=direct 2>&1");
+}
+
+/// Both write the record, and the removal has the last word: no record is left of
+/// what is gone, or the next mount would make it again.
+fn a_chmod_while_it_is_removed(lab: &Lab) {
+    let (mount, a, b) = (lab.mount(), lab.disk(0), lab.disk(1));
+    let records = mount.state().join("mirrors");
+    let mut changed = 0;
+    for round in 0..ROUNDS {
+        mount.write("new", &format!("dress: 0 64 mirror core 1 8 2 {a} 0 {b} 0"));
+        let ctl = mount.path("dress/ctl");
+        thread::scope(|scope| {
+            let dressed = scope.spawn(|| {
+                let modes = [0o600, 0o640].into_iter().cycle();
+                let set = |mode| fs::set_permissions(&ctl, fs::Permissions::from_mode(mode));
+                modes.take_while(|mode| set(*mode).is_ok()).count()
+            });
+            thread::sleep(Duration::from_millis(round as u64 % 8));
+            mount.write("dress/ctl", "remove");
+            changed += dressed.join().expect("no panic");
+        });
+        let left = fs::read_dir(&records).map_or(0, Iterator::count);
+        assert_eq!(left, 0, "round {round}: a record of what is gone");
+    }
+    assert!(changed > ROUNDS, "{changed} changes raced with nothing");
 }
