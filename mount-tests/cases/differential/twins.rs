@@ -19,6 +19,7 @@ use mirrorfs::text::device::DevNo;
 use mirrorfs::text::status::MirrorStatus;
 use nix::errno::Errno;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use tempfile::TempDir;
 
 use super::random::Random;
 use crate::lab::Lab;
@@ -179,12 +180,15 @@ fn is_same((kernel, embedded): &(Option<Seen>, Option<Seen>), more: u32) -> bool
 pub struct Twins {
     pub kernel: Side,
     pub embedded: Side,
+    // After the mirrors that are recorded in it.
+    _state: TempDir,
 }
 
 impl Twins {
     /// Sides without a mirror; each disk has the same bytes on both.
     pub fn new(lab: &Lab, seed: u64) -> Twins {
-        let records = |side| Records::below(&lab.path(side));
+        let state = tempfile::tempdir_in(lab.folder()).expect("a folder");
+        let records = |side| Records::below(&state.path().join(side));
         let engine = Arc::new(Kernel::open().expect("device-mapper"));
         let kernel =
             Daemon::new(engine, Arc::<Looped>::default(), records("ka")).expect("a daemon");
@@ -195,6 +199,7 @@ impl Twins {
         let twins = Twins {
             kernel: Side::new("ka", disks(0).collect(), kernel),
             embedded: Side::new("eb", disks(DISKS).collect(), embedded),
+            _state: state,
         };
         twins.fill(seed);
         twins
