@@ -7,7 +7,7 @@ use std::fmt;
 pub use nix::errno::Errno;
 
 /// What every fallible operation of mirrorfs returns.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An errno and one sentence that names the offending word, device or number.
 #[derive(Debug, Clone, PartialEq, Eq)]

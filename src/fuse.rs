@@ -7,11 +7,12 @@ use std::time::{Duration, SystemTime};
 
 use fuser::{
     AccessFlags, BsdFileFlags, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags,
-    Generation, INodeNo, LockOwner, OpenAccMode, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate,
-    ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyWrite, ReplyXattr, Request,
-    TimeOrNow, WriteFlags,
+    Generation, INodeNo, LockOwner, OpenAccMode, OpenFlags, PollEvents, PollFlags, PollNotifier,
+    RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry,
+    ReplyOpen, ReplyPoll, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
+use crate::daemon::changes::Tell;
 use crate::error::{Error, Result};
 use crate::model::look::Look;
 use crate::tree::Tree;
@@ -218,7 +219,35 @@ impl Filesystem for Fs {
         _: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        reply_data(reply, self.tree.read(handle.0, offset, size as usize));
+        let (number, size) = (handle.0, size as usize);
+        let pause = self.tree.pause(number);
+        if pause.is_zero() {
+            return reply_data(reply, self.tree.read(number, offset, size));
+        }
+        let tree = Arc::clone(&self.tree);
+        let answer = move || reply_data(reply, tree.read(number, offset, size));
+        self.tree.daemon.desk.after(pause, answer);
+    }
+
+    fn poll(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        handle: FileHandle,
+        notifier: PollNotifier,
+        _: PollEvents,
+        flags: PollFlags,
+        reply: ReplyPoll,
+    ) {
+        let wait = flags.contains(PollFlags::FUSE_POLL_SCHEDULE_NOTIFY);
+        let tell = wait.then(|| -> Tell { Box::new(move || drop(notifier.notify())) });
+        // As sysfs has it: always readable, and POLLPRI when there is news.
+        let news = match self.tree.poll(handle.0, tell) {
+            Ok(false) => PollEvents::empty(),
+            Ok(true) => PollEvents::POLLPRI | PollEvents::POLLERR,
+            Err(_) => PollEvents::POLLPRI | PollEvents::POLLERR | PollEvents::POLLHUP,
+        };
+        reply.poll(PollEvents::POLLIN | PollEvents::POLLRDNORM | news);
     }
 
     fn write(

@@ -9,3 +9,4 @@ pub mod mountpoint;
 pub mod options;
 pub mod run;
 pub mod state;
+mod survival;

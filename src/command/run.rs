@@ -12,7 +12,7 @@ use nix::unistd::{getegid, geteuid};
 use super::background::{self, Waiting};
 use super::mounting::{self, detach};
 use super::options::Options;
-use super::{engines, logging, mountpoint, state};
+use super::{engines, logging, mountpoint, state, survival};
 use crate::daemon::desk::spawn;
 use crate::daemon::{Daemon, watch};
 use crate::error::{Error, Result};
@@ -36,6 +36,7 @@ pub fn run(options: Options) -> i32 {
         true => foreground(&options),
         false => in_background(&options),
     };
+    logging::finish();
     match result {
         Ok(()) => 0,
         Err(error) => {
@@ -46,6 +47,7 @@ pub fn run(options: Options) -> i32 {
 }
 
 fn foreground(options: &Options) -> Result<()> {
+    block_signals()?;
     logging::start(options.verbosity);
     let mounted = mount(options)?;
     // Without systemd nobody listens.
@@ -61,6 +63,7 @@ fn in_background(options: &Options) -> Result<()> {
         *path = std::path::absolute(&*path).map_err(|error| Error::io(path.display(), &error))?;
     }
     let waiting = background::enter()?;
+    block_signals()?;
     logging::start(options.verbosity);
     // Until then one line is printed: the reason why it will not be ready.
     let level = log::max_level();
@@ -78,13 +81,16 @@ fn in_background(options: &Options) -> Result<()> {
 /// The command that waits prints the reason.
 fn leave(waiting: Waiting, error: &Error) -> Result<()> {
     waiting.failed(error);
+    logging::finish();
     std::process::exit(1)
 }
 
 fn mount(options: &Options) -> Result<Mounted> {
-    block_signals()?;
     let folder = mountpoint::prepare(&options.mountpoint)?;
     let engine = engines::open(options.engine)?;
+    if matches!(engine, engines::Opened::Kernel(_)) {
+        survival::ensure();
+    }
     let state = state::folder(options)?;
     let lock = Arc::new(state::take(&state)?);
     let daemon = engines::daemon(engine, &state)?;
@@ -132,6 +138,7 @@ fn end_on_signal(folder: &Path, daemon: &Daemon, lock: &state::Lock) {
         }
         // Whoever still has a file open would keep the daemon for ever.
         end(daemon, lock);
+        logging::finish();
         std::process::exit(0);
     }
 }

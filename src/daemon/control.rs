@@ -87,23 +87,26 @@ impl Daemon {
         let name = &snapshot.info.name;
         match command {
             Command::Suspend(_) => {
-                self.carry_out(&snapshot, command)?;
+                self.carry_out(serial, &snapshot, command)?;
                 self.events.add(name, Kind::Suspended, "I/O is held");
                 self.keep_suspended(name, serial);
             }
             Command::Resume => {
-                self.carry_out(&snapshot, command)?;
+                self.carry_out(serial, &snapshot, command)?;
                 self.events.add(name, Kind::Resumed, "I/O goes on");
                 self.keep_suspended(name, serial);
+            }
+            Command::Retry => {
+                self.retry(serial, &snapshot)?;
+                self.keep_changed(name, serial);
             }
             Command::Remove { deferred } => self.remove(serial, &snapshot, deferred)?,
         }
         Ok(())
     }
 
-    fn carry_out(&self, snapshot: &Snapshot, command: Command) -> Result<()> {
-        let steps = build::verb(snapshot, command);
-        execute(self.engine.as_ref(), &snapshot.info.id(), &steps)
+    fn carry_out(&self, serial: u64, snapshot: &Snapshot, command: Command) -> Result<()> {
+        self.act(serial, snapshot, &build::verb(snapshot, command)?)
     }
 
     /// EBUSY for a mirror that is only recorded.
@@ -124,7 +127,7 @@ impl Daemon {
             // A full disk must not keep anybody from removing a mirror.
             log::warn!("{error}");
         }
-        self.carry_out(snapshot, Command::Remove { deferred })
+        self.carry_out(serial, snapshot, Command::Remove { deferred })
             .inspect_err(|_| self.keep_changed(name, serial))?;
         self.keep_no_more(serial);
         let later = deferred && snapshot.info.open_count > 0;
@@ -162,7 +165,7 @@ impl Daemon {
         let switched = admitted.and_then(|admitted| {
             let checked = cycle::check(engine, snapshot.info.dev, &admitted.table);
             let steps = build::reload(&snapshot, admitted.table.clone());
-            let done = checked.and_then(|()| execute(engine, &id, &steps));
+            let done = checked.and_then(|()| self.act(serial, &snapshot, &steps));
             if done.is_err() {
                 admitted.undo();
             }
@@ -172,7 +175,11 @@ impl Daemon {
             self.keep_changed(&snapshot.info.name, serial);
             return Err(error);
         }
-        self.registry.update(serial, |entry| entry.pace.clear());
+        self.registry.update(serial, |entry| {
+            entry.pace.clear();
+            // Whoever writes a table says which legs are good.
+            entry.kept.iter_mut().for_each(|kept| kept.dropped.clear());
+        });
         let name = &snapshot.info.name;
         self.events.add(name, Kind::Reloaded, line.trim());
         // The new table first, so that it is the one that comes back; then the old
@@ -188,7 +195,7 @@ impl Daemon {
     /// The regular files that mirrorfs attached as logs: they go with the mirror.
     /// A loop device that somebody else set up is theirs, and its file too; and
     /// where the file was replaced, the path is another's.
-    fn own_logs(&self, snapshot: &Snapshot) -> Vec<PathBuf> {
+    pub(super) fn own_logs(&self, snapshot: &Snapshot) -> Vec<PathBuf> {
         let ours = snapshot.owner() == Owner::Mirrorfs;
         let facts = snapshot.logs.iter().filter_map(|log| log.facts.as_ref());
         let looped = facts.filter(|facts| ours && facts.autoclear);
@@ -202,7 +209,7 @@ impl Daemon {
     }
 
     /// Remove the log files that only the table before used.
-    fn drop_logs(&self, serial: u64, before: Vec<PathBuf>) {
+    pub(super) fn drop_logs(&self, serial: u64, before: Vec<PathBuf>) {
         // What is not known to be unused stays.
         let Ok(now) = self.snapshot(serial, Detail::Devices) else {
             return;

@@ -65,6 +65,11 @@ impl Desk {
         }
     }
 
+    /// Do something short after a while, on the thread that keeps time.
+    pub fn after(&self, pause: Duration, what: impl FnOnce() + Send + 'static) {
+        self.promise(pause, Box::new(what));
+    }
+
     fn promise(&self, patience: Duration, overdue: Overdue) -> (Instant, u64) {
         let mut due = self.due();
         due.next += 1;

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use super::failure::Trouble;
 use super::record::Record;
 use crate::engine::Id;
+use crate::model::health::State;
 use crate::model::look::Look;
 use crate::model::pace::Pace;
+use crate::model::policy::{Dropped, OnFailure};
 use crate::model::snapshot::{Known, Running};
 use crate::text::device::DevNo;
 
@@ -43,6 +46,17 @@ pub struct Entry {
     pub(super) turn: Arc<Mutex<()>>,
     /// What its health warns of until all is in sync.
     pub notes: Vec<String>,
+    /// A failure that lasts, and what is being done about it.
+    pub trouble: Option<Trouble>,
+    /// The legs that nothing could be read from, and the letters of all when that
+    /// was tried.
+    pub(super) silent: (Vec<usize>, Vec<char>),
+    /// Whether a failed step has left it suspended.
+    pub(super) left_suspended: bool,
+    /// Since when what is under way comes to no end, and how much had by then.
+    pub(super) stuck: Option<(Instant, u64)>,
+    /// When the watch is to look at it again, whether something happens or not.
+    pub due: Option<Instant>,
     /// Its record and why it is not there, where it is not.
     pub absent: Option<Absent>,
     /// The verb that runs on it, and since when.
@@ -67,6 +81,11 @@ impl Entry {
             kept: None,
             turn: Arc::default(),
             notes: Vec::new(),
+            trouble: None,
+            silent: Default::default(),
+            left_suspended: false,
+            stuck: None,
+            due: None,
             absent: None,
             running: None,
         }
@@ -74,6 +93,7 @@ impl Entry {
 
     /// What a snapshot shows of it.
     pub(super) fn known(&self) -> Known {
+        let kept = self.kept.as_ref();
         let running = self.running.as_ref().map(|(verb, start)| Running {
             verb: verb.clone(),
             since: start.elapsed(),
@@ -82,9 +102,14 @@ impl Entry {
             rate: self.pace.rate(),
             running,
             errors: self.errors.clone(),
+            silent: self.silent.0.clone(),
             whole: self.whole.clone(),
-            persist: self.kept.as_ref().is_some_and(|kept| kept.persist),
+            persist: kept.is_some_and(|kept| kept.persist),
+            holds_writes: true,
+            on_failure: kept.map(|kept| kept.on_failure).unwrap_or_default(),
+            dropped: kept.map(|kept| kept.dropped.clone()).unwrap_or_default(),
             notes: self.notes.clone(),
+            trouble: self.trouble.as_ref().map(|trouble| trouble.reason.clone()),
             absent: self.absent.as_ref().map(|absent| absent.reason.clone()),
         }
     }
@@ -97,6 +122,10 @@ pub struct Kept {
     pub persist: bool,
     /// Owners and modes that were changed, by path.
     pub looks: BTreeMap<String, Look>,
+    /// What is done when a leg or the log fails.
+    pub on_failure: OnFailure,
+    /// The legs that were taken out because they had failed.
+    pub dropped: Vec<Dropped>,
 }
 
 impl Kept {
@@ -105,6 +134,8 @@ impl Kept {
         Kept {
             persist: record.persist,
             looks: record.looks.clone(),
+            on_failure: record.on_failure,
+            dropped: record.dropped.clone(),
         }
     }
 }
@@ -129,4 +160,6 @@ pub struct Seen {
     pub log: Option<char>,
     /// Whether all regions were in sync.
     pub in_sync: bool,
+    /// Its health.
+    pub state: Option<State>,
 }

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use super::changes::Changes;
+
 /// How many lines are kept.
 pub const KEPT: usize = 1024;
 
@@ -34,6 +36,14 @@ pub enum Kind {
     Leg,
     /// The log's health letter changed.
     Log,
+    /// Its health became, or is no longer, degraded or failed.
+    Health,
+    /// A leg or the log was taken out because it had failed.
+    Dropped,
+    /// Writes wait for somebody to act.
+    Held,
+    /// What failed is tried again.
+    Retried,
     /// A setting was changed.
     Set,
     /// A command was refused or failed.
@@ -56,6 +66,10 @@ impl Kind {
             Kind::Synced => ("synced", false),
             Kind::Leg => ("leg", true),
             Kind::Log => ("log", true),
+            Kind::Health => ("health", true),
+            Kind::Dropped => ("dropped", true),
+            Kind::Held => ("held", true),
+            Kind::Retried => ("retried", false),
             Kind::Set => ("set", false),
             Kind::Error => ("error", true),
         }
@@ -78,6 +92,8 @@ struct Ring {
 #[derive(Debug, Default)]
 pub struct Events {
     ring: Mutex<Ring>,
+    /// Those who wait for an event, or for anything else that changes.
+    pub changes: Changes,
 }
 
 impl Events {
@@ -100,6 +116,7 @@ impl Events {
         ring.push(format!("{time} {name} {word} {text}\n"));
         ring.changed = Some(now);
         drop(ring);
+        self.changes.tell();
     }
 
     /// Offsets of the oldest byte kept and of the end.

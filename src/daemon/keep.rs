@@ -4,23 +4,17 @@ use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use super::Daemon;
-use super::absent::not_started;
 use super::control::remove_file;
 use super::entry::Kept;
-use super::events::Kind;
 use super::logfile;
-use super::look::Detail;
 use super::places::places;
 use super::record::{Place, Record, Unfinished};
 use super::records::is_lasting;
-use crate::engine::{Facts, Id, Info, Slot};
+use crate::engine::{Facts, Id, Slot};
 use crate::error::{Errno, Error, Result};
-use crate::model::look::Look;
-use crate::plan::build;
 use crate::text::device::DeviceRef;
 use crate::text::mirror::Log;
 use crate::text::table::{Mapping, Table};
-use crate::text::words::quote;
 
 impl Daemon {
     /// Record that a mirror is about to be made: what a crash leaves half made can
@@ -83,19 +77,40 @@ impl Daemon {
 
     /// The same; `unfinished` says what is not at its end yet, from the record
     /// that there is.
-    fn keep_with(
+    ///
+    /// # Errors
+    /// Those of [`super::records::Records::write`].
+    pub(super) fn keep_with(
         &self,
         serial: u64,
+        unfinished: impl FnOnce(Option<&Record>) -> Option<Unfinished>,
+    ) -> Result<()> {
+        self.keep_table(serial, Slot::Live, None, unfinished)
+    }
+
+    /// Record a mirror with the table that it is about to switch to.
+    ///
+    /// # Errors
+    /// Those of [`super::records::Records::write`].
+    pub(super) fn keep_inactive(&self, serial: u64, kept: Kept, begun: Unfinished) -> Result<()> {
+        self.keep_table(serial, Slot::Inactive, Some(kept), |_| Some(begun))
+    }
+
+    fn keep_table(
+        &self,
+        serial: u64,
+        slot: Slot,
+        kept: Option<Kept>,
         unfinished: impl FnOnce(Option<&Record>) -> Option<Unfinished>,
     ) -> Result<()> {
         let turn = self.registry.get(serial)?.turn;
         let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
         // Looked up again: while this waited it may have been removed.
-        let Some(kept) = self.registry.get(serial)?.kept else {
+        let entry = self.registry.get(serial)?;
+        let Some(kept) = kept.or(entry.kept) else {
             return Ok(());
         };
-        let (id, _) = self.registry.address(serial)?;
-        let (info, lines) = self.engine.table(&id, Slot::Live)?;
+        let (info, lines) = self.engine.table(&entry.id, slot)?;
         // Without one it could not be known again.
         if info.uuid.is_empty() {
             return Ok(());
@@ -107,7 +122,7 @@ impl Daemon {
         let places: Vec<Place> = places.collect();
         let record = Record {
             unfinished: unfinished(before.as_ref()),
-            ..Record::of(&info, &lines).with(places, kept.persist, kept.looks)
+            ..Record::of(&info, &lines).with(places, kept)
         };
         match before.as_ref() == Some(&record) {
             true => Ok(()),
@@ -187,7 +202,7 @@ impl Daemon {
     ///
     /// # Errors
     /// EINVAL where one is in a file system in memory.
-    fn check_lasting(&self, id: &Id) -> Result<()> {
+    pub(super) fn check_lasting(&self, id: &Id) -> Result<()> {
         let refused = |what: String| {
             let sentence = format!("{what} is in memory and does not outlive a reboot");
             Err(Error::new(Errno::EINVAL, sentence))
@@ -214,68 +229,6 @@ impl Daemon {
             });
         let facts = logs.filter_map(|device| self.devices.facts(device).ok());
         facts.filter_map(|facts: Facts| facts.file).collect()
-    }
-
-    /// Set whether a mirror is brought back when it is not there.
-    ///
-    /// # Errors
-    /// EINVAL for what is neither yes nor no, for a mirror without a UUID, and where
-    /// record or log do not outlive a reboot; EPERM where LVM owns it.
-    pub fn set_persist(&self, serial: u64, line: &str) -> Result<()> {
-        let result = self.persist(serial, line);
-        let name = self.name_of(serial);
-        if result.is_ok() {
-            let text = format!("persist {}", line.trim());
-            self.events.add(&name, Kind::Set, &text);
-        }
-        self.report(&name, result)
-    }
-
-    fn persist(&self, serial: u64, line: &str) -> Result<()> {
-        let persist = match line.trim() {
-            "yes" => true,
-            "no" => false,
-            other => {
-                let other = quote(other);
-                return Err(Error::invalid(format!("persist is yes or no, not {other}")));
-            }
-        };
-        let snapshot = self.snapshot(serial, Detail::Kernel)?;
-        build::check_owner(&snapshot)?;
-        if let Some(absent) = self.registry.absent(serial) {
-            return Err(not_started(&absent));
-        }
-        let Info { name, uuid, .. } = &snapshot.info;
-        if persist && uuid.is_empty() {
-            return Err(Error::invalid(format!(
-                "{name} has no UUID by which it could be known again"
-            )));
-        }
-        if persist {
-            self.check_lasting(&snapshot.info.id())?;
-        }
-        let before = self.registry.get(serial)?.kept;
-        let kept = Kept {
-            persist,
-            ..before.clone().unwrap_or_default()
-        };
-        self.registry
-            .update(serial, |entry| entry.kept = Some(kept));
-        self.keep_with(serial, still_begun).inspect_err(|_| {
-            self.registry.update(serial, |entry| entry.kept = before);
-        })
-    }
-
-    /// Keep owner and mode of a file of a mirror, by its path below the mirror.
-    pub fn dress(&self, serial: u64, path: &str, look: Look) {
-        let changed = self.registry.update(serial, |entry| {
-            let kept = entry.kept.get_or_insert_default();
-            let old = kept.looks.get(path).copied().unwrap_or_default();
-            kept.looks.insert(path.into(), look.over(old));
-        });
-        if changed.is_some() && self.registry.absent(serial).is_none() {
-            self.keep_seen(&self.name_of(serial), serial);
-        }
     }
 
     /// Remove the record of a mirror that was removed.
@@ -318,7 +271,8 @@ impl Daemon {
     }
 }
 
-fn still_begun(before: Option<&Record>) -> Option<Unfinished> {
+/// What a verb has begun stays begun when somebody else writes the record.
+pub(super) fn still_begun(before: Option<&Record>) -> Option<Unfinished> {
     before?.unfinished.clone()
 }
 

@@ -2,10 +2,11 @@
 //! in device-mapper.
 
 use super::Daemon;
-use crate::engine::{Facts, Id, Slot};
+use crate::engine::{Facts, Id, Info, Slot};
 use crate::error::{Errno, Error, Result};
-use crate::model::snapshot::{Snapshot, is_shown};
+use crate::model::snapshot::{Known, Snapshot, is_shown};
 use crate::text::device::DeviceRef;
+use crate::text::table::Line;
 
 /// How much a file has to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,7 +28,7 @@ impl Daemon {
         let gone = || Error::new(Errno::ENOENT, format!("there is no mirror {name}"));
         let id = Id::Name(name.into());
         match self.engine.table(&id, Slot::Live) {
-            Ok((info, lines)) if is_shown(&info, &lines) => Ok(self.registry.note(&info)),
+            Ok((info, lines)) if self.shows(&info, &lines) => Ok(self.registry.note(&info)),
             Ok(_) => Err(gone()),
             Err(_) => {
                 let mut absent = self.registry.absentees().into_iter();
@@ -35,6 +36,11 @@ impl Daemon {
                 found.map(|(serial, _)| serial).ok_or_else(gone)
             }
         }
+    }
+
+    /// Whether a device is shown: also what lost its mirror target with a leg.
+    pub(super) fn shows(&self, info: &Info, lines: &[Line]) -> bool {
+        is_shown(info, lines) || self.registry.has_dropped(info)
     }
 
     /// The serials and names of all mirrors, in the kernel's order; those that are
@@ -69,7 +75,10 @@ impl Daemon {
         if info.dev != dev {
             return Err(Error::new(Errno::ENODEV, format!("{dev} is gone")));
         }
-        let known = self.registry.known(serial);
+        let known = Known {
+            holds_writes: !self.forgets(),
+            ..self.registry.known(serial)
+        };
         let facts = |device: &DeviceRef| self.facts(device, detail);
         Ok(Snapshot::new(info, status, lines, known, &facts))
     }

@@ -3,6 +3,7 @@
 
 mod absent;
 pub mod admit;
+pub mod changes;
 pub mod claims;
 pub mod control;
 pub mod create;
@@ -10,6 +11,7 @@ pub mod cycle;
 pub mod desk;
 pub mod entry;
 pub mod events;
+mod failure;
 mod keep;
 pub mod logfile;
 pub mod look;
@@ -18,7 +20,9 @@ pub mod record;
 pub mod records;
 pub mod registry;
 mod restore;
+mod settings;
 mod trust;
+mod urgent;
 pub mod watch;
 
 use std::sync::Arc;

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::entry::Kept;
 use crate::engine::Info;
 use crate::engine::identity::Identity;
 use crate::error::Result;
 use crate::model::look::Look;
+use crate::model::policy::{Dropped, OnFailure};
 use crate::text::device::DeviceRef;
 use crate::text::table::{Line, Table};
 
@@ -36,6 +38,12 @@ pub struct Record {
     pub places: Vec<Place>,
     /// Owners and modes that were changed, by the files' paths below its folder.
     pub looks: BTreeMap<String, Look>,
+    /// What is done when a leg or the log fails.
+    #[serde(default)]
+    pub on_failure: OnFailure,
+    /// The legs that were taken out because they had failed.
+    #[serde(default)]
+    pub dropped: Vec<Dropped>,
     /// What was begun with it and has not come to its end.
     pub unfinished: Option<Unfinished>,
 }
@@ -79,31 +87,35 @@ impl Record {
     /// What there is to record of a device; the rest is for the caller.
     pub fn of(info: &Info, table: &[Line]) -> Record {
         Record {
-            version: VERSION,
-            name: info.name.clone(),
-            uuid: info.uuid.clone(),
             read_only: info.read_only,
             suspended: info.suspended,
-            persist: false,
             table: table.iter().map(ToString::to_string).collect(),
-            places: Vec::new(),
-            looks: BTreeMap::new(),
-            unfinished: None,
+            ..Record::new(&info.name, &info.uuid)
         }
     }
 
     /// The record with what device-mapper does not know.
-    pub fn with(self, places: Vec<Place>, persist: bool, looks: BTreeMap<String, Look>) -> Record {
+    pub(super) fn with(self, places: Vec<Place>, kept: Kept) -> Record {
         Record {
             places,
-            persist,
-            looks,
+            persist: kept.persist,
+            looks: kept.looks,
+            on_failure: kept.on_failure,
+            dropped: kept.dropped,
             ..self
         }
     }
 
     /// A mirror that is about to be made, with the files that will be made for it.
     pub fn intent(name: &str, uuid: &str, files: Vec<PathBuf>) -> Record {
+        let stage = Stage::Making;
+        Record {
+            unfinished: Some(Unfinished { stage, files }),
+            ..Record::new(name, uuid)
+        }
+    }
+
+    fn new(name: &str, uuid: &str) -> Record {
         Record {
             version: VERSION,
             name: name.into(),
@@ -114,10 +126,9 @@ impl Record {
             table: Vec::new(),
             places: Vec::new(),
             looks: BTreeMap::new(),
-            unfinished: Some(Unfinished {
-                stage: Stage::Making,
-                files,
-            }),
+            on_failure: OnFailure::default(),
+            dropped: Vec::new(),
+            unfinished: None,
         }
     }
 

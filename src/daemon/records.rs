@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -11,6 +11,7 @@ use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
 
 use super::record::{Record, VERSION};
 use crate::error::{Error, Result};
+use crate::text::device::DevNo;
 
 /// The folder of the records in the state directory.
 const FOLDER: &str = "mirrors";
@@ -25,6 +26,8 @@ const MAX_NAME: usize = 240;
 #[derive(Debug)]
 pub struct Records {
     folder: PathBuf,
+    // Asked at once: later it may be on what does not answer.
+    device: Option<DevNo>,
     /// The folder comes with the first record and goes with the last.
     turn: Mutex<()>,
 }
@@ -32,8 +35,11 @@ pub struct Records {
 impl Records {
     /// The records below `state`; nothing is made before there is one.
     pub fn below(state: &Path) -> Records {
+        let stat = fs::metadata(state).ok();
+        let device = stat.map(|stat| DevNo::of_dev_t(stat.dev()));
         Records {
             folder: state.join(FOLDER),
+            device,
             turn: Mutex::default(),
         }
     }
@@ -105,6 +111,13 @@ impl Records {
     pub fn is_lasting(&self) -> bool {
         let existing = self.folder.ancestors().find(|folder| folder.exists());
         existing.is_some_and(is_lasting)
+    }
+
+    /// The number of the device that the state directory is on, as stat(2) has it:
+    /// one of a kind that no device has, where its file system is on none or on
+    /// several; none where the directory was not there.
+    pub fn device(&self) -> Option<DevNo> {
+        self.device
     }
 
     /// Remove the record of a UUID, where there is one.
@@ -198,6 +211,7 @@ mod tests {
     use crate::engine::identity::Identity;
     use crate::error::Errno;
     use crate::model::look::Look;
+    use crate::model::policy::{Dropped, OnFailure};
 
     fn record(name: &str, uuid: &str) -> Record {
         Record {
@@ -218,6 +232,12 @@ mod tests {
                 ours: false,
             }],
             looks: [("ctl".to_string(), Look::default())].into(),
+            on_failure: OnFailure::Hold,
+            dropped: vec![Dropped {
+                leg: Some(1),
+                node: "/dev/sdb".into(),
+                letter: 'D',
+            }],
             unfinished: Some(Unfinished {
                 stage: Stage::Reloading,
                 files: vec!["/a/log".into()],

@@ -92,6 +92,21 @@ impl Registry {
         }
     }
 
+    /// Whether legs were taken out of a device.
+    pub fn has_dropped(&self, info: &Info) -> bool {
+        let inner = self.inner();
+        let serial = inner.by_id.get(&(info.id(), info.dev));
+        let entry = serial.and_then(|serial| inner.entries.get(serial));
+        let kept = entry.and_then(|entry| entry.kept.as_ref());
+        kept.is_some_and(|kept| !kept.dropped.is_empty())
+    }
+
+    /// When the first mirror is to be looked at again, if any is.
+    pub fn next_due(&self) -> Option<Instant> {
+        let inner = self.inner();
+        inner.entries.values().filter_map(|entry| entry.due).min()
+    }
+
     /// Forget a mirror that is gone, and say what was known of it.
     pub fn forget(&self, serial: u64) -> Option<Entry> {
         let mut inner = self.inner();

@@ -82,12 +82,30 @@ impl Daemon {
             Some(Stage::Making) => self.kept_for(&info.id()).unwrap_or_default(),
             _ => Kept::of(record),
         };
+        if begun.is_some_and(|begun| begun.stage == Stage::Reloading) && info.suspended {
+            self.free_again(info);
+        }
         if let Ok((_, lines)) = self.engine.table(&info.id(), Slot::Live) {
             self.tidy(record, &Table::from_lines(&lines));
         }
         self.registry
             .update(serial, |entry| entry.kept = Some(kept));
         self.keep_changed(&info.name, serial);
+    }
+
+    /// Free what a daemon that was killed in the middle of a switch has left
+    /// suspended: on its old table, since nobody knows whether the new one is good.
+    fn free_again(&self, info: &Info) {
+        let id = info.id();
+        let cleared = match info.inactive {
+            true => self.engine.clear(&id),
+            false => Ok(()),
+        };
+        let freed = cleared.and_then(|()| self.engine.resume(&id));
+        if self.report(&info.name, freed).is_ok() {
+            let text = "the daemon was killed while it switched tables";
+            self.events.add(&info.name, Kind::Resumed, text);
+        }
     }
 
     /// Take away what a crash left half made.

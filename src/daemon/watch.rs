@@ -12,14 +12,15 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::Daemon;
-use super::desk::spawn;
 use super::entry::{Entry, Seen};
 use super::events::Kind;
 use super::look::Detail;
+use super::urgent::spawn_urgent;
 use crate::engine::Listed;
 use crate::error::{Error, Result};
+use crate::model::health::State;
 use crate::model::progress::{Progress, SyncState};
-use crate::model::snapshot::{Snapshot, is_shown};
+use crate::model::snapshot::Snapshot;
 use crate::text::status::{leg_words, log_words};
 
 /// Between two samples of a copy.
@@ -69,7 +70,7 @@ pub fn start(daemon: &Arc<Daemon>) -> Result<()> {
     daemon.engine.arm()?;
     daemon.pass(Kind::Adopted)?;
     let daemon = Arc::clone(daemon);
-    spawn("watch", move || daemon.watch())
+    spawn_urgent("watch", move || daemon.watch())
 }
 
 impl Daemon {
@@ -87,7 +88,7 @@ impl Daemon {
         }
     }
 
-    fn watch(&self) {
+    fn watch(self: &Arc<Self>) {
         loop {
             // Armed before the list is read, so that nothing falls between.
             let armed = self.engine.arm();
@@ -96,16 +97,20 @@ impl Daemon {
                 log::error!("watching device-mapper: {error}");
                 true
             });
+            self.events.changes.tell();
             self.sleep(copying);
         }
     }
 
     fn sleep(&self, copying: bool) {
-        let timeout = if copying {
-            PollTimeout::from(BEAT)
-        } else {
-            PollTimeout::NONE
-        };
+        let due = self.registry.next_due().map(|due| {
+            let left = due.saturating_duration_since(Instant::now());
+            PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
+        });
+        let beat = copying.then(|| PollTimeout::from(BEAT));
+        let timeouts = [due, beat].into_iter().flatten();
+        let timeout = timeouts.min_by_key(|timeout| timeout.duration());
+        let timeout = timeout.unwrap_or(PollTimeout::NONE);
         let (events, bell) = (self.engine.events(), self.bell.hear.as_fd());
         let mut fds = [events, bell].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
         // An interrupted poll is one more pass.
@@ -114,7 +119,7 @@ impl Daemon {
     }
 
     /// Look at everything once; answers whether something copies.
-    fn pass(&self, appeared: Kind) -> Result<bool> {
+    fn pass(self: &Arc<Self>, appeared: Kind) -> Result<bool> {
         // Those that were known before the list was made, and are not on it, may
         // be gone; what was made meanwhile is not.
         let before = self.registry.serials();
@@ -168,7 +173,7 @@ impl Daemon {
             return;
         }
         let there = self.snapshot(serial, Detail::Kernel);
-        let shown = there.is_ok_and(|there| is_shown(&there.info, &there.lines));
+        let shown = there.is_ok_and(|there| self.shows(&there.info, &there.lines));
         if shown || self.registry.is_running(serial) {
             return;
         }
@@ -180,11 +185,12 @@ impl Daemon {
     }
 
     /// Look at one mirror if it copies or something happened to it.
-    fn observe(&self, serial: u64, device: &Listed) -> bool {
+    fn observe(self: &Arc<Self>, serial: u64, device: &Listed) -> bool {
         let Ok(entry) = self.registry.get(serial) else {
             return false;
         };
-        if entry.event_nr == Some(device.event_nr) && entry.seen.in_sync {
+        let settled = entry.seen.in_sync && entry.trouble.is_none() && entry.due.is_none();
+        if entry.event_nr == Some(device.event_nr) && settled {
             return false;
         }
         let Ok(snapshot) = self.snapshot(serial, Detail::Kernel) else {
@@ -196,6 +202,7 @@ impl Daemon {
             sample(entry, &snapshot, &progress, now)
         });
         self.compare(&entry, &snapshot, &progress);
+        self.attend(serial, &snapshot);
         copying.unwrap_or(false)
     }
 
@@ -232,17 +239,44 @@ impl Daemon {
             self.events.add(&snapshot.info.name, Kind::Leg, &text);
         }
         self.compare_log(snapshot, old.log.filter(|_| same_table), new.log);
+        self.compare_state(snapshot, old.state, new.state);
         if new.in_sync && !(old.in_sync && same_table) && !new.table.is_empty() {
             let text = format!("{} regions in sync", progress.regions_total);
             self.events.add(&snapshot.info.name, Kind::Synced, &text);
         }
+        let was_hurt =
+            !self.forgets() && same_table && old.letters.iter().any(|letter| *letter != 'A');
         self.registry.update(entry.serial, |entry| {
+            if !same_table {
+                entry.silent = Default::default();
+            }
+            if new.in_sync && was_hurt {
+                // Writes may have been held meanwhile.
+                entry.trouble.get_or_insert_default();
+            }
             if new.in_sync {
                 entry.whole.clone_from(&new.table);
                 entry.notes.clear();
             }
+            let before = entry.seen.state;
             (entry.seen, entry.errors) = (new, errors);
+            if entry.seen.state == Some(State::Suspended) {
+                entry.seen.state = before;
+            }
         });
+    }
+
+    /// The states that somebody is called for, and their end.
+    fn compare_state(&self, snapshot: &Snapshot, old: Option<State>, new: Option<State>) {
+        let alarming = |state: Option<State>| state.is_some_and(|s| s >= State::Degraded);
+        // What is being switched is suspended for a moment.
+        let news = new.filter(|now| *now != State::Suspended && old != new);
+        let Some(now) = news.filter(|_| alarming(old) || alarming(new)) else {
+            return;
+        };
+        let before = old.map_or_else(String::new, |old| format!(", before: {}", old.word()));
+        let text = format!("{}{before}", now.word());
+        self.events.add(&snapshot.info.name, Kind::Health, &text);
     }
 
     fn compare_log(&self, snapshot: &Snapshot, old: Option<char>, new: Option<char>) {
@@ -269,6 +303,7 @@ fn seen(snapshot: &Snapshot, progress: &Progress) -> Seen {
         letters: snapshot.legs.iter().map(|leg| leg.letter).collect(),
         log: snapshot.log().map(|log| log.letter),
         in_sync: progress.state == SyncState::InSync,
+        state: Some(State::of(snapshot)),
     }
 }
 

@@ -4,6 +4,7 @@
 //! below it. Policy, planning and the tree stand above and exist once; an
 //! implementation knows nothing of them.
 
+mod buffer;
 pub mod embedded;
 pub mod host;
 pub mod identity;
@@ -219,6 +220,15 @@ pub struct Facts {
     pub extent: Extent,
 }
 
+/// What has gone through a device and what is under way (Documentation/block/stat.rst).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Traffic {
+    /// Requests that came to their end.
+    pub done: u64,
+    /// Requests that have not.
+    pub under_way: u64,
+}
+
 /// A file made usable as a device. Dropped before a table holds the device
 /// open, it is detached again; afterwards it goes with the table.
 pub struct Attachment {
@@ -241,6 +251,13 @@ pub trait Devices: Send + Sync {
     fn find(&self, identity: &Identity) -> Result<DeviceRef>;
     /// Make a regular file usable in a table.
     fn attach(&self, file: &Path, read_only: bool) -> Result<Attachment>;
+    /// Read the block of `device` that has this byte, past every cache; the errno
+    /// is read(2)'s.
+    fn probe(&self, device: &DeviceRef, at: u64) -> Result<()>;
+    /// What goes through a block device; none of what is none.
+    fn traffic(&self, dev: DevNo) -> Option<Traffic>;
+    /// Whether the device `above` is made of `below`, or of what is made of it.
+    fn stands_on(&self, above: DevNo, below: DevNo) -> bool;
     /// Who else uses the device or file, as words for a sentence: `mounted on
     /// /home`, `used by the mapping vg0-root`; none where it is free. What the
     /// devices in `own` hold does not count.

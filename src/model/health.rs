@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use super::failure::{Hurt, Switch, Verdict, hurt, judge};
+use super::policy::OnFailure;
 use super::progress::{Progress, SyncState};
-use super::snapshot::Snapshot;
+use super::snapshot::{Owner, Snapshot};
 use crate::text::status::{leg_words, log_words};
 
 /// A verb that has run this long is worth a warning.
@@ -48,9 +50,9 @@ impl State {
             () if snapshot.known.absent.is_some() => State::Failed,
             () if !snapshot.info.live => State::Empty,
             () if snapshot.info.suspended => State::Suspended,
-            () if snapshot.parts.is_empty() => State::Finished,
             () if has_failed(snapshot) => State::Failed,
             () if is_degraded(snapshot) => State::Degraded,
+            () if snapshot.parts.is_empty() => State::Finished,
             () => match Progress::of(snapshot).state {
                 SyncState::InSync | SyncState::None => State::Ok,
                 SyncState::Syncing => State::Syncing,
@@ -60,25 +62,19 @@ impl State {
     }
 }
 
-/// Letters after which a leg no longer takes writes (drivers/md/dm-raid1.c,
-/// `enum dm_raid1_error`): a sync or read error leaves it in use.
-fn is_dead(letter: char) -> bool {
-    !matches!(letter, 'A' | 'S' | 'R')
-}
-
 /// Until all is in sync the source is the only whole copy; then the last leg is.
 fn has_failed(snapshot: &Snapshot) -> bool {
-    let source_dead = snapshot
-        .legs
-        .iter()
-        .any(|leg| leg.source && is_dead(leg.letter));
-    let all_dead = snapshot.legs.iter().all(|leg| is_dead(leg.letter));
+    if snapshot.parts.is_empty() {
+        return false;
+    }
+    let source_dead = snapshot.legs.iter().any(|leg| leg.source && leg.is_dead());
+    let all_dead = snapshot.legs.iter().all(|leg| leg.is_dead());
     let log_dead = snapshot.logs.iter().any(|log| log.letter != 'A');
     log_dead || all_dead || (source_dead && !snapshot.whole)
 }
 
 fn is_degraded(snapshot: &Snapshot) -> bool {
-    snapshot.legs.iter().any(|leg| leg.letter != 'A')
+    !snapshot.known.dropped.is_empty() || snapshot.legs.iter().any(|leg| leg.letter != 'A')
 }
 
 /// The text of the file `health`.
@@ -88,12 +84,20 @@ pub fn text(snapshot: &Snapshot) -> String {
     let there = snapshot.known.absent.is_none();
     lines.extend(snapshot.legs.iter().filter(|_| there).map(|leg| {
         let words = leg_words(leg.letter);
-        format!("leg {} {} {} {words}", leg.number, leg.node(), leg.letter)
+        let silent = if leg.silent { ", does not answer" } else { "" };
+        format!(
+            "leg {} {} {} {words}{silent}",
+            leg.number,
+            leg.node(),
+            leg.letter
+        )
     }));
     lines.extend(snapshot.logs.iter().filter(|_| there).map(|log| {
         let words = log_words(log.letter);
         format!("log {} {} {} {words}", log.kind, log.node(), log.letter)
     }));
+    let dropped = snapshot.known.dropped.iter();
+    lines.extend(dropped.map(|what| format!("{}, dropped", what.line())));
     lines.extend(
         warnings(snapshot)
             .iter()
@@ -118,6 +122,7 @@ pub fn warnings(snapshot: &Snapshot) -> Vec<String> {
                 .into(),
         );
     }
+    warnings.extend(held(snapshot));
     if snapshot.info.deferred {
         warnings.push("the device is removed when its last user closes it".into());
     }
@@ -129,4 +134,53 @@ pub fn warnings(snapshot: &Snapshot) -> Vec<String> {
         ));
     }
     warnings
+}
+
+/// Why writes are held, where they are.
+fn held(snapshot: &Snapshot) -> Option<String> {
+    let name = &snapshot.info.name;
+    if !snapshot.known.holds_writes {
+        return None;
+    }
+    match judge(snapshot) {
+        Verdict::Healthy => hurting(snapshot),
+        Verdict::Hold(reason) => Some(format!("writes are held: {reason}")),
+        Verdict::Switch(_) if snapshot.owner() == Owner::Lvm => {
+            Some("writes are held until LVM repairs it: lvconvert --repair".into())
+        }
+        Verdict::Switch(switch) if snapshot.known.on_failure == OnFailure::Drop => {
+            let what = left_out(&switch);
+            let trouble = snapshot.known.trouble.as_ref();
+            let trouble = trouble.filter(|reason| !reason.is_empty());
+            let why = trouble.map_or_else(String::new, |reason| format!(": {reason}"));
+            Some(format!("writes are held until {what} is taken out{why}"))
+        }
+        Verdict::Switch(switch) => Some(format!(
+            "writes are held, as on_failure says: `echo drop > {name}/on_failure` goes on without {}",
+            left_out(&switch)
+        )),
+    }
+}
+
+fn hurting(snapshot: &Snapshot) -> Option<String> {
+    let words = match hurt(snapshot) {
+        Hurt::None => return None,
+        Hurt::Targets => "writes to what is not in sync may be held for seconds",
+        Hurt::Source => {
+            "of regions that are not in sync reads fail and writes are held: \
+             write `retry` to ctl once it is repaired"
+        }
+    };
+    Some(format!("a leg has errors: {words}"))
+}
+
+/// What a table no longer has, as a sentence names it.
+pub fn left_out(switch: &Switch) -> String {
+    let mut parts: Vec<String> = switch
+        .legs
+        .iter()
+        .map(|number| format!("leg {number}"))
+        .collect();
+    parts.extend(switch.log.then(|| "the log".into()));
+    parts.join(" and ")
 }

@@ -1,8 +1,13 @@
 //! One mirror as it was at one moment, and what follows from it. Pure: it is
 //! built from what the seam answered and does no I/O itself.
 
+pub mod failure;
 pub mod health;
 pub mod look;
 pub mod pace;
+pub mod policy;
 pub mod progress;
 pub mod snapshot;
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::pace::Rate;
+use super::policy::{Dropped, OnFailure};
 use crate::engine::{Facts, Info};
 use crate::text::device::DeviceRef;
 use crate::text::mirror::{Log, Mirror};
@@ -58,12 +59,22 @@ pub struct Known {
     pub running: Option<Running>,
     /// For each leg, the errors that the daemon saw since the table was loaded.
     pub errors: Vec<u64>,
+    /// The legs that nothing can be read from.
+    pub silent: Vec<usize>,
     /// The table lines under which the daemon saw all regions in sync once.
     pub whole: Vec<String>,
     /// Whether the mirror is brought back when it is not there.
     pub persist: bool,
+    /// Whether writes go through the mirror, which can be held.
+    pub holds_writes: bool,
+    /// What is done when a leg or the log fails.
+    pub on_failure: OnFailure,
+    /// The legs that were taken out because they had failed.
+    pub dropped: Vec<Dropped>,
     /// What the health warns of beside.
     pub notes: Vec<String>,
+    /// Why writes that something failed under still wait.
+    pub trouble: Option<String>,
     /// Why the mirror is not there, where it is only recorded.
     pub absent: Option<String>,
 }
@@ -92,6 +103,11 @@ impl Part {
         status.is_some_and(|status| status.in_sync == status.total)
     }
 
+    /// How many legs it has.
+    pub(super) fn leg_count(&self) -> usize {
+        places_of(self).len()
+    }
+
     /// Bytes of a region.
     pub fn region_size(&self) -> Option<u64> {
         self.mirror.as_ref()?.region()?.checked_mul(SECTOR)
@@ -115,9 +131,17 @@ pub struct Leg {
     pub source: bool,
     /// Errors that the daemon saw on it.
     pub errors: u64,
+    /// Whether nothing can be read from it any more, as far as was tried.
+    pub silent: bool,
 }
 
 impl Leg {
+    /// Whether it no longer takes writes: a sync or read error leaves it in use
+    /// (drivers/md/dm-raid1.c, `enum dm_raid1_error`), where it answers at all.
+    pub fn is_dead(&self) -> bool {
+        self.silent || !matches!(self.letter, 'A' | 'S' | 'R')
+    }
+
     /// How a person finds it: its node, else its number.
     pub fn node(&self) -> String {
         node_of(&self.device, self.facts.as_ref())
@@ -193,6 +217,7 @@ impl Snapshot {
             .enumerate()
             .map(|(number, leg)| Leg {
                 number,
+                silent: known.silent.contains(&number),
                 errors: known.errors.get(number).copied().unwrap_or(0),
                 ..leg
             })
@@ -274,6 +299,7 @@ fn legs_of(part: &Part, whole: bool, facts: &dyn Fn(&DeviceRef) -> Option<Facts>
         letter: letter_of(part, number),
         source: number == source,
         errors: 0,
+        silent: false,
     };
     places.map(leg).collect()
 }

@@ -4,6 +4,7 @@ use super::step::Step;
 use super::verb::Command;
 use crate::engine::Suspend;
 use crate::error::{Errno, Error, Result};
+use crate::model::failure;
 use crate::model::health::State;
 use crate::model::snapshot::{Owner, Snapshot};
 use crate::text::mirror::Log;
@@ -68,6 +69,57 @@ pub fn reload(snapshot: &Snapshot, table: Table) -> Vec<Step> {
     vec![load, Step::Suspend(gentle(snapshot)), Step::Resume]
 }
 
+/// Switch to what is left of a mirror whose writes are held: requeued, they go
+/// through the new table.
+pub fn go_on(snapshot: &Snapshot, table: Table) -> Vec<Step> {
+    let read_only = snapshot.info.read_only;
+    vec![
+        Step::Load { table, read_only },
+        Step::Suspend(REQUEUE),
+        Step::Resume,
+    ]
+}
+
+/// Try again what failed. The kernel never forgets a leg's error until all is in
+/// sync, and holds each write to a region that is not, which keeps that region from
+/// being copied: only a new table, best leg first, gets it going. What is in sync
+/// and was held is let go by a resume.
+///
+/// # Errors
+/// EBUSY while it is suspended, EINVAL where it mirrors nothing.
+pub fn retry(snapshot: &Snapshot) -> Result<Vec<Step>> {
+    let name = &snapshot.info.name;
+    if snapshot.info.suspended {
+        let sentence = format!("{name} is suspended: write `resume`, which tries again too");
+        return Err(Error::busy(sentence));
+    }
+    if snapshot.parts.is_empty() {
+        let sentence = format!("{name} has no mirror target: there is nothing to try again");
+        return Err(Error::invalid(sentence));
+    }
+    let healthy = snapshot.legs.iter().all(|leg| leg.letter == 'A');
+    Ok(match healthy && !has_forged_log(snapshot) {
+        true => vec![Step::Suspend(REQUEUE), Step::Resume],
+        false => go_on(snapshot, failure::again(snapshot)),
+    })
+}
+
+/// Whether a sync word that taking a leg out has left is still there.
+pub fn has_word_to_lose(snapshot: &Snapshot) -> bool {
+    !snapshot.known.dropped.is_empty() && has_forged_log(snapshot)
+}
+
+fn has_forged_log(snapshot: &Snapshot) -> bool {
+    let mut mirrors = snapshot.table.mirrors();
+    mirrors.any(|(_, mirror)| matches!(mirror.log, Log::Disk { sync: Some(_), .. }))
+}
+
+/// The only suspend that lets held writes go without failing them.
+const REQUEUE: Suspend = Suspend {
+    noflush: true,
+    skip_lockfs: true,
+};
+
 /// A flushing suspend waits for I/O that a failed leg never ends, and fails
 /// held writes: only a healthy mirror gets one.
 fn gentle(snapshot: &Snapshot) -> Suspend {
@@ -79,15 +131,19 @@ fn gentle(snapshot: &Snapshot) -> Suspend {
 }
 
 /// The steps of a verb.
-pub fn verb(snapshot: &Snapshot, command: Command) -> Vec<Step> {
-    match command {
+///
+/// # Errors
+/// Those of the verb's own plan.
+pub fn verb(snapshot: &Snapshot, command: Command) -> Result<Vec<Step>> {
+    Ok(match command {
         // A second suspend of a suspended device is EINVAL to the kernel; the
         // state that was asked for is there.
         Command::Suspend(_) if snapshot.info.suspended => vec![],
         Command::Suspend(how) => vec![Step::Suspend(how)],
         Command::Resume => vec![Step::Resume],
+        Command::Retry => retry(snapshot)?,
         Command::Remove { deferred } => vec![Step::Remove { deferred }],
-    }
+    })
 }
 
 /// Another name.

@@ -16,9 +16,19 @@ struct Done {
 /// Run `steps` on the device `id`. The error is the failed step's own, with the
 /// rollback's beside it where that failed too.
 pub fn execute(engine: &dyn Engine, id: &Id, steps: &[Step]) -> Result<()> {
+    execute_noting(engine, id, steps, &|_| Ok(()))
+}
+
+/// The same; `note` comes before each step, and where it fails the step does.
+pub fn execute_noting(
+    engine: &dyn Engine,
+    id: &Id,
+    steps: &[Step],
+    note: &dyn Fn(&Step) -> Result<()>,
+) -> Result<()> {
     let mut done = Done::default();
     for step in steps {
-        if let Err(cause) = run(engine, id, step, &mut done) {
+        if let Err(cause) = note(step).and_then(|()| run(engine, id, step, &mut done)) {
             return Err(explain(cause, step, undo(engine, id, &done)));
         }
     }

@@ -11,6 +11,8 @@ pub enum Command {
     Suspend(Suspend),
     /// Let I/O go on.
     Resume,
+    /// Try again what failed.
+    Retry,
     /// Remove the mirror and its log file.
     Remove {
         /// At its last close.
@@ -49,6 +51,12 @@ pub const VERBS: &[Verb] = &[
         arguments: "",
         doc: "let I/O go on",
         parse: |_| Ok(Command::Resume),
+    },
+    Verb {
+        name: "retry",
+        arguments: "",
+        doc: "try the regions again that failed to copy, and the writes that are held",
+        parse: |_| Ok(Command::Retry),
     },
     Verb {
         name: "remove",

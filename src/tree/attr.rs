@@ -135,7 +135,7 @@ fn of_row<S>(row: Option<&Row<S>>) -> Result<(Sort, u16, bool)> {
     let (sort, events) = match row.show {
         Show::Link(_) => (Sort::Link, false),
         Show::Events => (Sort::File, true),
-        Show::Text(..) | Show::Fixed(_) => (Sort::File, false),
+        Show::Text(..) | Show::Fixed(_) | Show::Follow => (Sort::File, false),
     };
     Ok((sort, row.mode(), events))
 }

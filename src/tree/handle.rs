@@ -2,9 +2,13 @@
 //! write owes.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use super::follow::Follow;
 use super::node::Node;
 use crate::daemon::events::Events;
+use crate::error::Result;
+use crate::model::snapshot::Snapshot;
 
 /// What a reader of this handle gets.
 #[derive(Debug, Default)]
@@ -17,9 +21,11 @@ enum Text {
     /// The answer to a write. It begins where it is first read, since the
     /// write moved the descriptor's offset.
     Answer(Vec<u8>, Option<u64>),
-    /// Events from this offset on: that of the oldest kept for a reader who
-    /// began at the beginning, 0 for one who follows.
-    Events(u64),
+    /// Events from `shift` on, that of the oldest kept for a reader who began at
+    /// the beginning, 0 for one who follows; read up to `end`.
+    Events { shift: u64, end: u64 },
+    /// The progress of a copy.
+    Follow(Follow),
 }
 
 /// An open file.
@@ -48,7 +54,7 @@ impl Handle {
         match &*self.text() {
             Text::None => true,
             Text::Snapshot(_) => offset == 0,
-            Text::Answer(..) | Text::Events(_) => false,
+            Text::Answer(..) | Text::Events { .. } | Text::Follow(_) => false,
         }
     }
 
@@ -60,7 +66,7 @@ impl Handle {
     /// Up to `size` bytes of the text at `offset`.
     pub fn read(&self, offset: u64, size: usize) -> Vec<u8> {
         match &mut *self.text() {
-            Text::None | Text::Events(_) => Vec::new(),
+            Text::None | Text::Events { .. } | Text::Follow(_) => Vec::new(),
             Text::Snapshot(bytes) => part(bytes, offset, size),
             Text::Answer(bytes, base) => {
                 // A reader who seeks back reads the answer once more.
@@ -75,12 +81,52 @@ impl Handle {
     pub fn read_events(&self, events: &Events, offset: u64, size: usize) -> Vec<u8> {
         let mut text = self.text();
         let shift = match &*text {
-            Text::Events(shift) if offset > 0 => *shift,
+            Text::Events { shift, .. } if offset > 0 => *shift,
             _ if offset == 0 => events.span().0,
             _ => 0,
         };
-        *text = Text::Events(shift);
-        events.read(offset.saturating_add(shift), size)
+        let start = offset.saturating_add(shift);
+        let bytes = events.read(start, size);
+        let end = start.saturating_add(bytes.len() as u64);
+        *text = Text::Events { shift, end };
+        bytes
+    }
+
+    /// Whether there are events that were not read.
+    pub fn has_events(&self, events: &Events) -> bool {
+        match &*self.text() {
+            Text::Events { end, .. } => *end < events.span().1,
+            _ => true,
+        }
+    }
+
+    /// Whether the file is another than the one that was read, `now` being it.
+    pub fn differs(&self, now: &str) -> bool {
+        match &*self.text() {
+            Text::None => true,
+            Text::Snapshot(bytes) => bytes != now.as_bytes(),
+            Text::Answer(..) | Text::Events { .. } | Text::Follow(_) => false,
+        }
+    }
+
+    /// How long a read has to wait for its line.
+    pub fn pause(&self) -> Duration {
+        match &*self.text() {
+            Text::Follow(follow) => follow.pause(),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// Up to `size` bytes of the progress, `look` being the mirror now.
+    pub fn follow(&self, size: usize, look: impl FnOnce() -> Result<Snapshot>) -> Vec<u8> {
+        let mut text = self.text();
+        if !matches!(&*text, Text::Follow(_)) {
+            *text = Text::Follow(Follow::default());
+        }
+        match &mut *text {
+            Text::Follow(follow) => follow.read(size, look),
+            _ => Vec::new(),
+        }
     }
 
     fn text(&self) -> MutexGuard<'_, Text> {

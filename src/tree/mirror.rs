@@ -4,8 +4,9 @@ use super::row::{Order, Row, Show};
 use crate::daemon::look::Detail::{Devices, Kernel};
 use crate::engine::Kind;
 use crate::model::health;
+use crate::model::policy::OnFailure;
 use crate::model::progress::Progress;
-use crate::model::snapshot::{Leg, LogView, Snapshot};
+use crate::model::snapshot::{Leg, LogView, Owner, Snapshot};
 use crate::plan::verb;
 use crate::text::table::Line;
 
@@ -41,6 +42,18 @@ pub const ROWS: &[Row<Snapshot>] = &[
         verb::help,
         Order::Verb,
         "write a verb here; read: the verbs",
+    ),
+    Row::new(
+        "follow",
+        Show::Follow,
+        "the progress again each second; ends when the copy does, and says how",
+    ),
+    Row::write(
+        "on_failure",
+        Kernel,
+        |m| value(on_failure(m)),
+        Order::OnFailure,
+        "drop: a failed leg or log is taken out and held I/O goes on; hold: it waits (kernel engine)",
     ),
     Row::write(
         "persist",
@@ -219,6 +232,14 @@ fn optional(number: Option<u64>) -> String {
 
 fn log(mirror: &Snapshot, show: fn(&LogView) -> Option<String>) -> String {
     value(mirror.log().and_then(show).unwrap_or_default())
+}
+
+/// LVM takes failed legs out of what is its own.
+fn on_failure(mirror: &Snapshot) -> OnFailure {
+    match mirror.owner() {
+        Owner::Lvm => OnFailure::Hold,
+        Owner::Mirrorfs | Owner::Foreign => mirror.known.on_failure,
+    }
 }
 
 fn log_file(log: &LogView) -> Option<String> {

@@ -2,6 +2,7 @@
 //! it does. It knows no FUSE; `fuse.rs` hands its requests through.
 
 pub mod attr;
+mod follow;
 pub mod handle;
 pub mod help;
 pub mod lines;

@@ -2,15 +2,24 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use super::handle::Handle;
 use super::node::Node;
 use super::root::Root;
 use super::row::{Order, Row, Show};
 use super::{Tree, mirror, root};
+use crate::daemon::changes::Tell;
 use crate::daemon::look::Detail;
 use crate::error::{Errno, Error, Result};
 use crate::model::snapshot::Snapshot;
+
+/// How a file is read.
+enum Shown {
+    Text,
+    Events,
+    Follow(u64),
+}
 
 impl Tree {
     /// Open a file; the number stands for it until it is closed.
@@ -45,6 +54,8 @@ impl Tree {
     pub fn close(&self, number: u64) {
         let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
         handles.remove(&number);
+        drop(handles);
+        self.daemon.events.changes.forget(number);
     }
 
     /// An open file.
@@ -63,8 +74,12 @@ impl Tree {
     /// ENODEV where its mirror is gone.
     pub fn read(&self, number: u64, offset: u64, size: usize) -> Result<Vec<u8>> {
         let handle = self.handle(number)?;
-        if self.is_events(handle.node) {
-            return Ok(handle.read_events(&self.daemon.events, offset, size));
+        match self.show(handle.node) {
+            Shown::Events => return Ok(handle.read_events(&self.daemon.events, offset, size)),
+            Shown::Follow(serial) => {
+                return Ok(handle.follow(size, || self.mirror(serial, Detail::Kernel)));
+            }
+            Shown::Text => {}
         }
         if handle.is_stale(offset) {
             handle.show(self.text(handle.node)?);
@@ -95,12 +110,42 @@ impl Tree {
         }
     }
 
-    fn is_events(&self, node: Node) -> bool {
-        let Node::RootFile(row) = node else {
-            return false;
-        };
-        let show = root::ROWS.get(row).map(|row| &row.show);
-        matches!(show, Some(Show::Events))
+    /// How long a read of an open file has to wait for what it is to answer.
+    pub fn pause(&self, number: u64) -> Duration {
+        let handle = self.handle(number);
+        handle.map_or(Duration::ZERO, |handle| handle.pause())
+    }
+
+    /// Whether an open file is another than when it was last read; call `tell`
+    /// once, where `wait` is set, when it may have become one.
+    ///
+    /// # Errors
+    /// ENODEV where its mirror is gone.
+    pub fn poll(&self, number: u64, tell: Option<Tell>) -> Result<bool> {
+        let handle = self.handle(number)?;
+        // First, or a change between the two would be told to nobody.
+        if let Some(tell) = tell {
+            self.daemon.events.changes.wait(number, tell);
+        }
+        match self.show(handle.node) {
+            Shown::Events => Ok(handle.has_events(&self.daemon.events)),
+            Shown::Follow(_) => Ok(handle.pause().is_zero()),
+            Shown::Text => self.text(handle.node).map(|text| handle.differs(&text)),
+        }
+    }
+
+    fn show(&self, node: Node) -> Shown {
+        match node {
+            Node::RootFile(row) => match root::ROWS.get(row).map(|row| &row.show) {
+                Some(Show::Events) => Shown::Events,
+                _ => Shown::Text,
+            },
+            Node::File(serial, row) => match mirror::ROWS.get(row).map(|row| &row.show) {
+                Some(Show::Follow) => Shown::Follow(serial),
+                _ => Shown::Text,
+            },
+            _ => Shown::Text,
+        }
     }
 
     /// The file as it is now.

@@ -17,6 +17,8 @@ pub enum Order {
     Throttle,
     /// Whether the mirror is brought back.
     Persist,
+    /// What is done when a leg or the log fails.
+    OnFailure,
 }
 
 impl Order {
@@ -36,6 +38,8 @@ pub enum Show<S: 'static> {
     Link(fn(&S) -> String),
     /// The growing list of events.
     Events,
+    /// The progress, again and again.
+    Follow,
 }
 
 /// One file of the tree, or of each mirror, or of each leg.

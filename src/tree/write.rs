@@ -67,7 +67,10 @@ impl Tree {
                 .map(|()| Some("done".into())),
             (Order::Table, Some(serial)) => self.daemon.reload(serial, &line).map(|()| None),
             (Order::Persist, Some(serial)) => self.daemon.set_persist(serial, &line).map(|()| None),
-            (Order::Verb | Order::Table | Order::Persist, None) => {
+            (Order::OnFailure, Some(serial)) => {
+                self.daemon.set_on_failure(serial, &line).map(|()| None)
+            }
+            (Order::Verb | Order::Table | Order::Persist | Order::OnFailure, None) => {
                 Err(Error::invalid("it belongs to no mirror"))
             }
         }

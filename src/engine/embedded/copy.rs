@@ -2,10 +2,10 @@
 //! what cannot be read is not written: the kernel, told to ignore errors, would
 //! write what happened to be in memory.
 
-use super::buffer::Buffer;
 use super::leg::{Failure, Leg};
 use super::mirror::Mirror;
 use super::store::Span;
+use crate::engine::buffer::Buffer;
 
 /// The largest piece that is copied in one go.
 pub(super) const PIECE: u64 = 2 << 20;

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::Embedded;
 use super::hold::key;
 use crate::engine::identity::Identity;
-use crate::engine::{Attachment, Devices, Facts};
+use crate::engine::{Attachment, Devices, Facts, Traffic};
 use crate::error::Result;
-use crate::text::device::DeviceRef;
+use crate::text::device::{DevNo, DeviceRef};
 
 /// What the mirrors of an engine in this process stand on.
 pub struct Files {
@@ -47,6 +47,18 @@ impl Devices for Files {
             device: facts.device,
             guard: Box::new(guard),
         })
+    }
+
+    fn probe(&self, device: &DeviceRef, at: u64) -> Result<()> {
+        self.engine.host.probe(device, at)
+    }
+
+    fn traffic(&self, dev: DevNo) -> Option<Traffic> {
+        self.engine.host.traffic(dev)
+    }
+
+    fn stands_on(&self, above: DevNo, below: DevNo) -> bool {
+        self.engine.host.stands_on(above, below)
     }
 
     fn user(&self, facts: &Facts, own: &[DeviceRef]) -> Result<Option<String>> {

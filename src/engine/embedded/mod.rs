@@ -6,7 +6,6 @@
 
 mod bell;
 mod bits;
-mod buffer;
 mod copy;
 mod device;
 pub mod devices;

@@ -8,11 +8,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::buffer::Buffer;
 use super::copy::{PIECE, copy, last_try};
 use super::leg::{Failure, Leg};
 use super::mirror::Mirror;
 use super::work::{Harvest, Job, Work};
+use crate::engine::buffer::Buffer;
 use crate::error::{Error, Result};
 
 /// How long a turn lasts: each ends with a flush, which costs.

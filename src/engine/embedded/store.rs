@@ -262,7 +262,7 @@ mod tests {
     use super::*;
     use std::os::unix::fs::MetadataExt;
 
-    use crate::engine::embedded::buffer::Buffer;
+    use crate::engine::buffer::Buffer;
 
     const MIB: u64 = 1 << 20;
 

@@ -4,6 +4,7 @@
 
 mod identity;
 mod mounts;
+mod probe;
 pub(super) mod sysfs;
 mod tell;
 mod users;
@@ -17,7 +18,7 @@ use self::identity::{backing, identity, loops_of};
 use self::sysfs::{Block, Sysfs};
 use self::tell::Teller;
 use super::identity::Identity;
-use super::{Extent, Facts};
+use super::{Extent, Facts, Traffic};
 use crate::error::{Errno, Error, Result};
 use crate::text::device::{DevNo, DeviceRef};
 
@@ -26,6 +27,10 @@ const FILE_BLOCK: u64 = 512;
 
 /// What the kernel puts behind the path of a file that has no name any more.
 const DELETED: &str = " (deleted)";
+
+/// Devices on devices that are looked through; the kernel allows no cycle, but
+/// what is read may change meanwhile.
+const DEEPEST: usize = 32;
 
 /// This machine.
 #[derive(Debug, Default)]
@@ -86,6 +91,35 @@ impl Host {
         }
     }
 
+    /// Whether it answers, as [`super::Devices::probe`] has it.
+    ///
+    /// # Errors
+    /// What open(2) and read(2) answer.
+    pub fn probe(&self, device: &DeviceRef, at: u64) -> Result<()> {
+        probe::probe(&self.facts(device)?.node, at)
+    }
+
+    /// What goes through a device, as [`super::Devices::traffic`] has it.
+    pub fn traffic(&self, dev: DevNo) -> Option<Traffic> {
+        let stat = self.sys.block(dev)?.text("stat")?;
+        let fields: Vec<u64> = stat
+            .split_whitespace()
+            .map_while(|word| word.parse().ok())
+            .collect();
+        // Reads, writes, discards and flushes; older kernels lack the last two.
+        let ended = [0, 4, 11, 15].iter().filter_map(|field| fields.get(*field));
+        Some(Traffic {
+            done: ended.sum(),
+            under_way: *fields.get(8)?,
+        })
+    }
+
+    /// Whether one stands on the other, as [`super::Devices::stands_on`] has it.
+    pub fn stands_on(&self, above: DevNo, below: DevNo) -> bool {
+        let block = self.sys.block(below);
+        block.is_some_and(|block| reaches(&block, above, DEEPEST))
+    }
+
     fn known(&self, dev: DevNo) -> Result<Block> {
         let missing = || Error::new(Errno::ENODEV, format!("there is no block device {dev}"));
         self.sys.block(dev).ok_or_else(missing)
@@ -137,6 +171,12 @@ fn of_file(path: &Path, stat: &Metadata) -> Result<Facts> {
             size,
         },
     })
+}
+
+// Whether the device, or one that is made of it, is `above`.
+fn reaches(block: &Block, above: DevNo, deep: usize) -> bool {
+    let mut upper = block.partitions().into_iter().chain(block.holders());
+    block.dev == above || (deep > 0 && upper.any(|upper| reaches(&upper, above, deep - 1)))
 }
 
 fn of_block(block: &Block) -> Result<Facts> {

@@ -6,9 +6,9 @@ use std::path::Path;
 use super::loops;
 use crate::engine::host::Host;
 use crate::engine::identity::Identity;
-use crate::engine::{Attachment, Devices, Facts};
+use crate::engine::{Attachment, Devices, Facts, Traffic};
 use crate::error::Result;
-use crate::text::device::DeviceRef;
+use crate::text::device::{DevNo, DeviceRef};
 
 /// This machine's devices, files by loop devices.
 #[derive(Debug, Default)]
@@ -32,6 +32,18 @@ impl Devices for Looped {
 
     fn attach(&self, file: &Path, read_only: bool) -> Result<Attachment> {
         loops::attach(file, read_only)
+    }
+
+    fn probe(&self, device: &DeviceRef, at: u64) -> Result<()> {
+        self.0.probe(device, at)
+    }
+
+    fn traffic(&self, dev: DevNo) -> Option<Traffic> {
+        self.0.traffic(dev)
+    }
+
+    fn stands_on(&self, above: DevNo, below: DevNo) -> bool {
+        self.0.stands_on(above, below)
     }
 
     fn user(&self, facts: &Facts, own: &[DeviceRef]) -> Result<Option<String>> {

@@ -2,11 +2,11 @@
 
 /// What the start, the length and the place of direct I/O are multiples of:
 /// the largest logical block in use.
-pub(super) const ALIGN: u64 = 4096;
+pub(in crate::engine) const ALIGN: u64 = 4096;
 
 /// An aligned buffer.
 #[derive(Debug)]
-pub(super) struct Buffer {
+pub(in crate::engine) struct Buffer {
     memory: Vec<u8>,
     start: usize,
     size: usize,
@@ -14,7 +14,7 @@ pub(super) struct Buffer {
 
 impl Buffer {
     /// `size` bytes, all zero.
-    pub(super) fn new(size: usize) -> Buffer {
+    pub(in crate::engine) fn new(size: usize) -> Buffer {
         let memory = vec![0; size + ALIGN as usize];
         // On no machine that Linux runs on can this fail for bytes.
         let start = memory.as_ptr().align_offset(ALIGN as usize);
@@ -26,7 +26,7 @@ impl Buffer {
     }
 
     /// Its first `size` bytes, or all.
-    pub(super) fn part(&mut self, size: usize) -> &mut [u8] {
+    pub(in crate::engine) fn part(&mut self, size: usize) -> &mut [u8] {
         let end = self.start + size.min(self.size);
         self.memory.get_mut(self.start..end).unwrap_or_default()
     }

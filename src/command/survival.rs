@@ -1,0 +1,53 @@
+//! A daemon that lives when the system does not: while a mirror is suspended, what
+//! stands on it cannot be read or written, and that may be this program's own code,
+//! or the swap.
+#![allow(unsafe_code)]
+
+use std::fs;
+
+use nix::sys::mman::{MlockAllFlags, mlockall};
+
+use crate::error::Errno;
+
+/// Never chosen when memory runs out (proc_pid_oom_score_adj(5)).
+const NEVER: &str = "-1000";
+
+/// Before ordinary programs; the watch itself has real time.
+const NICE: i32 = -10;
+
+/// PR_SET_IO_FLUSHER (include/uapi/linux/prctl.h), which libc lacks.
+const IO_FLUSHER: i32 = 57;
+
+/// Make sure of it, as far as this process may; threads inherit it, so it comes
+/// before them.
+pub fn ensure() {
+    let memory = mlockall(MlockAllFlags::MCL_CURRENT).and_then(|()| {
+        // What is made later is locked once it is used: stacks are mostly empty.
+        let later = MlockAllFlags::from_bits_retain(libc::MCL_FUTURE | libc::MCL_ONFAULT);
+        mlockall(later)
+    });
+    told("locking memory", memory);
+    let score = fs::write("/proc/self/oom_score_adj", NEVER);
+    told("the OOM score", score.map_err(|error| errno(&error)));
+    // SAFETY: setpriority(2) and prctl(2) take numbers only.
+    let (nice, flusher) = unsafe {
+        let nice = libc::setpriority(libc::PRIO_PROCESS, 0, NICE);
+        (nice, libc::prctl(IO_FLUSHER, 1, 0, 0, 0))
+    };
+    told("the priority", Errno::result(nice).map(drop));
+    // Memory that it needs is never got by writing to a disk (PR_SET_IO_FLUSHER(2const)).
+    told("memory without I/O", Errno::result(flusher).map(drop));
+}
+
+fn errno(error: &std::io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
+}
+
+fn told(what: &str, done: Result<(), Errno>) {
+    if let Err(errno) = done {
+        log::warn!(
+            "{what}: {}; under pressure this daemon may not live",
+            errno.desc()
+        );
+    }
+}

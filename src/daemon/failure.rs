@@ -1,0 +1,422 @@
+//! What failed is taken out: the way on is found, recorded, and switched to while
+//! the kernel holds the writes, on a thread of the mirror's own.
+
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use super::Daemon;
+use super::desk::spawn;
+use super::entry::{Entry, Kept};
+use super::events::Kind;
+use super::look::Detail;
+use super::record::{Stage, Unfinished};
+use crate::error::{Errno, Error, Result};
+use crate::model::failure::{Hurt, Switch, Verdict, hurt, judge};
+use crate::model::health::left_out;
+use crate::model::policy::{Dropped, OnFailure};
+use crate::model::snapshot::{Leg, Owner, Snapshot};
+use crate::plan::build;
+use crate::plan::execute::execute_noting;
+use crate::plan::step::Step;
+
+/// Between two attempts, where one failed.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// How long the record may take. One that takes longer stands on what is held, or
+/// on what is as dead: the writes go first then.
+const RECORD: Duration = Duration::from_secs(3);
+
+/// For how long nothing may have happened before a sync word is taken out: until
+/// its regions are in sync again, what is written is on one leg alone.
+const CALM: Duration = Duration::from_secs(5);
+
+/// How often it is seen whether writes are held by a target's errors, and how long
+/// they may be: a copy with its log in memory begins anew then.
+const LOOK: Duration = Duration::from_secs(1);
+const STUCK: Duration = Duration::from_secs(3);
+const STUCK_CORE: Duration = Duration::from_secs(10);
+
+/// The verb that stands in `health` meanwhile.
+const VERB: &str = "on_failure drop";
+
+/// What the daemon remembers of a failure that lasts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Trouble {
+    /// Why it lasts, as it was told.
+    pub reason: String,
+    /// Whether a thread is at work on it.
+    pub(super) working: bool,
+}
+
+impl Daemon {
+    /// Do what the policy says, where something has failed; called at each look.
+    pub(super) fn attend(self: &Arc<Self>, serial: u64, snapshot: &Snapshot) {
+        let Ok(entry) = self.registry.get(serial) else {
+            return;
+        };
+        let busy = entry.running.is_some() || entry.trouble.as_ref().is_some_and(|t| t.working);
+        if snapshot.owner() == Owner::Lvm || busy {
+            return;
+        }
+        if snapshot.info.suspended {
+            if entry.left_suspended && !is_early(&entry) {
+                self.work(serial, Daemon::free);
+            }
+            return;
+        }
+        // Nobody waits for what an embedded mirror does.
+        if self.forgets() {
+            return;
+        }
+        match judge(snapshot) {
+            Verdict::Healthy => self.attend_healthy(serial, snapshot, &entry),
+            Verdict::Hold(_) => self.tell_held(serial),
+            Verdict::Switch(_) if snapshot.known.on_failure == OnFailure::Hold => {
+                self.tell_held(serial);
+            }
+            Verdict::Switch(_) if is_early(&entry) && entry.trouble.is_some() => {}
+            Verdict::Switch(_) => self.work(serial, Daemon::go_on_without),
+        }
+    }
+
+    /// The same, where no leg has to go.
+    fn attend_healthy(self: &Arc<Self>, serial: u64, snapshot: &Snapshot, entry: &Entry) {
+        match hurt(snapshot) {
+            Hurt::Targets | Hurt::Source if entry.silent.1 != letters(snapshot) => {
+                self.work(serial, Daemon::listen);
+            }
+            Hurt::Targets if snapshot.known.on_failure == OnFailure::Drop => {
+                self.attend_hurt(serial, snapshot);
+            }
+            Hurt::Targets | Hurt::Source => {}
+            // What was held is let go by a resume alone.
+            Hurt::None if entry.trouble.is_some() => self.work(serial, Daemon::requeue),
+            Hurt::None if !build::has_word_to_lose(snapshot) || is_early(entry) => {}
+            Hurt::None if entry.due.is_none() => self.look_again(serial, CALM),
+            Hurt::None => self.work(serial, Daemon::lose_word),
+        }
+    }
+
+    /// A target had errors before all was in sync: see whether writes are held. A
+    /// new table lets them go.
+    fn attend_hurt(self: &Arc<Self>, serial: u64, snapshot: &Snapshot) {
+        let Some(traffic) = self.devices.traffic(snapshot.info.dev) else {
+            return;
+        };
+        let moves = traffic.under_way == 0;
+        let since = self.registry.update(serial, |entry| match entry.stuck {
+            Some((since, done)) if !moves && done == traffic.done => since,
+            _ => entry.stuck.insert((Instant::now(), traffic.done)).0,
+        });
+        let disk = snapshot.logs.iter().all(|log| log.kind == "disk");
+        let patience = if disk { STUCK } else { STUCK_CORE };
+        match since.is_some_and(|since| since.elapsed() >= patience) {
+            true => self.work(serial, Daemon::release),
+            false => self.look_again(serial, LOOK),
+        }
+    }
+
+    /// Say once that writes wait, and why.
+    fn tell_held(&self, serial: u64) {
+        let Ok(snapshot) = self.snapshot(serial, Detail::Devices) else {
+            return;
+        };
+        let reason = match judge(&snapshot) {
+            Verdict::Healthy => return,
+            Verdict::Hold(reason) => reason,
+            Verdict::Switch(switch) => format!("{} failed, on_failure is hold", left_out(&switch)),
+        };
+        let before = self.registry.update(serial, |entry| {
+            let trouble = entry.trouble.get_or_insert_default();
+            std::mem::replace(&mut trouble.reason, reason.clone())
+        });
+        if before.is_some_and(|before| before != reason) {
+            let text = format!("writes wait: {reason}");
+            self.events.add(&snapshot.info.name, Kind::Held, &text);
+        }
+    }
+
+    /// Run `what` on a thread of its own; where none can be had, on this one.
+    fn work(self: &Arc<Self>, serial: u64, what: fn(&Arc<Daemon>, u64) -> Result<()>) {
+        self.registry.update(serial, |entry| {
+            entry.due = None;
+            entry.trouble.get_or_insert_default().working = true;
+        });
+        let daemon = Arc::clone(self);
+        let job = move || daemon.try_to(serial, what);
+        if spawn("on_failure", job.clone()).is_err() {
+            job();
+        }
+    }
+
+    fn try_to(self: Arc<Self>, serial: u64, what: fn(&Arc<Daemon>, u64) -> Result<()>) {
+        let done = what(&self, serial);
+        self.registry.update(serial, |entry| match &done {
+            Ok(()) => entry.trouble = None,
+            Err(error) => {
+                let trouble = entry.trouble.get_or_insert_default();
+                trouble.working = false;
+                trouble.reason = error.sentence().into();
+            }
+        });
+        // A verb came first: the watch looks again at its end.
+        let first = |error: &Error| matches!(error.errno(), Errno::EBUSY | Errno::ENODEV);
+        if done.as_ref().is_err_and(|error| !first(error)) {
+            self.look_again(serial, AGAIN);
+            let _ = self.report(&self.name_of(serial), done);
+        }
+        self.bell.ring();
+    }
+
+    fn look_again(&self, serial: u64, after: Duration) {
+        let due = Some(Instant::now() + after);
+        self.registry.update(serial, |entry| entry.due = due);
+    }
+
+    /// Switch to what is left of a mirror.
+    fn go_on_without(self: &Arc<Self>, serial: u64) -> Result<()> {
+        let _begun = self.registry.begin(serial, VERB)?;
+        let snapshot = self.snapshot(serial, Detail::Devices)?;
+        let Verdict::Switch(switch) = judge(&snapshot) else {
+            return Ok(());
+        };
+        let name = &snapshot.info.name;
+        let mut kept = self.registry.get(serial)?.kept.unwrap_or_default();
+        kept.dropped.extend(dropped(&snapshot, &switch));
+        let logs = self.own_logs(&snapshot);
+        let begun = Unfinished {
+            stage: Stage::Reloading,
+            files: logs.clone(),
+        };
+        let steps = build::go_on(&snapshot, switch.table.clone());
+        let note = |step: &Step| match step {
+            // On disk before the writes are let go, or a power cut would bring
+            // the stale leg back.
+            Step::Suspend(_) => self.keep_next(serial, &kept, &begun),
+            _ => Ok(()),
+        };
+        if let Err(error) = self.act_noting(serial, &snapshot, &steps, &note) {
+            self.keep_changed(name, serial);
+            return Err(error.context("going on without what has failed"));
+        }
+        self.switched(serial, &kept, &switch);
+        self.tell_dropped(&snapshot, &switch);
+        self.keep_switched(name, serial, begun);
+        self.drop_logs(serial, logs);
+        self.keep_changed(name, serial);
+        Ok(())
+    }
+
+    /// What is known of the new table from the start: nobody may have to see it in
+    /// sync first, since it may lose a leg at once.
+    fn switched(&self, serial: u64, kept: &Kept, switch: &Switch) {
+        let id = self.registry.address(serial).map(|(id, _)| id);
+        let lines = id.and_then(|id| self.engine.table(&id, crate::engine::Slot::Live));
+        let lines = lines.map(|(_, lines)| lines.iter().map(ToString::to_string).collect());
+        self.registry.update(serial, |entry| {
+            entry.kept = Some(kept.clone());
+            entry.pace.clear();
+            entry.trouble = None;
+            if let Some(lines) = lines.ok().filter(|_| switch.whole) {
+                entry.whole = lines;
+            }
+        });
+    }
+
+    fn tell_dropped(&self, snapshot: &Snapshot, switch: &Switch) {
+        let name = &snapshot.info.name;
+        for what in dropped(snapshot, switch) {
+            self.events.add(name, Kind::Dropped, &what.line());
+        }
+        let lines = switch.table.to_lines();
+        let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
+        self.events.add(name, Kind::Reloaded, &lines.join(","));
+    }
+
+    /// Record what is about to be switched to.
+    ///
+    /// # Errors
+    /// What the file system answers, where the mirror would come back by its record.
+    fn keep_next(self: &Arc<Self>, serial: u64, kept: &Kept, begun: &Unfinished) -> Result<()> {
+        let dev = self.registry.address(serial)?.1;
+        if self
+            .records
+            .device()
+            .is_some_and(|on| self.devices.stands_on(on, dev))
+        {
+            log::debug!("the record stands on the mirror itself, and is written afterwards");
+            return Ok(());
+        }
+        let needed = kept.persist;
+        let (send, receive) = channel();
+        let (daemon, kept, begun) = (Arc::clone(self), kept.clone(), begun.clone());
+        let job = move || drop(send.send(daemon.keep_inactive(serial, kept, begun)));
+        spawn("record", job)?;
+        match receive.recv_timeout(RECORD) {
+            Ok(Err(error)) if needed => Err(error),
+            Ok(Err(error)) => {
+                log::warn!("{error}");
+                Ok(())
+            }
+            Ok(Ok(())) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Do the verb `retry`.
+    ///
+    /// # Errors
+    /// EIO where the source still cannot be read: what waits would fail.
+    pub(super) fn retry(&self, serial: u64, snapshot: &Snapshot) -> Result<()> {
+        let steps = build::retry(snapshot)?;
+        let sources = snapshot.legs.iter().filter(|leg| leg.source);
+        for leg in sources.filter(|leg| leg.letter != 'A') {
+            self.check_answers(snapshot, leg)?;
+        }
+        self.act(serial, snapshot, &steps)?;
+        self.forget_errors(serial);
+        let text = "what failed is tried again, by request";
+        self.events.add(&snapshot.info.name, Kind::Retried, text);
+        Ok(())
+    }
+
+    /// Do steps on a mirror. The watch frees one that they leave suspended.
+    ///
+    /// # Errors
+    /// The failed step's.
+    pub(super) fn act(&self, serial: u64, snapshot: &Snapshot, steps: &[Step]) -> Result<()> {
+        self.act_noting(serial, snapshot, steps, &|_| Ok(()))
+    }
+
+    fn act_noting(
+        &self,
+        serial: u64,
+        snapshot: &Snapshot,
+        steps: &[Step],
+        note: &dyn Fn(&Step) -> Result<()>,
+    ) -> Result<()> {
+        let id = snapshot.info.id();
+        let done = execute_noting(self.engine.as_ref(), &id, steps, note);
+        let held = || self.engine.info(&id).is_ok_and(|info| info.suspended);
+        if done.is_err() && !snapshot.info.suspended && held() {
+            self.registry
+                .update(serial, |entry| entry.left_suspended = true);
+        }
+        done
+    }
+
+    /// Free a mirror that a failed step has left suspended, on its old table.
+    fn free(self: &Arc<Self>, serial: u64) -> Result<()> {
+        let _begun = self.registry.begin(serial, "resume")?;
+        let (id, _) = self.registry.address(serial)?;
+        let info = self.engine.info(&id)?;
+        if info.suspended && info.inactive {
+            self.engine.clear(&id)?;
+        }
+        if info.suspended {
+            self.engine.resume(&id)?;
+            let text = "it was left suspended by what failed";
+            self.events.add(&info.name, Kind::Resumed, text);
+        }
+        self.registry
+            .update(serial, |entry| entry.left_suspended = false);
+        Ok(())
+    }
+
+    /// Let writes go that were held by what works again.
+    fn requeue(self: &Arc<Self>, serial: u64) -> Result<()> {
+        let _begun = self.registry.begin(serial, "retry")?;
+        let snapshot = self.snapshot(serial, Detail::Kernel)?;
+        let steps = build::retry(&snapshot)?;
+        self.act(serial, &snapshot, &steps)
+    }
+
+    /// The kernel has forgotten them with the table.
+    fn forget_errors(&self, serial: u64) {
+        self.registry.update(serial, |entry| {
+            (entry.stuck, entry.silent) = Default::default();
+        });
+    }
+
+    /// See whether legs with errors answer at all.
+    fn listen(self: &Arc<Self>, serial: u64) -> Result<()> {
+        let snapshot = self.snapshot(serial, Detail::Kernel)?;
+        let hurt = snapshot.legs.iter().filter(|leg| leg.letter != 'A');
+        let silent = hurt.filter(|leg| self.check_answers(&snapshot, leg).is_err());
+        let silent: Vec<usize> = silent.map(|leg| leg.number).collect();
+        let silent = (silent, letters(&snapshot));
+        self.registry.update(serial, |entry| entry.silent = silent);
+        Ok(())
+    }
+
+    /// The error of a leg of which neither the beginning nor the end can be read.
+    fn check_answers(&self, snapshot: &Snapshot, leg: &Leg) -> Result<()> {
+        let last = snapshot.size().saturating_sub(1);
+        let read = |at: u64| {
+            self.devices
+                .probe(&leg.device, leg.offset.saturating_add(at))
+        };
+        read(0).or_else(|_| read(last)).map_err(|error| {
+            let what = format!("leg {} {} does not answer", leg.number, leg.node());
+            error.context(what)
+        })
+    }
+
+    /// Let writes go that are held because of a target's errors. It stays: errors
+    /// of a copy take no leg out.
+    fn release(self: &Arc<Self>, serial: u64) -> Result<()> {
+        let _begun = self.registry.begin(serial, "retry")?;
+        let snapshot = self.snapshot(serial, Detail::Kernel)?;
+        if hurt(&snapshot) != Hurt::Targets || judge(&snapshot) != Verdict::Healthy {
+            return Ok(());
+        }
+        let steps = build::retry(&snapshot)?;
+        self.act(serial, &snapshot, &steps)?;
+        self.forget_errors(serial);
+        let name = &snapshot.info.name;
+        let text = "writes were held because a target has errors: they go on";
+        self.events.add(name, Kind::Retried, text);
+        self.keep_changed(name, serial);
+        Ok(())
+    }
+
+    /// Take the sync word out, which would be believed at each resume.
+    fn lose_word(self: &Arc<Self>, serial: u64) -> Result<()> {
+        let _begun = self.registry.begin(serial, "table")?;
+        let snapshot = self.snapshot(serial, Detail::Kernel)?;
+        if !build::has_word_to_lose(&snapshot) || judge(&snapshot) != Verdict::Healthy {
+            return Ok(());
+        }
+        let steps = build::retry(&snapshot)?;
+        self.act(serial, &snapshot, &steps)?;
+        self.keep_changed(&snapshot.info.name, serial);
+        Ok(())
+    }
+}
+
+fn dropped(snapshot: &Snapshot, switch: &Switch) -> Vec<Dropped> {
+    let legs = snapshot.legs.iter();
+    let legs = legs.filter(|leg| switch.legs.contains(&leg.number));
+    let legs = legs.map(|leg| Dropped {
+        leg: Some(leg.number),
+        node: leg.node(),
+        letter: leg.letter,
+    });
+    let logs = snapshot.logs.iter();
+    let logs = logs.filter(|log| switch.log && log.letter != 'A');
+    let logs = logs.map(|log| Dropped {
+        leg: None,
+        node: log.node(),
+        letter: log.letter,
+    });
+    legs.chain(logs).collect()
+}
+
+fn letters(snapshot: &Snapshot) -> Vec<char> {
+    snapshot.legs.iter().map(|leg| leg.letter).collect()
+}
+
+/// Whether it is to be looked at again, but not yet.
+fn is_early(entry: &Entry) -> bool {
+    entry.due.is_some_and(|due| due > Instant::now())
+}

@@ -1,0 +1,228 @@
+//! A leg or the log has failed: which table goes on, or why none may. Pure.
+//!
+//! With `handle_errors` the kernel holds every write that a leg did not take, so
+//! that what was acknowledged is on all legs of a region that was in sync; in one
+//! that never was, on leg 0 alone (drivers/md/dm-raid1.c, `do_writes`). A read or
+//! sync error holds nothing.
+
+use super::snapshot::{Leg, LogView, Part, Snapshot};
+use crate::text::linear::Linear;
+use crate::text::mirror::{self, Features, Log, Mirror, Sync};
+use crate::text::table::{Mapping, Table, Target};
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing holds writes.
+    Healthy,
+    /// Go on with what is left.
+    Switch(Switch),
+    /// Writes wait, and no table is safe: why.
+    Hold(String),
+}
+
+/// The way on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Switch {
+    /// The table without what has failed.
+    pub table: Table,
+    /// The legs that it no longer has.
+    pub legs: Vec<usize>,
+    /// Whether a failed log was replaced by one in memory.
+    pub log: bool,
+    /// Whether all that is left holds all that was acknowledged.
+    pub whole: bool,
+}
+
+/// What errors do that take no leg out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hurt {
+    /// Nothing.
+    None,
+    /// Writes to regions that are not in sync are held (`do_writes`).
+    Targets,
+    /// Reads of such regions fail too (`do_reads`).
+    Source,
+}
+
+/// What sync and read errors do to a mirror: until all is in sync, any leg's error
+/// counts for every region that is not.
+pub fn hurt(snapshot: &Snapshot) -> Hurt {
+    let views = views(snapshot).into_iter();
+    let hurt = views.filter(|view| {
+        let status = view.part.status.as_ref();
+        status.is_some_and(|status| status.in_sync < status.total) && view.part.tracks_errors()
+    });
+    let legs: Vec<&Leg> = hurt.flat_map(|view| view.legs).collect();
+    let has = |leg: &&Leg| leg.letter != 'A';
+    match () {
+        () if legs.iter().any(|leg| leg.source && has(leg)) => Hurt::Source,
+        () if legs.iter().any(has) => Hurt::Targets,
+        () => Hurt::None,
+    }
+}
+
+/// A mirror target with its legs and log as they are now.
+struct View<'a> {
+    part: &'a Part,
+    legs: &'a [Leg],
+    log: &'a LogView,
+}
+
+/// What is to be done about a mirror.
+pub fn judge(snapshot: &Snapshot) -> Verdict {
+    let views = views(snapshot);
+    if !views.iter().any(holds_writes) {
+        return Verdict::Healthy;
+    }
+    let mut switch = Switch {
+        table: Table::default(),
+        legs: Vec::new(),
+        log: false,
+        whole: snapshot.whole,
+    };
+    let mut views = views.iter();
+    for target in &snapshot.table.targets {
+        let mapping = match &target.mapping {
+            Mapping::Mirror(_) => match views.next().map(|view| survive(view, &mut switch)) {
+                Some(Ok(mapping)) => mapping,
+                Some(Err(reason)) => return Verdict::Hold(reason),
+                None => target.mapping.clone(),
+            },
+            other => other.clone(),
+        };
+        switch.table.targets.push(Target {
+            mapping,
+            ..target.clone()
+        });
+    }
+    Verdict::Switch(switch)
+}
+
+fn views(snapshot: &Snapshot) -> Vec<View<'_>> {
+    let mut rest = snapshot.legs.as_slice();
+    let mut views = Vec::new();
+    for (part, log) in snapshot.parts.iter().zip(&snapshot.logs) {
+        let (legs, others) = rest.split_at(part.leg_count().min(rest.len()));
+        rest = others;
+        views.push(View { part, legs, log });
+    }
+    views
+}
+
+/// Without a status nothing is known, and without `handle_errors` nothing held.
+fn holds_writes(view: &View<'_>) -> bool {
+    let dead = view.legs.iter().any(|leg| leg.is_dead()) || view.log.letter != 'A';
+    dead && view.part.status.is_some() && view.part.tracks_errors()
+}
+
+/// The target without what has failed, or why there is none.
+fn survive(view: &View<'_>, switch: &mut Switch) -> Result<Mapping, String> {
+    let Some(mirror) = &view.part.mirror else {
+        return Err("its table is of a kind that is not known here".into());
+    };
+    if mirror.features.keep_log {
+        return Err("keep_log: which leg has the newest data cannot be told".into());
+    }
+    if matches!(mirror.log, Log::Userspace { .. }) {
+        return Err("its log is kept by a daemon, which other machines may share".into());
+    }
+    let order = order(view, switch.whole)?;
+    let dead = view.legs.iter().filter(|leg| leg.is_dead());
+    switch.legs.extend(dead.map(|leg| leg.number));
+    switch.log |= view.log.letter != 'A';
+    let equal = switch.whole && order.iter().all(|(_, leg)| leg.letter != 'S');
+    switch.whole &= equal || order.len() == 1;
+    let legs: Vec<mirror::Leg> = order
+        .iter()
+        .filter_map(|(number, _)| mirror.legs.get(*number).cloned())
+        .collect();
+    Ok(match legs.as_slice() {
+        [last] => Mapping::Linear(Linear {
+            device: last.device.clone(),
+            offset: last.offset,
+        }),
+        _ => Mapping::Mirror(Mirror {
+            log: log(&mirror.log, view.log.letter == 'A', equal),
+            legs,
+            features: Features {
+                handle_errors: true,
+                keep_log: false,
+            },
+        }),
+    })
+}
+
+/// The same table with the best leg first and no sync word that would be believed:
+/// a disk log says what is left to copy, and without one all is copied.
+pub fn again(snapshot: &Snapshot) -> Table {
+    let mut table = snapshot.table.clone();
+    let mirrors = table.targets.iter_mut();
+    let mirrors = mirrors.filter_map(|target| match &mut target.mapping {
+        Mapping::Mirror(mirror) => Some(mirror),
+        _ => None,
+    });
+    for (mirror, view) in mirrors.zip(views(snapshot)) {
+        let mut legs: Vec<(usize, &Leg)> = view.legs.iter().enumerate().collect();
+        legs.sort_by_key(|(number, leg)| rank(*number, leg, snapshot.whole));
+        let order = legs.iter().map(|(number, _)| *number);
+        mirror.legs = order
+            .filter_map(|number| mirror.legs.get(number).cloned())
+            .collect();
+        let healthy = view.legs.iter().all(|leg| leg.letter == 'A');
+        match &mut mirror.log {
+            Log::Core { .. } if healthy && snapshot.whole => {}
+            Log::Core { sync, .. } | Log::Disk { sync, .. } => *sync = None,
+            Log::Userspace { .. } => {}
+        }
+    }
+    table
+}
+
+/// The legs that are left, the best one first: a new table copies from it.
+fn order<'a>(view: &View<'a>, whole: bool) -> Result<Vec<(usize, &'a Leg)>, String> {
+    let legs = view.legs.iter().enumerate();
+    let mut left: Vec<(usize, &Leg)> = legs.filter(|(_, leg)| !leg.is_dead()).collect();
+    if left.is_empty() {
+        return Err("all legs have failed".into());
+    }
+    if !whole && let Some(first) = view.legs.first().filter(|leg| leg.is_dead()) {
+        return Err(format!(
+            "leg {} {} is the only whole copy: the others were not in sync when it failed",
+            first.number,
+            first.node()
+        ));
+    }
+    left.sort_by_key(|(number, leg)| rank(*number, leg, whole));
+    Ok(left)
+}
+
+/// The lower, the better: until all is in sync, only the first leg has everything.
+fn rank(number: usize, leg: &Leg, whole: bool) -> u8 {
+    match leg.letter {
+        _ if !whole && number == 0 => 0,
+        _ if leg.is_dead() => 4,
+        'A' => 1,
+        'R' => 2,
+        _ => 3,
+    }
+}
+
+/// A disk log that works knows what is left to copy. Where all that is left is
+/// equal, a sync word says so: until it were copied again, what is written to a
+/// region that is not in sync would be on the first leg alone.
+fn log(old: &Log, works: bool, equal: bool) -> Log {
+    let sync = equal.then_some(Sync::NoSync);
+    match old {
+        Log::Disk { device, region, .. } if works => Log::Disk {
+            device: device.clone(),
+            region: *region,
+            sync,
+        },
+        Log::Disk { region, .. } | Log::Core { region, .. } => Log::Core {
+            region: *region,
+            sync,
+        },
+        Log::Userspace { .. } => old.clone(),
+    }
+}
