@@ -50,6 +50,8 @@ const MIRROR: &[(&str, u32)] = &[
     ("size", 0o444),
     ("suspended", 0o444),
     ("event_nr", 0o444),
+    ("follow", 0o444),
+    ("on_failure", 0o644),
     ("persist", 0o644),
     ("sync/state", 0o444),
     ("sync/percent", 0o444),

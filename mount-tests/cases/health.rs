@@ -105,6 +105,8 @@ fn degraded(lab: &Lab) {
                 legs[0], legs[1]
             ),
         );
+        // As if nobody acted: what the kernel's letters mean.
+        mount.write("m/on_failure", "hold");
         leg.fail();
         let mut writer = Writer::start("m");
         wait_for("the failure", || {
@@ -161,6 +163,7 @@ fn failed_log(lab: &Lab) {
         format!("0 2048 mirror disk 3 {log} 128 nosync 2 {one} 0 {other} 0 1 handle_errors")
     };
     mount.write("new", &format!("m: {}", table(&log.path)));
+    mount.write("m/on_failure", "hold");
     log.fail();
     let mut writer = Writer::start("m");
     wait_for("the failure", || mount.read("m/log/health") != "A\n");

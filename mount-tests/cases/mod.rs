@@ -1,10 +1,12 @@
 //! The tests, a file for each subject.
 
 mod command;
+mod crowd;
 mod differential;
 mod embedded;
 mod ends;
 mod events;
+mod failover;
 mod files;
 mod hangs;
 mod health;
@@ -23,7 +25,9 @@ mod rollback;
 mod shapes;
 mod soak;
 mod speed;
+mod survival;
 mod values;
+mod waiting;
 mod worked;
 mod writes;
 
@@ -43,6 +47,7 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static Case)> {
         ("progress", progress::CASES),
         ("health", health::CASES),
         ("events", events::CASES),
+        ("waiting", waiting::CASES),
         ("idioms", idioms::CASES),
         ("writes", writes::CASES),
         ("neighbours", neighbours::CASES),
@@ -52,11 +57,16 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static Case)> {
         ("soak", soak::CASES),
         ("races", races::CASES),
         ("hangs", hangs::CASES),
+        ("crowd", crowd::CASES),
         ("records_back", records::back::CASES),
         ("records_refused", records::refused::CASES),
         ("records_broken", records::broken::CASES),
         ("records_state", records::state::CASES),
         ("kills", kills::CASES),
+        ("failover_legs", failover::legs::CASES),
+        ("failover_logs", failover::logs::CASES),
+        ("failover_held", failover::held::CASES),
+        ("survival", survival::CASES),
         ("rollback", rollback::CASES),
         ("speed", speed::CASES),
         ("command", command::CASES),

@@ -13,6 +13,7 @@ pub mod shared;
 pub mod shell;
 pub mod slow;
 pub mod traces;
+pub mod writer;
 
 use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt;

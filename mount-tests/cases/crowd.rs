@@ -1,0 +1,119 @@
+//! A hundred callers hang, each on a mirror of its own: whoever reads elsewhere
+//! does not notice.
+
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+
+use crate::lab::Lab;
+use crate::lab::case::{Case, kernel_only};
+use crate::lab::disks::SIZE;
+use crate::lab::dm::create;
+use crate::lab::mount::Mount;
+use crate::lab::shell::{Undo, attempt, output};
+use crate::lab::wait_longer;
+
+pub const CASES: &[Case] = &[kernel_only(
+    "a_hundred_verbs_that_hang",
+    "needs a device whose I/O can be made to wait",
+    hundred,
+)];
+
+const CROWD: usize = 100;
+
+/// Sectors of each mirror.
+const PART: usize = 128;
+
+/// A thousand reads of another mirror's files: the longest and the mean.
+fn reads(mount: &Mount) -> (Duration, Duration) {
+    let files = [
+        "status",
+        "health",
+        "progress",
+        "sync/state",
+        "legs/1/health",
+    ];
+    let (start, mut longest) = (Instant::now(), Duration::ZERO);
+    for number in 0..1000 {
+        let began = Instant::now();
+        mount.read(&format!("bystander/{}", files[number % files.len()]));
+        longest = longest.max(began.elapsed());
+    }
+    (longest, start.elapsed() / 1000)
+}
+
+/// Mirrors over parts of a device whose I/O waits, so that their copies do.
+fn crowd(lab: &Lab, mount: &Mount) {
+    let (disk, sectors) = (lab.disk(0), SIZE / 512);
+    create(
+        "below",
+        "",
+        &format!("0 {sectors} linear {} 0", lab.disk(1)),
+    );
+    for number in 0..CROWD {
+        let at = number * PART;
+        for (side, device) in [("s", disk.as_str()), ("t", "/dev/mapper/below")] {
+            create(
+                &format!("{side}{number}"),
+                "",
+                &format!("0 {PART} linear {device} {at}"),
+            );
+        }
+    }
+    output("udevadm settle --timeout=20 || true; dmsetup suspend below");
+    for number in 0..CROWD {
+        mount.write(
+            "new",
+            &format!("c{number}: 0 {PART} mirror core 1 64 2 /dev/mapper/s{number} 0 /dev/mapper/t{number} 0"),
+        );
+    }
+}
+
+fn hundred(lab: &Lab) {
+    let _undo = Undo(format!(
+        "for n in $(seq 0 {}); do dmsetup remove --retry s$n; dmsetup remove --retry t$n; done; \
+         dmsetup remove --retry below",
+        CROWD - 1
+    ));
+    let mount = lab.mount();
+    let (one, other) = (lab.disk(2), lab.disk(3));
+    mount.write(
+        "new",
+        &format!("bystander: 0 8192 mirror core 2 1024 nosync 2 {one} 0 {other} 0"),
+    );
+    crowd(lab, &mount);
+    let before = reads(&mount);
+    let answers: Vec<_> = thread::scope(|scope| {
+        let verbs: Vec<_> = (0..CROWD)
+            .map(|number| {
+                let mount = &mount;
+                scope.spawn(move || mount.try_write(&format!("c{number}/ctl"), "suspend"))
+            })
+            .collect();
+        sleep(Duration::from_millis(1500));
+        let during = reads(&mount);
+        println!(
+            "longest and mean of 1000 reads: {before:?} before, {during:?} beside {CROWD} verbs that hang"
+        );
+        assert!(during.0 < Duration::from_millis(400), "{during:?}");
+        verbs
+            .into_iter()
+            .map(|verb| verb.join().expect("no panic"))
+            .collect()
+    });
+    let late = answers
+        .iter()
+        .filter(|answer| matches!(answer, Err((Errno::EINPROGRESS, _))));
+    assert_eq!(late.count(), CROWD, "{answers:?}");
+    output("dmsetup resume below");
+    wait_longer(60, "all verbs end", || {
+        mount.read("events").matches(" suspended ").count() == CROWD
+    });
+    for number in 0..CROWD {
+        mount.write(&format!("c{number}/ctl"), "resume");
+        mount.write(&format!("c{number}/ctl"), "remove");
+    }
+    mount.write("bystander/ctl", "remove");
+    attempt("udevadm settle --timeout=20");
+}

@@ -1,0 +1,49 @@
+//! The log fails: the mirror goes on with one in memory.
+
+use super::bed::{Bed, NO_IO, Way};
+use crate::lab::Lab;
+use crate::lab::case::{Case, kernel_only};
+use crate::lab::dm::dm;
+
+pub const CASES: &[Case] = &[
+    kernel_only("in_sync", NO_IO, |lab| lose(lab, true)),
+    kernel_only("half_way", NO_IO, |lab| lose(lab, false)),
+];
+
+fn lose(lab: &Lab, whole: bool) {
+    for legs in [2, 3] {
+        let way = Way {
+            legs,
+            whole,
+            disk: true,
+        };
+        let bed = Bed::new(lab, way, &[]);
+        bed.check_way();
+        bed.log.as_ref().expect("a log").fail();
+        bed.expect(
+            "degraded",
+            &[
+                "\nlog /dev/mapper/fragile8 ",
+                ", dropped\n",
+                "\nlog core - A",
+            ],
+        );
+        bed.goes_on(20);
+        let events = bed.mount.read("events");
+        assert!(
+            events.contains(" m dropped log /dev/mapper/fragile8 "),
+            "{events}"
+        );
+        let table = dm("table m");
+        let word = if whole {
+            "core 2 128 nosync"
+        } else {
+            "core 1 128"
+        };
+        assert!(table.contains(&format!("{word} {legs} ")), "{table}");
+        bed.finish_copy();
+        let all: Vec<usize> = (0..legs).collect();
+        let longest = bed.end(&all);
+        println!("{way:?}: the longest wait of a writer {longest:?}");
+    }
+}
