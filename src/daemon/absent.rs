@@ -73,7 +73,7 @@ impl Daemon {
                 self.events.add(&record.name, Kind::Removed, text);
                 Ok(())
             }
-            Command::Suspend(_) | Command::Retry => Err(not_started(absent)),
+            _ => Err(not_started(absent)),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Changing mirrors that exist: verbs, tables, names, settings.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::Daemon;
 use super::absent::not_started;
@@ -14,6 +15,7 @@ use crate::error::{Errno, Error, Result};
 use crate::model::snapshot::{Owner, Snapshot};
 use crate::plan::build;
 use crate::plan::execute::execute;
+use crate::plan::step::Step;
 use crate::plan::verb::{self, Command};
 use crate::text::device::DeviceRef;
 use crate::text::name;
@@ -25,7 +27,7 @@ impl Daemon {
     /// # Errors
     /// EINVAL for what is no verb, EBUSY while another runs or the device is in
     /// use, EPERM where LVM owns it, and what device-mapper answers.
-    pub fn verb(&self, serial: u64, line: &str) -> Result<()> {
+    pub fn verb(self: &Arc<Self>, serial: u64, line: &str) -> Result<()> {
         let result =
             verb::parse(line).and_then(|command| self.command(serial, command, line.trim()));
         self.ended(serial, result)
@@ -77,7 +79,7 @@ impl Daemon {
             .map_or_else(|_| "-".into(), |entry| entry.name)
     }
 
-    fn command(&self, serial: u64, command: Command, line: &str) -> Result<()> {
+    fn command(self: &Arc<Self>, serial: u64, command: Command, line: &str) -> Result<()> {
         let _begun = self.registry.begin(serial, line)?;
         if let Some(absent) = self.registry.absent(serial) {
             return self.command_absent(serial, &absent, command);
@@ -86,13 +88,13 @@ impl Daemon {
         build::check_owner(&snapshot)?;
         let name = &snapshot.info.name;
         match command {
-            Command::Suspend(_) => {
-                self.carry_out(serial, &snapshot, command)?;
+            Command::Suspend(how) => {
+                self.act(serial, &snapshot, &build::suspend(&snapshot, how))?;
                 self.events.add(name, Kind::Suspended, "I/O is held");
                 self.keep_suspended(name, serial);
             }
             Command::Resume => {
-                self.carry_out(serial, &snapshot, command)?;
+                self.act(serial, &snapshot, &[Step::Resume])?;
                 self.events.add(name, Kind::Resumed, "I/O goes on");
                 self.keep_suspended(name, serial);
             }
@@ -101,12 +103,9 @@ impl Daemon {
                 self.keep_changed(name, serial);
             }
             Command::Remove { deferred } => self.remove(serial, &snapshot, deferred)?,
+            _ => self.change_legs(serial, &snapshot, &command)?,
         }
         Ok(())
-    }
-
-    fn carry_out(&self, serial: u64, snapshot: &Snapshot, command: Command) -> Result<()> {
-        self.act(serial, snapshot, &build::verb(snapshot, command)?)
     }
 
     /// EBUSY for a mirror that is only recorded.
@@ -127,7 +126,7 @@ impl Daemon {
             // A full disk must not keep anybody from removing a mirror.
             log::warn!("{error}");
         }
-        self.carry_out(serial, snapshot, Command::Remove { deferred })
+        self.act(serial, snapshot, &[Step::Remove { deferred }])
             .inspect_err(|_| self.keep_changed(name, serial))?;
         self.keep_no_more(serial);
         let later = deferred && snapshot.info.open_count > 0;
@@ -176,9 +175,13 @@ impl Daemon {
             return Err(error);
         }
         self.registry.update(serial, |entry| {
+            entry.event_nr = None;
             entry.pace.clear();
             // Whoever writes a table says which legs are good.
-            entry.kept.iter_mut().for_each(|kept| kept.dropped.clear());
+            if let Some(kept) = &mut entry.kept {
+                kept.dropped.clear();
+                kept.forged = false;
+            }
         });
         let name = &snapshot.info.name;
         self.events.add(name, Kind::Reloaded, line.trim());

@@ -108,6 +108,7 @@ impl Entry {
             holds_writes: true,
             on_failure: kept.map(|kept| kept.on_failure).unwrap_or_default(),
             dropped: kept.map(|kept| kept.dropped.clone()).unwrap_or_default(),
+            forged: kept.is_some_and(|kept| kept.forged),
             notes: self.notes.clone(),
             trouble: self.trouble.as_ref().map(|trouble| trouble.reason.clone()),
             absent: self.absent.as_ref().map(|absent| absent.reason.clone()),
@@ -126,6 +127,8 @@ pub struct Kept {
     pub on_failure: OnFailure,
     /// The legs that were taken out because they had failed.
     pub dropped: Vec<Dropped>,
+    /// Whether the sync word of its disk log was not written by anybody, and is to go.
+    pub forged: bool,
 }
 
 impl Kept {
@@ -136,6 +139,7 @@ impl Kept {
             looks: record.looks.clone(),
             on_failure: record.on_failure,
             dropped: record.dropped.clone(),
+            forged: record.forged,
         }
     }
 }

@@ -42,6 +42,12 @@ pub enum Kind {
     Dropped,
     /// Writes wait for somebody to act.
     Held,
+    /// It was cut over to a leg.
+    Finished,
+    /// It went back to its source.
+    Aborted,
+    /// A leg was brought in.
+    Added,
     /// What failed is tried again.
     Retried,
     /// A setting was changed.
@@ -69,6 +75,9 @@ impl Kind {
             Kind::Health => ("health", true),
             Kind::Dropped => ("dropped", true),
             Kind::Held => ("held", true),
+            Kind::Finished => ("finished", false),
+            Kind::Aborted => ("aborted", false),
+            Kind::Added => ("added", false),
             Kind::Retried => ("retried", false),
             Kind::Set => ("set", false),
             Kind::Error => ("error", true),

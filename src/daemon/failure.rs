@@ -2,30 +2,23 @@
 //! the kernel holds the writes, on a thread of the mirror's own.
 
 use std::sync::Arc;
-use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use super::Daemon;
 use super::desk::spawn;
-use super::entry::{Entry, Kept};
+use super::entry::Entry;
 use super::events::Kind;
 use super::look::Detail;
-use super::record::{Stage, Unfinished};
 use crate::error::{Errno, Error, Result};
 use crate::model::failure::{Hurt, Switch, Verdict, hurt, judge};
 use crate::model::health::left_out;
 use crate::model::policy::{Dropped, OnFailure};
 use crate::model::snapshot::{Leg, Owner, Snapshot};
 use crate::plan::build;
-use crate::plan::execute::execute_noting;
-use crate::plan::step::Step;
+use crate::plan::legs::Change;
 
 /// Between two attempts, where one failed.
 const AGAIN: Duration = Duration::from_secs(5);
-
-/// How long the record may take. One that takes longer stands on what is held, or
-/// on what is as dead: the writes go first then.
-const RECORD: Duration = Duration::from_secs(3);
 
 /// For how long nothing may have happened before a sync word is taken out: until
 /// its regions are in sync again, what is written is on one leg alone.
@@ -181,85 +174,24 @@ impl Daemon {
         let Verdict::Switch(switch) = judge(&snapshot) else {
             return Ok(());
         };
-        let name = &snapshot.info.name;
         let mut kept = self.registry.get(serial)?.kept.unwrap_or_default();
         kept.dropped.extend(dropped(&snapshot, &switch));
-        let logs = self.own_logs(&snapshot);
-        let begun = Unfinished {
-            stage: Stage::Reloading,
-            files: logs.clone(),
+        let change = Change {
+            table: switch.table.clone(),
+            whole: false,
+            afresh: false,
+            equal: switch.whole,
         };
-        let steps = build::go_on(&snapshot, switch.table.clone());
-        let note = |step: &Step| match step {
-            // On disk before the writes are let go, or a power cut would bring
-            // the stale leg back.
-            Step::Suspend(_) => self.keep_next(serial, &kept, &begun),
-            _ => Ok(()),
-        };
-        if let Err(error) = self.act_noting(serial, &snapshot, &steps, &note) {
-            self.keep_changed(name, serial);
-            return Err(error.context("going on without what has failed"));
-        }
-        self.switched(serial, &kept, &switch);
+        let changed = self.change(serial, &snapshot, &change, kept);
+        changed.map_err(|error| error.context("going on without what has failed"))?;
         self.tell_dropped(&snapshot, &switch);
-        self.keep_switched(name, serial, begun);
-        self.drop_logs(serial, logs);
-        self.keep_changed(name, serial);
         Ok(())
-    }
-
-    /// What is known of the new table from the start: nobody may have to see it in
-    /// sync first, since it may lose a leg at once.
-    fn switched(&self, serial: u64, kept: &Kept, switch: &Switch) {
-        let id = self.registry.address(serial).map(|(id, _)| id);
-        let lines = id.and_then(|id| self.engine.table(&id, crate::engine::Slot::Live));
-        let lines = lines.map(|(_, lines)| lines.iter().map(ToString::to_string).collect());
-        self.registry.update(serial, |entry| {
-            entry.kept = Some(kept.clone());
-            entry.pace.clear();
-            entry.trouble = None;
-            if let Some(lines) = lines.ok().filter(|_| switch.whole) {
-                entry.whole = lines;
-            }
-        });
     }
 
     fn tell_dropped(&self, snapshot: &Snapshot, switch: &Switch) {
         let name = &snapshot.info.name;
         for what in dropped(snapshot, switch) {
             self.events.add(name, Kind::Dropped, &what.line());
-        }
-        let lines = switch.table.to_lines();
-        let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
-        self.events.add(name, Kind::Reloaded, &lines.join(","));
-    }
-
-    /// Record what is about to be switched to.
-    ///
-    /// # Errors
-    /// What the file system answers, where the mirror would come back by its record.
-    fn keep_next(self: &Arc<Self>, serial: u64, kept: &Kept, begun: &Unfinished) -> Result<()> {
-        let dev = self.registry.address(serial)?.1;
-        if self
-            .records
-            .device()
-            .is_some_and(|on| self.devices.stands_on(on, dev))
-        {
-            log::debug!("the record stands on the mirror itself, and is written afterwards");
-            return Ok(());
-        }
-        let needed = kept.persist;
-        let (send, receive) = channel();
-        let (daemon, kept, begun) = (Arc::clone(self), kept.clone(), begun.clone());
-        let job = move || drop(send.send(daemon.keep_inactive(serial, kept, begun)));
-        spawn("record", job)?;
-        match receive.recv_timeout(RECORD) {
-            Ok(Err(error)) if needed => Err(error),
-            Ok(Err(error)) => {
-                log::warn!("{error}");
-                Ok(())
-            }
-            Ok(Ok(())) | Err(_) => Ok(()),
         }
     }
 
@@ -277,49 +209,6 @@ impl Daemon {
         self.forget_errors(serial);
         let text = "what failed is tried again, by request";
         self.events.add(&snapshot.info.name, Kind::Retried, text);
-        Ok(())
-    }
-
-    /// Do steps on a mirror. The watch frees one that they leave suspended.
-    ///
-    /// # Errors
-    /// The failed step's.
-    pub(super) fn act(&self, serial: u64, snapshot: &Snapshot, steps: &[Step]) -> Result<()> {
-        self.act_noting(serial, snapshot, steps, &|_| Ok(()))
-    }
-
-    fn act_noting(
-        &self,
-        serial: u64,
-        snapshot: &Snapshot,
-        steps: &[Step],
-        note: &dyn Fn(&Step) -> Result<()>,
-    ) -> Result<()> {
-        let id = snapshot.info.id();
-        let done = execute_noting(self.engine.as_ref(), &id, steps, note);
-        let held = || self.engine.info(&id).is_ok_and(|info| info.suspended);
-        if done.is_err() && !snapshot.info.suspended && held() {
-            self.registry
-                .update(serial, |entry| entry.left_suspended = true);
-        }
-        done
-    }
-
-    /// Free a mirror that a failed step has left suspended, on its old table.
-    fn free(self: &Arc<Self>, serial: u64) -> Result<()> {
-        let _begun = self.registry.begin(serial, "resume")?;
-        let (id, _) = self.registry.address(serial)?;
-        let info = self.engine.info(&id)?;
-        if info.suspended && info.inactive {
-            self.engine.clear(&id)?;
-        }
-        if info.suspended {
-            self.engine.resume(&id)?;
-            let text = "it was left suspended by what failed";
-            self.events.add(&info.name, Kind::Resumed, text);
-        }
-        self.registry
-            .update(serial, |entry| entry.left_suspended = false);
         Ok(())
     }
 
@@ -387,8 +276,10 @@ impl Daemon {
         if !build::has_word_to_lose(&snapshot) || judge(&snapshot) != Verdict::Healthy {
             return Ok(());
         }
-        let steps = build::retry(&snapshot)?;
-        self.act(serial, &snapshot, &steps)?;
+        self.act(serial, &snapshot, &build::retry(&snapshot)?)?;
+        self.registry.update(serial, |entry| {
+            entry.kept.iter_mut().for_each(|kept| kept.forged = false);
+        });
         self.keep_changed(&snapshot.info.name, serial);
         Ok(())
     }

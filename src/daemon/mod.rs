@@ -2,7 +2,9 @@
 //! knows no FUSE and no file names of the tree.
 
 mod absent;
+mod act;
 pub mod admit;
+mod change;
 pub mod changes;
 pub mod claims;
 pub mod control;

@@ -44,6 +44,9 @@ pub struct Record {
     /// The legs that were taken out because they had failed.
     #[serde(default)]
     pub dropped: Vec<Dropped>,
+    /// Whether the sync word of its disk log was not written by anybody.
+    #[serde(default)]
+    pub forged: bool,
     /// What was begun with it and has not come to its end.
     pub unfinished: Option<Unfinished>,
 }
@@ -102,6 +105,7 @@ impl Record {
             looks: kept.looks,
             on_failure: kept.on_failure,
             dropped: kept.dropped,
+            forged: kept.forged,
             ..self
         }
     }
@@ -128,6 +132,7 @@ impl Record {
             looks: BTreeMap::new(),
             on_failure: OnFailure::default(),
             dropped: Vec::new(),
+            forged: false,
             unfinished: None,
         }
     }

@@ -238,6 +238,7 @@ mod tests {
                 node: "/dev/sdb".into(),
                 letter: 'D',
             }],
+            forged: true,
             unfinished: Some(Unfinished {
                 stage: Stage::Reloading,
                 files: vec!["/a/log".into()],

@@ -101,10 +101,12 @@ impl Registry {
         kept.is_some_and(|kept| !kept.dropped.is_empty())
     }
 
-    /// When the first mirror is to be looked at again, if any is.
-    pub fn next_due(&self) -> Option<Instant> {
+    /// When the first mirror is to be looked at again, of those that were not due
+    /// yet at the last look.
+    pub fn next_due(&self, last: Instant) -> Option<Instant> {
         let inner = self.inner();
-        inner.entries.values().filter_map(|entry| entry.due).min()
+        let due = inner.entries.values().filter_map(|entry| entry.due);
+        due.filter(|due| *due > last).min()
     }
 
     /// Forget a mirror that is gone, and say what was known of it.

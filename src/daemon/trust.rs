@@ -84,7 +84,10 @@ fn read(devices: &dyn Devices, device: &DeviceRef, at: u64, bytes: &mut [u8]) ->
 }
 
 /// Without its header a log is begun afresh (`read_header`, drivers/md/dm-log.c).
-fn clear(devices: &dyn Devices, log: &DeviceRef) -> Result<()> {
+///
+/// # Errors
+/// What writing the log answers.
+pub(super) fn clear(devices: &dyn Devices, log: &DeviceRef) -> Result<()> {
     let facts = devices.facts(log)?;
     let clear = || -> io::Result<()> {
         let file = OpenOptions::new().write(true).open(&facts.node)?;

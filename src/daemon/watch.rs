@@ -91,6 +91,7 @@ impl Daemon {
     fn watch(self: &Arc<Self>) {
         loop {
             // Armed before the list is read, so that nothing falls between.
+            let start = Instant::now();
             let armed = self.engine.arm();
             let copying = armed.and_then(|()| self.pass(Kind::Created));
             let copying = copying.unwrap_or_else(|error| {
@@ -98,12 +99,12 @@ impl Daemon {
                 true
             });
             self.events.changes.tell();
-            self.sleep(copying);
+            self.sleep(copying, start);
         }
     }
 
-    fn sleep(&self, copying: bool) {
-        let due = self.registry.next_due().map(|due| {
+    fn sleep(&self, copying: bool, last: Instant) {
+        let due = self.registry.next_due(last).map(|due| {
             let left = due.saturating_duration_since(Instant::now());
             PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
         });

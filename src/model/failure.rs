@@ -7,7 +7,7 @@
 
 use super::snapshot::{Leg, LogView, Part, Snapshot};
 use crate::text::linear::Linear;
-use crate::text::mirror::{self, Features, Log, Mirror, Sync};
+use crate::text::mirror::{self, Log, Mirror, Sync};
 use crate::text::table::{Mapping, Table, Target};
 
 /// What is to be done.
@@ -75,18 +75,41 @@ pub fn judge(snapshot: &Snapshot) -> Verdict {
     if !views.iter().any(holds_writes) {
         return Verdict::Healthy;
     }
+    match survive(snapshot, &views, snapshot.whole, &Leg::is_dead) {
+        Ok(switch) => Verdict::Switch(switch),
+        Err(reason) => Verdict::Hold(reason),
+    }
+}
+
+/// What is left of a mirror without one of its legs, and without those that have
+/// failed.
+///
+/// # Errors
+/// Why that cannot be.
+pub fn without(snapshot: &Snapshot, number: usize) -> Result<Switch, String> {
+    // Without `handle_errors` what failed to copy counts as in sync.
+    let whole = snapshot.whole && snapshot.tracks_errors();
+    let gone = |leg: &Leg| leg.number == number || leg.is_dead();
+    survive(snapshot, &views(snapshot), whole, &gone)
+}
+
+fn survive(
+    snapshot: &Snapshot,
+    views: &[View<'_>],
+    whole: bool,
+    gone: &dyn Fn(&Leg) -> bool,
+) -> Result<Switch, String> {
     let mut switch = Switch {
         table: Table::default(),
         legs: Vec::new(),
         log: false,
-        whole: snapshot.whole,
+        whole,
     };
     let mut views = views.iter();
     for target in &snapshot.table.targets {
         let mapping = match &target.mapping {
-            Mapping::Mirror(_) => match views.next().map(|view| survive(view, &mut switch)) {
-                Some(Ok(mapping)) => mapping,
-                Some(Err(reason)) => return Verdict::Hold(reason),
+            Mapping::Mirror(_) => match views.next() {
+                Some(view) => survive_part(view, &mut switch, gone)?,
                 None => target.mapping.clone(),
             },
             other => other.clone(),
@@ -96,7 +119,7 @@ pub fn judge(snapshot: &Snapshot) -> Verdict {
             ..target.clone()
         });
     }
-    Verdict::Switch(switch)
+    Ok(switch)
 }
 
 fn views(snapshot: &Snapshot) -> Vec<View<'_>> {
@@ -117,7 +140,11 @@ fn holds_writes(view: &View<'_>) -> bool {
 }
 
 /// The target without what has failed, or why there is none.
-fn survive(view: &View<'_>, switch: &mut Switch) -> Result<Mapping, String> {
+fn survive_part(
+    view: &View<'_>,
+    switch: &mut Switch,
+    gone: &dyn Fn(&Leg) -> bool,
+) -> Result<Mapping, String> {
     let Some(mirror) = &view.part.mirror else {
         return Err("its table is of a kind that is not known here".into());
     };
@@ -127,8 +154,8 @@ fn survive(view: &View<'_>, switch: &mut Switch) -> Result<Mapping, String> {
     if matches!(mirror.log, Log::Userspace { .. }) {
         return Err("its log is kept by a daemon, which other machines may share".into());
     }
-    let order = order(view, switch.whole)?;
-    let dead = view.legs.iter().filter(|leg| leg.is_dead());
+    let order = order(view, switch.whole, gone)?;
+    let dead = view.legs.iter().filter(|leg| gone(leg));
     switch.legs.extend(dead.map(|leg| leg.number));
     switch.log |= view.log.letter != 'A';
     let equal = switch.whole && order.iter().all(|(_, leg)| leg.letter != 'S');
@@ -145,10 +172,7 @@ fn survive(view: &View<'_>, switch: &mut Switch) -> Result<Mapping, String> {
         _ => Mapping::Mirror(Mirror {
             log: log(&mirror.log, view.log.letter == 'A', equal),
             legs,
-            features: Features {
-                handle_errors: true,
-                keep_log: false,
-            },
+            features: mirror.features,
         }),
     })
 }
@@ -180,17 +204,25 @@ pub fn again(snapshot: &Snapshot) -> Table {
 }
 
 /// The legs that are left, the best one first: a new table copies from it.
-fn order<'a>(view: &View<'a>, whole: bool) -> Result<Vec<(usize, &'a Leg)>, String> {
+fn order<'a>(
+    view: &View<'a>,
+    whole: bool,
+    gone: &dyn Fn(&Leg) -> bool,
+) -> Result<Vec<(usize, &'a Leg)>, String> {
     let legs = view.legs.iter().enumerate();
-    let mut left: Vec<(usize, &Leg)> = legs.filter(|(_, leg)| !leg.is_dead()).collect();
+    let mut left: Vec<(usize, &Leg)> = legs.filter(|(_, leg)| !gone(leg)).collect();
     if left.is_empty() {
         return Err("all legs have failed".into());
     }
-    if !whole && let Some(first) = view.legs.first().filter(|leg| leg.is_dead()) {
+    if !whole && let Some(first) = view.legs.first().filter(|leg| gone(leg)) {
+        let (number, node) = (first.number, first.node());
+        let since = if first.is_dead() {
+            " when it failed"
+        } else {
+            ""
+        };
         return Err(format!(
-            "leg {} {} is the only whole copy: the others were not in sync when it failed",
-            first.number,
-            first.node()
+            "leg {number} {node} is the only whole copy: the others were not in sync{since}"
         ));
     }
     left.sort_by_key(|(number, leg)| rank(*number, leg, whole));

@@ -71,6 +71,8 @@ pub struct Known {
     pub on_failure: OnFailure,
     /// The legs that were taken out because they had failed.
     pub dropped: Vec<Dropped>,
+    /// Whether the sync word of its disk log was not written by anybody.
+    pub forged: bool,
     /// What the health warns of beside.
     pub notes: Vec<String>,
     /// Why writes that something failed under still wait.
@@ -104,7 +106,7 @@ impl Part {
     }
 
     /// How many legs it has.
-    pub(super) fn leg_count(&self) -> usize {
+    pub fn leg_count(&self) -> usize {
         places_of(self).len()
     }
 

@@ -1,7 +1,7 @@
 //! Plans: from a snapshot and a wish to steps. Pure.
 
+use super::legs::Change;
 use super::step::Step;
-use super::verb::Command;
 use crate::engine::Suspend;
 use crate::error::{Errno, Error, Result};
 use crate::model::failure;
@@ -75,9 +75,23 @@ pub fn go_on(snapshot: &Snapshot, table: Table) -> Vec<Step> {
     let read_only = snapshot.info.read_only;
     vec![
         Step::Load { table, read_only },
+        // On disk before writes are let go, or a power cut would bring a stale leg
+        // back.
+        Step::Record,
         Step::Suspend(REQUEUE),
         Step::Resume,
     ]
+}
+
+/// Switch to what a mirror is to be made of from now on. Held writes are requeued:
+/// with a flush they would fail where a leg does at this very moment.
+pub fn change(snapshot: &Snapshot, change: &Change) -> Vec<Step> {
+    let mut steps = go_on(snapshot, change.table.clone());
+    let resume = steps.pop();
+    steps.extend(change.whole.then_some(Step::ExpectWhole));
+    steps.extend(change.afresh.then_some(Step::ClearLogs));
+    steps.extend(resume);
+    steps
 }
 
 /// Try again what failed. The kernel never forgets a leg's error until all is in
@@ -106,11 +120,16 @@ pub fn retry(snapshot: &Snapshot) -> Result<Vec<Step>> {
 
 /// Whether a sync word that taking a leg out has left is still there.
 pub fn has_word_to_lose(snapshot: &Snapshot) -> bool {
-    !snapshot.known.dropped.is_empty() && has_forged_log(snapshot)
+    snapshot.known.forged && has_forged_log(snapshot)
 }
 
 fn has_forged_log(snapshot: &Snapshot) -> bool {
-    let mut mirrors = snapshot.table.mirrors();
+    is_forged(&snapshot.table)
+}
+
+/// Whether a disk log of a table has a sync word, which is believed at each resume.
+pub fn is_forged(table: &Table) -> bool {
+    let mut mirrors = table.mirrors();
     mirrors.any(|(_, mirror)| matches!(mirror.log, Log::Disk { sync: Some(_), .. }))
 }
 
@@ -130,20 +149,13 @@ fn gentle(snapshot: &Snapshot) -> Suspend {
     }
 }
 
-/// The steps of a verb.
-///
-/// # Errors
-/// Those of the verb's own plan.
-pub fn verb(snapshot: &Snapshot, command: Command) -> Result<Vec<Step>> {
-    Ok(match command {
-        // A second suspend of a suspended device is EINVAL to the kernel; the
-        // state that was asked for is there.
-        Command::Suspend(_) if snapshot.info.suspended => vec![],
-        Command::Suspend(how) => vec![Step::Suspend(how)],
-        Command::Resume => vec![Step::Resume],
-        Command::Retry => retry(snapshot)?,
-        Command::Remove { deferred } => vec![Step::Remove { deferred }],
-    })
+/// Hold I/O. A second suspend of a suspended device is EINVAL to the kernel; the
+/// state that was asked for is there.
+pub fn suspend(snapshot: &Snapshot, how: Suspend) -> Vec<Step> {
+    match snapshot.info.suspended {
+        true => vec![],
+        false => vec![Step::Suspend(how)],
+    }
 }
 
 /// Another name.

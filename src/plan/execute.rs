@@ -1,6 +1,7 @@
 //! The executor: it alone acts. It runs steps in order and, where one fails,
 //! brings the device back to how it was.
 
+use super::legs::check_whole;
 use super::step::Step;
 use crate::engine::{Engine, Id};
 use crate::error::{Error, Result};
@@ -19,7 +20,8 @@ pub fn execute(engine: &dyn Engine, id: &Id, steps: &[Step]) -> Result<()> {
     execute_noting(engine, id, steps, &|_| Ok(()))
 }
 
-/// The same; `note` comes before each step, and where it fails the step does.
+/// The same; `note` comes before each step, and where it fails the step does. It does
+/// what is no call of the engine.
 pub fn execute_noting(
     engine: &dyn Engine,
     id: &Id,
@@ -49,6 +51,8 @@ fn run(engine: &dyn Engine, id: &Id, step: &Step, done: &mut Done) -> Result<()>
             engine.suspend(id, *how)?;
             done.suspended = true;
         }
+        Step::Record | Step::ClearLogs => {}
+        Step::ExpectWhole => check_whole(&engine.status(id)?.1)?,
         Step::Resume => {
             engine.resume(id)?;
             (done.loaded, done.suspended) = (false, false);

@@ -4,5 +4,7 @@
 
 pub mod build;
 pub mod execute;
+pub mod grow;
+pub mod legs;
 pub mod step;
 pub mod verb;

@@ -26,6 +26,12 @@ pub enum Step {
     },
     /// Hold I/O.
     Suspend(Suspend),
+    /// Record the table that was loaded: whoever runs the steps does.
+    Record,
+    /// Go on only if all is in sync and healthy.
+    ExpectWhole,
+    /// Let the disk logs of the table begin afresh: whoever runs the steps does.
+    ClearLogs,
     /// Switch to the loaded table, if any, and let I/O go on.
     Resume,
     /// Remove the device.
@@ -46,6 +52,9 @@ impl fmt::Display for Step {
             Step::Create { .. } => write!(f, "create"),
             Step::Load { .. } => write!(f, "load the table"),
             Step::Suspend(_) => write!(f, "suspend"),
+            Step::Record => write!(f, "record the table"),
+            Step::ExpectWhole => write!(f, "look at it again"),
+            Step::ClearLogs => write!(f, "clear the log"),
             Step::Resume => write!(f, "resume"),
             Step::Remove { .. } => write!(f, "remove"),
             Step::Rename { name } => write!(f, "rename to {name}"),

@@ -1,11 +1,15 @@
 //! The verbs of `ctl`: one row each, which parses it and explains it.
 
+use std::fmt;
+
 use crate::engine::Suspend;
 use crate::error::{Error, Result};
+use crate::text::device::DeviceRef;
+use crate::text::size;
 use crate::text::words::Words;
 
 /// What a line written to `ctl` asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Hold I/O.
     Suspend(Suspend),
@@ -13,11 +17,60 @@ pub enum Command {
     Resume,
     /// Try again what failed.
     Retry,
+    /// Copy everything again.
+    Resync,
+    /// Cut over to a leg, the first target where none is named.
+    Finish(Option<usize>),
+    /// Go back to the source.
+    Abort,
+    /// Take a leg out.
+    Drop(usize),
+    /// Bring a leg in.
+    Add(Place),
+    /// Put another one in a leg's place.
+    Replace(usize, Place),
+    /// Make it longer: to so many sectors, or as far as the legs reach.
+    Grow(Option<u64>),
     /// Remove the mirror and its log file.
     Remove {
         /// At its last close.
         deferred: bool,
     },
+}
+
+/// Where a new leg lies: `DEVICE[@OFFSET]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The device or file.
+    pub device: DeviceRef,
+    /// First sector there.
+    pub offset: u64,
+}
+
+impl Place {
+    fn parse(words: &mut Words<'_>) -> Result<Place> {
+        let (device, offset) = size::place(words.next("DEVICE[@OFFSET]")?)?;
+        Ok(Place { device, offset })
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.offset {
+            0 => self.device.fmt(f),
+            offset => write!(f, "{}@{offset}s", self.device),
+        }
+    }
+}
+
+impl Command {
+    /// The new leg of a verb that brings one in.
+    pub fn brings(&self) -> Option<&Place> {
+        match self {
+            Command::Add(place) | Command::Replace(_, place) => Some(place),
+            _ => None,
+        }
+    }
 }
 
 /// One verb.
@@ -37,7 +90,7 @@ pub const VERBS: &[Verb] = &[
     Verb {
         name: "suspend",
         arguments: "[noflush]",
-        doc: "hold I/O; noflush: without waiting for I/O that is under way",
+        doc: "hold I/O; noflush: what waits is kept, not failed",
         parse: |words| {
             let noflush = flag(words, "noflush")?;
             Ok(Command::Suspend(Suspend {
@@ -53,15 +106,68 @@ pub const VERBS: &[Verb] = &[
         parse: |_| Ok(Command::Resume),
     },
     Verb {
+        name: "finish",
+        arguments: "[LEG]",
+        doc: "cut over to a leg (default 1); all must be in sync",
+        parse: |words| {
+            let leg = words.peek().map(|_| words.number("the leg's number"));
+            leg.transpose().map(Command::Finish)
+        },
+    },
+    Verb {
+        name: "abort",
+        arguments: "",
+        doc: "go back to leg 0 alone; copying ends",
+        parse: |_| Ok(Command::Abort),
+    },
+    Verb {
+        name: "drop",
+        arguments: "LEG",
+        doc: "take a leg out",
+        parse: |words| words.number("the leg's number").map(Command::Drop),
+    },
+    Verb {
+        name: "add",
+        arguments: "DEVICE[@OFFSET]",
+        doc: "bring a leg in; everything is copied to it",
+        parse: |words| Place::parse(words).map(Command::Add),
+    },
+    Verb {
+        name: "replace",
+        arguments: "LEG DEVICE[@OFFSET]",
+        doc: "put another device in a leg's place",
+        parse: |words| {
+            let leg = words.number("the leg's number")?;
+            Ok(Command::Replace(leg, Place::parse(words)?))
+        },
+    },
+    Verb {
+        name: "grow",
+        arguments: "[LENGTH]",
+        doc: "make it longer, after its legs have grown",
+        parse: |words| {
+            let length = words.peek().map(|_| words.next("the length"));
+            let length = length.transpose()?;
+            let length = length.map(|word| size::sectors(word, "the length"));
+            length.transpose().map(Command::Grow)
+        },
+    },
+    Verb {
+        name: "resync",
+        arguments: "",
+        doc: "copy everything again from the source",
+        parse: |_| Ok(Command::Resync),
+    },
+    Verb {
         name: "retry",
         arguments: "",
-        doc: "try the regions again that failed to copy, and the writes that are held",
+        doc: "try again what failed to copy, and held writes",
         parse: |_| Ok(Command::Retry),
     },
     Verb {
         name: "remove",
         arguments: "[deferred]",
-        doc: "remove the mirror and its log file; deferred: when its last user closes it",
+        doc: "remove it and its log file; deferred: at its last close",
         parse: |words| {
             let deferred = flag(words, "deferred")?;
             Ok(Command::Remove { deferred })
@@ -107,7 +213,7 @@ fn usage(verb: &Verb) -> String {
 
 /// What reading `ctl` shows: each verb with a line of text.
 pub fn help() -> String {
-    let line = |verb: &Verb| format!("{:<20} {}\n", usage(verb), verb.doc);
+    let line = |verb: &Verb| format!("{:<28} {}\n", usage(verb), verb.doc);
     VERBS.iter().map(line).collect()
 }
 
@@ -119,11 +225,20 @@ mod tests {
     #[test]
     fn each_verb_parses_with_and_without_its_arguments() {
         for verb in VERBS {
-            assert!(parse(verb.name).is_ok(), "{}", verb.name);
-            let argument = verb.arguments.trim_matches(['[', ']']);
-            assert!(parse(&format!(" {}  {argument} ", verb.name)).is_ok());
+            let needs = verb.arguments.starts_with(|c: char| c != '[');
+            assert_eq!(parse(verb.name).is_ok(), !(needs), "{}", verb.name);
+            let arguments = verb.arguments.replace("DEVICE[@OFFSET]", "/dev/sdx@1M");
+            let arguments = arguments.replace("LEG", "2").replace("LENGTH", "1G");
+            let arguments = arguments.trim_matches(['[', ']']);
+            let line = format!(" {}  {arguments} ", verb.name);
+            assert!(parse(&line).is_ok(), "{line}");
             assert!(help().contains(verb.doc));
         }
+        let place = Place {
+            device: "8:16".parse().expect("a device"),
+            offset: 6,
+        };
+        assert_eq!(parse("add 8:16@3K"), Ok(Command::Add(place)));
         let deferred = parse("remove deferred");
         assert_eq!(deferred, Ok(Command::Remove { deferred: true }));
     }
@@ -136,6 +251,13 @@ mod tests {
             ("resume now", "now"),
             ("suspend noflush now", "now"),
             ("Suspend", "Suspend"),
+            ("drop", "leg"),
+            ("drop x", "x"),
+            ("finish 1 2", "2"),
+            ("grow 1.5G", "1.5G"),
+            ("add", "DEVICE"),
+            ("add sdb", "sdb"),
+            ("replace /dev/sdb", "/dev/sdb"),
         ] {
             let error = parse(line).expect_err(line);
             assert_eq!(error.errno(), Errno::EINVAL, "{line}");

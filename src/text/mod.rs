@@ -8,6 +8,7 @@ pub mod log;
 pub mod mirror;
 pub mod name;
 pub mod request;
+pub mod size;
 pub mod status;
 pub mod table;
 pub mod units;

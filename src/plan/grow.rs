@@ -1,0 +1,89 @@
+//! Making a mirror longer, once its legs are. The kernel looks at their size only at
+//! the resume, and leaves the device suspended where it is too small: so it is looked
+//! at before.
+
+use super::legs::{Change, check_idle, forget_sync, only_target};
+use crate::error::{Errno, Error, Result};
+use crate::model::snapshot::{Leg, SECTOR, Snapshot};
+use crate::text::disklog;
+use crate::text::mirror::Mirror;
+use crate::text::table::{Mapping, Table, Target};
+
+/// Grow to `length` sectors, as far as all legs reach where none is named. A disk
+/// log knows what is new, and only that is copied; without one all is.
+///
+/// # Errors
+/// ENOSPC where a leg or the log is too small; EINVAL where it would not grow; EBUSY
+/// where a leg has failed or it is suspended.
+pub fn grow(snapshot: &Snapshot, length: Option<u64>) -> Result<Change> {
+    check_idle(snapshot)?;
+    let target = only_target(snapshot)?;
+    if let Some(leg) = snapshot.legs.iter().find(|leg| leg.letter != 'A') {
+        let (number, node) = (leg.number, leg.node());
+        return Err(Error::busy(format!("leg {number} {node} has errors")));
+    }
+    let rooms = snapshot
+        .legs
+        .iter()
+        .map(room)
+        .collect::<Result<Vec<u64>>>()?;
+    let most = rooms.iter().min().copied().unwrap_or(0);
+    let length = length.unwrap_or(most);
+    let mut small = snapshot.legs.iter().zip(&rooms);
+    if let Some((leg, room)) = small.find(|(_, room)| **room < length) {
+        let (number, node) = (leg.number, leg.node());
+        let sentence = format!("leg {number} {node} has room for {room} sectors, not {length}");
+        return Err(Error::new(Errno::ENOSPC, sentence));
+    }
+    if length <= target.length {
+        let sentence = format!(
+            "it has {} sectors already: {length} are no more",
+            target.length
+        );
+        return Err(Error::invalid(sentence));
+    }
+    if let Mapping::Mirror(mirror) = &target.mapping {
+        check_log(snapshot, mirror, length)?;
+    }
+    let mut target = Target {
+        length,
+        ..target.clone()
+    };
+    forget_sync(&mut target);
+    Ok(Change {
+        table: Table {
+            targets: vec![target],
+        },
+        whole: false,
+        afresh: false,
+        equal: false,
+    })
+}
+
+/// Sectors from where the mirror begins on a leg to its end.
+fn room(leg: &Leg) -> Result<u64> {
+    let facts = leg.facts.as_ref();
+    let facts = facts.ok_or_else(|| {
+        let sentence = format!("leg {} {}: its size is not known", leg.number, leg.node());
+        Error::new(Errno::ENODEV, sentence)
+    })?;
+    Ok(facts.size.saturating_sub(leg.offset) / SECTOR)
+}
+
+fn check_log(snapshot: &Snapshot, mirror: &Mirror, length: u64) -> Result<()> {
+    let facts = snapshot.log().and_then(|log| log.facts.as_ref());
+    let (Some(facts), Some(regions)) = (facts, mirror.regions(length)) else {
+        return Ok(());
+    };
+    let need = disklog::size_for(regions, facts.block_size);
+    match need.is_some_and(|need| need <= facts.size) {
+        true => Ok(()),
+        false => Err(Error::new(
+            Errno::ENOSPC,
+            format!(
+                "the log {} is too small for {regions} regions: give the mirror a `table` with another log",
+                facts.node.display()
+            ),
+        )),
+    }
+}

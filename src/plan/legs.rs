@@ -1,0 +1,303 @@
+//! Changing what a mirror is made of while it is in use: cut over, go back, take a
+//! leg out, bring one in, copy everything again. Each is a table to switch to, and
+//! what has to be so for that.
+
+use crate::error::{Error, Result};
+use crate::model::failure::{self, Switch};
+use crate::model::snapshot::{Leg, Snapshot};
+use crate::text::linear::Linear;
+use crate::text::mirror::{self, Features, Log, Mirror};
+use crate::text::status::MirrorStatus;
+use crate::text::table::{Line, Mapping, Table, Target};
+
+/// Legs that a mirror may have (drivers/md/dm-raid1.c, `mirror_ctr`).
+const MOST: usize = 9;
+
+/// Sectors of a region where no mirror says how large: 2 MiB, as pvmove has it.
+const REGION: u64 = 4096;
+
+/// What is switched to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The table.
+    pub table: Table,
+    /// Whether everything must be in sync and healthy, looked at once more while no
+    /// write can be under way.
+    pub whole: bool,
+    /// Whether a disk log begins afresh: it knows no legs, and would call a new one
+    /// equal.
+    pub afresh: bool,
+    /// Whether the legs of the new table are equal from the start.
+    pub equal: bool,
+}
+
+/// Cut over to a leg of each mirror target, the first target where none is named.
+///
+/// # Errors
+/// EBUSY while anything is missing, has failed or was not tracked; EINVAL for a leg
+/// that it does not have.
+pub fn finish(snapshot: &Snapshot, leg: Option<usize>) -> Result<Change> {
+    check_idle(snapshot)?;
+    let leg = leg.unwrap_or(1);
+    if !snapshot.tracks_errors() {
+        return Err(Error::busy(format!(
+            "{} does not track errors (no handle_errors): what failed to copy counts as in sync",
+            snapshot.info.name
+        )));
+    }
+    check_whole(&snapshot.status)?;
+    Ok(Change {
+        table: alone(snapshot, leg)?,
+        whole: true,
+        afresh: false,
+        equal: true,
+    })
+}
+
+/// Go back to the source alone.
+///
+/// # Errors
+/// EBUSY where it has failed.
+pub fn abort(snapshot: &Snapshot) -> Result<Change> {
+    check_idle(snapshot)?;
+    if let Some(leg) = first_legs(snapshot).find(|leg| leg.is_dead()) {
+        return Err(Error::busy(format!(
+            "the source {} has failed: nothing can go back to it",
+            leg.node()
+        )));
+    }
+    Ok(Change {
+        table: alone(snapshot, 0)?,
+        whole: false,
+        afresh: false,
+        equal: true,
+    })
+}
+
+/// Take a leg out.
+///
+/// # Errors
+/// EBUSY for the only whole copy, EINVAL for a leg that it does not have.
+pub fn drop(snapshot: &Snapshot, leg: usize) -> Result<Change> {
+    check_idle(snapshot)?;
+    let Switch { table, whole, .. } = survivors(snapshot, leg)?;
+    Ok(Change {
+        table,
+        whole: false,
+        afresh: false,
+        equal: whole,
+    })
+}
+
+/// Bring a leg in: everything is copied to it, and to the others once more.
+///
+/// # Errors
+/// EBUSY where a leg has failed, EINVAL where there are as many as can be.
+pub fn add(snapshot: &Snapshot, new: mirror::Leg) -> Result<Change> {
+    check_usable(snapshot)?;
+    if let Some(leg) = snapshot.legs.iter().find(|leg| leg.is_dead()) {
+        return Err(Error::busy(format!(
+            "leg {} {} has failed: `drop {}` first",
+            leg.number,
+            leg.node(),
+            leg.number
+        )));
+    }
+    let target = only_target(snapshot)?;
+    let mirror = match &target.mapping {
+        Mapping::Mirror(_) => again(snapshot)?,
+        Mapping::Linear(linear) => Mirror {
+            log: Log::Core {
+                region: region(target.length),
+                sync: None,
+            },
+            legs: vec![mirror::Leg {
+                device: linear.device.clone(),
+                offset: linear.offset,
+            }],
+            features: Features {
+                handle_errors: true,
+                keep_log: false,
+            },
+        },
+        Mapping::Other { kind, .. } => {
+            return Err(Error::invalid(format!("a {kind} target has no legs")));
+        }
+    };
+    with(target, mirror, new)
+}
+
+/// Put a leg in another one's place.
+///
+/// # Errors
+/// As those of [`drop`] and [`add`].
+pub fn replace(snapshot: &Snapshot, leg: usize, new: mirror::Leg) -> Result<Change> {
+    check_idle(snapshot)?;
+    let target = only_target(snapshot)?;
+    let Switch { table, .. } = survivors(snapshot, leg)?;
+    let left = table.targets.first().map(|target| target.mapping.clone());
+    let mut mirror = again(snapshot)?;
+    mirror.legs = match left {
+        Some(Mapping::Mirror(left)) => left.legs,
+        Some(Mapping::Linear(Linear { device, offset })) => vec![mirror::Leg { device, offset }],
+        _ => return Err(Error::invalid("it has no legs")),
+    };
+    with(target, mirror, new)
+}
+
+/// Copy everything again from the source.
+///
+/// # Errors
+/// EBUSY where the source has failed.
+pub fn resync(snapshot: &Snapshot) -> Result<Change> {
+    check_idle(snapshot)?;
+    if let Some(leg) = snapshot.legs.iter().find(|leg| leg.source && leg.is_dead()) {
+        return Err(Error::busy(format!("the source {} has failed", leg.node())));
+    }
+    let mut table = failure::again(snapshot);
+    table.targets.iter_mut().for_each(forget_sync);
+    Ok(Change {
+        table,
+        whole: false,
+        afresh: true,
+        equal: false,
+    })
+}
+
+/// Check that every mirror target is in sync and has no error.
+///
+/// # Errors
+/// EBUSY with what is missing.
+pub fn check_whole(status: &[Line]) -> Result<()> {
+    let mirrors = status.iter().filter(|line| line.kind == "mirror");
+    for line in mirrors {
+        let status = MirrorStatus::parse(&line.params)?;
+        if status.in_sync != status.total {
+            return Err(Error::busy(format!(
+                "not in sync: {} of {} regions are",
+                status.in_sync, status.total
+            )));
+        }
+        if let Some(leg) = status.health.iter().position(|letter| *letter != 'A') {
+            let letter = status.health.get(leg).copied().unwrap_or('U');
+            return Err(Error::busy(format!("leg {leg} has an error ({letter})")));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn check_idle(snapshot: &Snapshot) -> Result<()> {
+    if snapshot.parts.is_empty() {
+        let name = &snapshot.info.name;
+        return Err(Error::invalid(format!("{name} has no mirror target")));
+    }
+    check_usable(snapshot)
+}
+
+fn check_usable(snapshot: &Snapshot) -> Result<()> {
+    let name = &snapshot.info.name;
+    match () {
+        () if !snapshot.info.live => Err(Error::invalid(format!("{name} has no table"))),
+        () if snapshot.info.suspended => Err(Error::busy(format!(
+            "{name} is suspended: write `resume` first"
+        ))),
+        () => Ok(()),
+    }
+}
+
+/// The table with one leg of each mirror target in its place.
+fn alone(snapshot: &Snapshot, leg: usize) -> Result<Table> {
+    let mut table = snapshot.table.clone();
+    for target in &mut table.targets {
+        let Mapping::Mirror(mirror) = &target.mapping else {
+            continue;
+        };
+        let chosen = mirror.legs.get(leg).ok_or_else(|| no_leg(snapshot, leg))?;
+        target.mapping = Mapping::Linear(Linear {
+            device: chosen.device.clone(),
+            offset: chosen.offset,
+        });
+    }
+    Ok(table)
+}
+
+fn no_leg(snapshot: &Snapshot, leg: usize) -> Error {
+    let (name, count) = (&snapshot.info.name, snapshot.legs.len());
+    Error::invalid(format!(
+        "{name} has no leg {leg}: it has {count}, from 0 on"
+    ))
+}
+
+/// The first leg of each mirror target.
+fn first_legs(snapshot: &Snapshot) -> impl Iterator<Item = &Leg> {
+    let starts = snapshot.parts.iter().scan(0, |next, part| {
+        let start = *next;
+        *next += part.leg_count();
+        Some(start)
+    });
+    starts.filter_map(|start| snapshot.legs.get(start))
+}
+
+fn survivors(snapshot: &Snapshot, leg: usize) -> Result<Switch> {
+    only_target(snapshot)?;
+    if leg >= snapshot.legs.len() {
+        return Err(no_leg(snapshot, leg));
+    }
+    failure::without(snapshot, leg).map_err(Error::busy)
+}
+
+pub(super) fn only_target(snapshot: &Snapshot) -> Result<&Target> {
+    match snapshot.table.targets.as_slice() {
+        [target] => Ok(target),
+        targets => Err(Error::invalid(format!(
+            "{} has {} targets: write its `table`",
+            snapshot.info.name,
+            targets.len()
+        ))),
+    }
+}
+
+/// The mirror with its best leg first.
+fn again(snapshot: &Snapshot) -> Result<Mirror> {
+    let table = failure::again(snapshot);
+    let mirror = table.mirrors().next().map(|(_, mirror)| mirror.clone());
+    mirror.ok_or_else(|| Error::invalid("it has no mirror target"))
+}
+
+/// The target with one more leg, to which all is copied.
+fn with(target: &Target, mut mirror: Mirror, new: mirror::Leg) -> Result<Change> {
+    if mirror.legs.len() >= MOST {
+        return Err(Error::invalid(format!("a mirror has at most {MOST} legs")));
+    }
+    mirror.legs.push(new);
+    let mut target = Target {
+        mapping: Mapping::Mirror(mirror),
+        ..target.clone()
+    };
+    forget_sync(&mut target);
+    Ok(Change {
+        table: Table {
+            targets: vec![target],
+        },
+        whole: false,
+        afresh: true,
+        equal: false,
+    })
+}
+
+pub(super) fn forget_sync(target: &mut Target) {
+    if let Mapping::Mirror(mirror) = &mut target.mapping
+        && let Log::Core { sync, .. } | Log::Disk { sync, .. } = &mut mirror.log
+    {
+        *sync = None;
+    }
+}
+
+/// As large as is usual, and no larger than the target.
+fn region(length: u64) -> u64 {
+    let mut region = REGION;
+    while region > length && region > 2 {
+        region /= 2;
+    }
+    region
+}

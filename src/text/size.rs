@@ -1,0 +1,118 @@
+//! Sizes and offsets as people write them: `512s`, `64K`, `8M`, `100G`, `1T`, or
+//! plain bytes; and a place on a device, `DEVICE@OFFSET`.
+
+use super::device::DeviceRef;
+use super::words::{is_digits, quote};
+use crate::error::{Error, Result};
+
+/// Bytes of a sector, the unit of tables.
+const SECTOR: u64 = 512;
+
+/// What a number is multiplied by.
+const UNITS: &[(char, u64)] = &[
+    ('s', SECTOR),
+    ('K', 1 << 10),
+    ('M', 1 << 20),
+    ('G', 1 << 30),
+    ('T', 1 << 40),
+];
+
+/// Bytes.
+///
+/// # Errors
+/// EINVAL for what is no size, or larger than any device.
+pub fn bytes(word: &str, what: &str) -> Result<u64> {
+    let unit = UNITS
+        .iter()
+        .find_map(|(letter, factor)| Some((word.strip_suffix(*letter)?, *factor)));
+    let (digits, factor) = unit.unwrap_or((word, 1));
+    let number: Option<u64> = digits.parse().ok().filter(|_| is_digits(digits));
+    let bytes = number.and_then(|number| number.checked_mul(factor));
+    bytes.ok_or_else(|| {
+        let word = quote(word);
+        Error::invalid(format!(
+            "{what} {word} is no size: write bytes, or a number with s, K, M, G or T"
+        ))
+    })
+}
+
+/// The same in sectors.
+///
+/// # Errors
+/// EINVAL also for what is no whole number of sectors.
+pub fn sectors(word: &str, what: &str) -> Result<u64> {
+    let bytes = bytes(word, what)?;
+    match bytes % SECTOR {
+        0 => Ok(bytes / SECTOR),
+        _ => Err(Error::invalid(format!(
+            "{what} {} is no whole number of sectors of {SECTOR} bytes",
+            quote(word)
+        ))),
+    }
+}
+
+/// `DEVICE` or `DEVICE@OFFSET`; the offset in sectors. What stands behind the last
+/// `@` is an offset only where it begins with a digit: names may have one.
+///
+/// # Errors
+/// EINVAL for what names no device, or no offset.
+pub fn place(word: &str) -> Result<(DeviceRef, u64)> {
+    let cut = word.rsplit_once('@');
+    let cut = cut.filter(|(_, offset)| offset.starts_with(|c: char| c.is_ascii_digit()));
+    match cut {
+        Some((device, offset)) => Ok((device.parse()?, sectors(offset, "the offset")?)),
+        None => Ok((word.parse()?, 0)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_unit_is_a_power_of_1024() {
+        for (word, wanted) in [
+            ("0", 0),
+            ("4096", 4096),
+            ("3s", 1536),
+            ("64K", 65_536),
+            ("8M", 8 << 20),
+            ("100G", 100 << 30),
+            ("1T", 1 << 40),
+        ] {
+            assert_eq!(bytes(word, "the size"), Ok(wanted), "{word}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_size_is_named() {
+        for word in [
+            "",
+            "K",
+            "-1",
+            "+1",
+            "1.5G",
+            "8MB",
+            "8 M",
+            "0x10",
+            "8m",
+            "99999999T",
+        ] {
+            let error = bytes(word, "the size").expect_err(word);
+            assert!(error.sentence().contains("the size"), "{error}");
+        }
+        assert!(sectors("513", "the offset").is_err());
+        assert_eq!(sectors("1K", "the offset"), Ok(2));
+    }
+
+    #[test]
+    fn a_place_is_a_device_and_where_it_begins_there() {
+        let at = |word| place(word).map(|(device, offset)| (device.to_string(), offset));
+        assert_eq!(at("/dev/sdb"), Ok(("/dev/sdb".into(), 0)));
+        assert_eq!(at("/dev/sdb@1M"), Ok(("/dev/sdb".into(), 2048)));
+        assert_eq!(at("8:16@3s"), Ok(("8:16".into(), 3)));
+        assert_eq!(at("/a@b"), Ok(("/a@b".into(), 0)));
+        assert!(at("/dev/sdb@1").is_err());
+        assert!(at("@1M").is_err());
+    }
+}
