@@ -13,6 +13,7 @@ mod health;
 mod idioms;
 mod interchange;
 mod kills;
+mod live;
 mod logs;
 mod loops;
 mod neighbours;
@@ -66,6 +67,7 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static Case)> {
         ("failover_legs", failover::legs::CASES),
         ("failover_logs", failover::logs::CASES),
         ("failover_held", failover::held::CASES),
+        ("live", live::CASES),
         ("survival", survival::CASES),
         ("rollback", rollback::CASES),
         ("speed", speed::CASES),

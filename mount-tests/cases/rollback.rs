@@ -26,6 +26,13 @@ pub const CASES: &[Case] = &[
     both("of_rename", of_rename),
     both("of_suspend", of_suspend),
     both("of_resume", of_resume),
+    both("of_finish", of_finish),
+    both("of_abort", of_abort),
+    both("of_drop", of_drop),
+    both("of_add", of_add),
+    both("of_replace", of_replace),
+    both("of_resync", of_resync),
+    both("of_grow", of_grow),
     both("a_delayed_create_goes_on", a_delayed_create_goes_on),
     both(
         "a_delayed_verb_keeps_others_out",
@@ -137,6 +144,41 @@ fn of_resume(lab: &Lab) {
     );
     bench.end("resume");
 }
+
+/// A verb on a mirror of two legs that is in sync: done, it is of this kind and has
+/// so many devices; else it is as before.
+macro_rules! of_verb {
+    ($name:ident, $verb:expr, $kind:literal, $devices:literal) => {
+        fn $name(lab: &Lab) {
+            let mut bench = Bench::new(lab);
+            bench.each_call(
+                |bench| bench.whole(),
+                |bench, serial| {
+                    let verb: fn(&Lab) -> String = $verb;
+                    bench.daemon.verb(serial, &verb(bench.lab))
+                },
+                |bench, _, done| match done {
+                    true => bench.shape($kind, $devices),
+                    false => [bench.shape("mirror", 3), bench.state("m0", false, 1024)].concat(),
+                },
+            );
+            bench.end(stringify!($name));
+        }
+    };
+}
+
+of_verb!(of_finish, |_| "finish".into(), "linear", 1);
+of_verb!(of_abort, |_| "abort".into(), "linear", 1);
+of_verb!(of_drop, |_| "drop 0".into(), "linear", 1);
+of_verb!(of_add, |lab| format!("add {}", lab.disk(0)), "mirror", 4);
+of_verb!(
+    of_replace,
+    |lab| format!("replace 1 {}", lab.disk(0)),
+    "mirror",
+    3
+);
+of_verb!(of_grow, |_| "grow 8M".into(), "mirror", 3);
+of_verb!(of_resync, |_| "resync".into(), "mirror", 3);
 
 fn a_delayed_create_goes_on(lab: &Lab) {
     let bench = Bench::new(lab);

@@ -168,6 +168,19 @@ impl Bed {
         self.mount.write("m/ctl", "remove");
     }
 
+    /// End the writer and the mirror; no write failed.
+    pub fn stop(self) -> Written {
+        let written = self.writer.end();
+        assert!(
+            written.error.is_none(),
+            "{:?}: {:?}",
+            self.way,
+            written.error
+        );
+        self.mount.write("m/ctl", "remove");
+        written
+    }
+
     /// End the writer: no write failed, and all legs in `left` hold all of it.
     pub fn end(self, left: &[usize]) -> Duration {
         let written: Written = self.writer.end();

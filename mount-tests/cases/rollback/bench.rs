@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use libc::O_DIRECT;
 use mirrorfs::daemon::Daemon;
+use mirrorfs::daemon::look::Detail;
 use mirrorfs::daemon::records::Records;
 use mirrorfs::engine::embedded::Embedded;
 use mirrorfs::engine::embedded::devices::Files;
@@ -23,6 +24,7 @@ use crate::lab::Lab;
 use crate::lab::shared::Shared;
 use crate::lab::shell::output;
 use crate::lab::traces::Traces;
+use crate::lab::wait_for;
 
 const ERRNOS: [Errno; 4] = [Errno::EINVAL, Errno::EIO, Errno::EBUSY, Errno::ENOMEM];
 
@@ -42,7 +44,7 @@ impl<'a> Bench<'a> {
         // Traces are compared: all that has to be there is there from the start.
         (0..4).for_each(|number| drop(lab.disk(number)));
         File::create(folder.path().join("leg"))
-            .and_then(|leg| leg.set_len(4 << 20))
+            .and_then(|leg| leg.set_len(16 << 20))
             .expect("a leg");
         if lab.is_kernel() {
             output("udevadm settle --timeout=10 || true");
@@ -78,6 +80,40 @@ impl<'a> Bench<'a> {
         let line = format!("m0: 0 8192 mirror core 2 2048 nosync 2 {one} 0 {other} 0");
         self.daemon.create(&line).expect("a mirror");
         self.daemon.find("m0").expect("the mirror")
+    }
+
+    /// A mirror `m0` of [`Bench::table`] that is in sync, its serial.
+    pub fn whole(&self) -> u64 {
+        let line = format!("m0: {}", self.table());
+        self.daemon.create(&line).expect("a mirror");
+        let serial = self.daemon.find("m0").expect("the mirror");
+        wait_for("in sync", || {
+            let snapshot = self.daemon.snapshot(serial, Detail::Kernel);
+            snapshot.is_ok_and(|snapshot| snapshot.whole)
+        });
+        serial
+    }
+
+    /// What is wrong with `m0`, which should be of this kind, have so many devices,
+    /// not be suspended and take writes.
+    pub fn shape(&self, kind: &str, devices: usize) -> Vec<String> {
+        let (engine, id) = (self.engine.engine(), Id::Name("m0".into()));
+        let (info, lines) = match engine.table(&id, Slot::Live) {
+            Ok(found) => found,
+            Err(error) => return vec![format!("m0: {error}")],
+        };
+        let deps = engine.deps(&id).map_or(0, |deps| deps.len());
+        let mut wrong = Vec::new();
+        if info.suspended || info.inactive || deps != devices {
+            wrong.push(format!("{info:?} with {deps} devices"));
+        }
+        if lines.iter().any(|line| line.kind != kind) {
+            wrong.push(format!("the table is {lines:?}"));
+        }
+        if self.lab.is_kernel() {
+            wrong.extend(writes("m0"));
+        }
+        wrong
     }
 
     /// Do `work` once as it is, then once for each of its calls and each errno.
