@@ -228,12 +228,7 @@ fn bad_target(lab: &Lab) {
         bed.mount.write("throttle", "100");
         bed.expect("degraded", &["leg 1 ", " S sync failed", "may be held"]);
         assert!(!bed.mount.read("events").contains(" m dropped "));
-        bed.fragile[0].repair();
-        bed.mount.write("m/ctl", "retry");
-        bed.finish_copy();
-        bed.expect("ok", &[]);
-        bed.goes_on(20);
-        bed.end(&[0, 1]);
+        bed.mended();
     }
 }
 
@@ -254,11 +249,7 @@ fn bad_target_written(lab: &Lab) {
         });
         bed.goes_on(20);
         assert!(!bed.mount.read("events").contains(" m dropped "));
-        bed.fragile[0].repair();
-        bed.mount.write("m/ctl", "retry");
-        bed.finish_copy();
-        bed.expect("ok", &[]);
-        let longest = bed.end(&[0, 1]);
+        let longest = bed.mended();
         println!("{way:?}: the longest wait of a writer {longest:?}");
     }
 }
@@ -274,10 +265,5 @@ fn bad_source(lab: &Lab) {
     bed.mount.write("throttle", "100");
     bed.expect("degraded", &["leg 0 ", " S sync failed", "write `retry`"]);
     assert!(!bed.mount.read("events").contains(" m dropped "));
-    bed.fragile[0].repair();
-    bed.mount.write("m/ctl", "retry");
-    bed.finish_copy();
-    bed.expect("ok", &[]);
-    bed.goes_on(20);
-    bed.end(&[0, 1]);
+    bed.mended();
 }
