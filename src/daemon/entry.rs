@@ -91,6 +91,20 @@ impl Entry {
         }
     }
 
+    /// Whether there is nothing to be done about it before its next event. A leg may
+    /// have failed while a verb ran, and before the kernel took its region out of
+    /// the count.
+    pub(super) fn is_settled(&self) -> bool {
+        let Seen {
+            letters,
+            log,
+            in_sync,
+            ..
+        } = &self.seen;
+        let mut all = letters.iter().chain(log);
+        *in_sync && all.all(|letter| *letter == 'A') && self.trouble.is_none() && self.due.is_none()
+    }
+
     /// What a snapshot shows of it.
     pub(super) fn known(&self) -> Known {
         let kept = self.kept.as_ref();

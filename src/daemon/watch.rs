@@ -190,8 +190,7 @@ impl Daemon {
         let Ok(entry) = self.registry.get(serial) else {
             return false;
         };
-        let settled = entry.seen.in_sync && entry.trouble.is_none() && entry.due.is_none();
-        if entry.event_nr == Some(device.event_nr) && settled {
+        if entry.event_nr == Some(device.event_nr) && entry.is_settled() {
             return false;
         }
         let Ok(snapshot) = self.snapshot(serial, Detail::Kernel) else {
