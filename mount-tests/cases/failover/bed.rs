@@ -3,6 +3,8 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+
 use crate::lab::Lab;
 use crate::lab::disks::MIB;
 use crate::lab::fragile::Fragile;
@@ -165,11 +167,21 @@ impl Bed {
     /// legs of two hold all. The longest wait of the writer.
     pub fn mended(self) -> Duration {
         self.fragile[0].repair();
-        self.mount.write("m/ctl", "retry");
+        self.retry();
         self.finish_copy();
         self.expect("ok", &[]);
         self.goes_on(20);
         self.end(&[0, 1])
+    }
+
+    /// Write `retry`; the daemon may be at just that.
+    pub fn retry(&self) {
+        wait_longer(10, "`retry` is done", || {
+            match self.mount.try_write("m/ctl", "retry") {
+                Err((errno, why)) if errno != Errno::EBUSY => panic!("{errno}: {why}"),
+                done => done.is_ok(),
+            }
+        });
     }
 
     /// End the writer, which may have failed: every leg holds what was acknowledged.

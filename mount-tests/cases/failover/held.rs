@@ -42,7 +42,7 @@ fn repaired(lab: &Lab) {
         let bed = hold(lab, broken);
         assert!(dm("table m").contains(before));
         bed.fragile[0].repair();
-        bed.mount.write("m/ctl", "retry");
+        bed.retry();
         bed.goes_on(50);
         bed.expect("ok", &[]);
         bed.end(&[0, 1]);

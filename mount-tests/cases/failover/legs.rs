@@ -105,7 +105,7 @@ fn source_half_way(lab: &Lab) {
             "{why}"
         );
         bed.fragile[0].repair();
-        bed.mount.write("m/ctl", "retry");
+        bed.retry();
         bed.finish_copy();
         bed.expect("ok", &[]);
         let failed = bed.writer.has_ended();
@@ -205,7 +205,7 @@ fn unwatched(lab: &Lab) {
         if broken == 0 {
             bed.expect("failed", &["the only whole copy"]);
             bed.fragile[0].repair();
-            bed.mount.write("m/ctl", "retry");
+            bed.retry();
             bed.expect("ok", &[]);
         } else {
             bed.expect("degraded", &[" D write failed, dropped"]);
