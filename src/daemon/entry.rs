@@ -102,7 +102,8 @@ impl Entry {
             ..
         } = &self.seen;
         let mut all = letters.iter().chain(log);
-        *in_sync && all.all(|letter| *letter == 'A') && self.trouble.is_none() && self.due.is_none()
+        let quiet = self.trouble.is_none() && self.due.is_none() && !self.left_suspended;
+        *in_sync && all.all(|letter| *letter == 'A') && quiet
     }
 
     /// What a snapshot shows of it.
