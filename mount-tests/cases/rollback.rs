@@ -10,13 +10,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mirrorfs::daemon::desk::Desk;
+use mirrorfs::daemon::watch;
 use mirrorfs::engine::inject::Op;
 use nix::errno::Errno;
 
 use self::bench::{Bench, left, nothing};
 use crate::lab::Lab;
-use crate::lab::case::{Case, both};
-use crate::lab::wait_for;
+use crate::lab::case::{Case, both, embedded_only};
+use crate::lab::{wait_for, wait_longer};
 
 pub const CASES: &[Case] = &[
     both("of_create", of_create),
@@ -33,6 +34,11 @@ pub const CASES: &[Case] = &[
     both("of_replace", of_replace),
     both("of_resync", of_resync),
     both("of_grow", of_grow),
+    embedded_only(
+        "left_suspended",
+        "on the kernel's engine this watch would act on the mirrors of later tests",
+        left_suspended,
+    ),
     both("a_delayed_create_goes_on", a_delayed_create_goes_on),
     both(
         "a_delayed_verb_keeps_others_out",
@@ -179,6 +185,28 @@ of_verb!(
 );
 of_verb!(of_grow, |_| "grow 8M".into(), "mirror", 3);
 of_verb!(of_resync, |_| "resync".into(), "mirror", 3);
+
+/// The resume fails, and so does that of the rollback: the watch frees the mirror,
+/// on its old table.
+fn left_suspended(lab: &Lab) {
+    let bench = Bench::new(lab);
+    let serial = bench.whole();
+    watch::start(&bench.daemon).expect("a watch");
+    for verb in ["abort", "resync"] {
+        (1..=3).for_each(|nth| bench.engine.fail(Op::Resume, nth, Errno::EIO));
+        let error = bench.daemon.verb(serial, verb).expect_err(verb);
+        assert!(error.sentence().contains("undoing"), "{error}");
+        wait_longer(20, "it is freed", || bench.shape("mirror", 3).is_empty());
+        let events = bench.daemon.events.read(0, 65_536);
+        let events = String::from_utf8_lossy(&events).into_owned();
+        assert!(
+            events.contains(" m0 resumed it was left suspended"),
+            "{events}"
+        );
+        wait_for("nothing runs", || !bench.daemon.registry.is_running(serial));
+    }
+    bench.daemon.verb(serial, "remove").expect("removed");
+}
 
 fn a_delayed_create_goes_on(lab: &Lab) {
     let bench = Bench::new(lab);

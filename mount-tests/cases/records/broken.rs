@@ -5,12 +5,19 @@ use std::fs;
 
 use super::{away, events, lasting, records};
 use crate::lab::Lab;
-use crate::lab::case::{Case, both};
+use crate::lab::case::{Case, both, kernel_only};
+use crate::lab::dm::{dm, run};
 use crate::lab::mount::Mount;
+use nix::sys::signal::Signal;
 
 pub const CASES: &[Case] = &[
     both("cut_at_any_length", cut),
     both("overwritten", overwritten),
+    kernel_only(
+        "killed_while_it_switched",
+        "an embedded mirror ends with its daemon",
+        killed_in_a_switch,
+    ),
 ];
 
 /// Two mirrors that are away; the path and the bytes of the record of `bad`.
@@ -79,4 +86,51 @@ fn overwritten(lab: &Lab) {
     let later = text.replace("\"version\": 1", "\"version\": 77");
     mount_with(&mount, &path, later.as_bytes(), "a later version");
     whole(&mount, &path, &bytes);
+}
+
+/// Suspended, by a daemon that was killed before it could resume: the next one does,
+/// on the old table. What somebody suspended on purpose stays so.
+fn killed_in_a_switch(lab: &Lab) {
+    let mount = lasting(lab);
+    mount.mount("");
+    for name in ["held", "switched"] {
+        let legs = if name == "held" {
+            lab.equal(0, 1)
+        } else {
+            lab.equal(2, 3)
+        };
+        mount.write("new", &format!("{name}: {legs}"));
+        mount.write(&format!("{name}/persist"), "yes");
+    }
+    mount.kill(Signal::SIGKILL);
+    for name in ["held", "switched"] {
+        dm(&format!("suspend {name}"));
+    }
+    run(
+        "dmsetup",
+        &["reload", "switched", "--table", "0 2048 error"],
+    );
+    for path in records(&mount) {
+        let text = fs::read_to_string(&path).expect("a record");
+        if text.contains("\"switched\"") {
+            let begun = "\"unfinished\": {\"stage\": \"reloading\", \"files\": []}";
+            let text = text.replace("\"unfinished\": null", begun);
+            fs::write(&path, text).expect("written");
+        }
+    }
+    mount.mount("");
+    assert_eq!(mount.read("held/suspended"), "1\n");
+    assert_eq!(mount.read("switched/suspended"), "0\n");
+    assert!(dm("table switched").contains(" mirror "));
+    assert!(!dm("info switched").contains("INACTIVE"));
+    assert_eq!(
+        events(&mount, "resumed").len(),
+        1,
+        "{}",
+        mount.read("events")
+    );
+    mount.write("held/ctl", "resume");
+    for name in ["held", "switched"] {
+        mount.write(&format!("{name}/ctl"), "remove");
+    }
 }
