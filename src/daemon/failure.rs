@@ -79,13 +79,15 @@ impl Daemon {
             Hurt::Targets | Hurt::Source if entry.silent.1 != letters(snapshot) => {
                 self.work(serial, Daemon::listen);
             }
+            Hurt::Targets if is_early(entry) => {}
             Hurt::Targets if snapshot.known.on_failure == OnFailure::Drop => {
                 self.attend_hurt(serial, snapshot);
             }
             Hurt::Targets | Hurt::Source => {}
             // What was held is let go by a resume alone.
+            Hurt::None if is_early(entry) => {}
             Hurt::None if entry.trouble.is_some() => self.work(serial, Daemon::requeue),
-            Hurt::None if !build::has_word_to_lose(snapshot) || is_early(entry) => {}
+            Hurt::None if !build::has_word_to_lose(snapshot) => {}
             Hurt::None if entry.due.is_none() => self.look_again(serial, CALM),
             Hurt::None => self.work(serial, Daemon::lose_word),
         }
@@ -153,11 +155,14 @@ impl Daemon {
                 trouble.reason = error.sentence().into();
             }
         });
-        // A verb came first: the watch looks again at its end.
-        let first = |error: &Error| matches!(error.errno(), Errno::EBUSY | Errno::ENODEV);
-        if done.as_ref().is_err_and(|error| !first(error)) {
-            self.look_again(serial, AGAIN);
-            let _ = self.report(&self.name_of(serial), done);
+        match done.as_ref().map_err(Error::errno) {
+            Ok(()) | Err(Errno::ENODEV) => {}
+            // A verb came first, most likely.
+            Err(Errno::EBUSY) => self.look_again(serial, LOOK),
+            Err(_) => {
+                self.look_again(serial, AGAIN);
+                let _ = self.report(&self.name_of(serial), done);
+            }
         }
         self.bell.ring();
     }
