@@ -180,24 +180,20 @@ impl Daemon {
             return Ok(());
         };
         let mut kept = self.registry.get(serial)?.kept.unwrap_or_default();
-        kept.dropped.extend(dropped(&snapshot, &switch));
+        let gone = dropped(&snapshot, &switch);
+        kept.dropped.extend(gone.iter().cloned());
         let change = Change {
-            table: switch.table.clone(),
-            whole: false,
-            afresh: false,
+            table: switch.table,
             equal: switch.whole,
+            ..Change::default()
         };
         let changed = self.change(serial, &snapshot, &change, kept);
         changed.map_err(|error| error.context("going on without what has failed"))?;
-        self.tell_dropped(&snapshot, &switch);
-        Ok(())
-    }
-
-    fn tell_dropped(&self, snapshot: &Snapshot, switch: &Switch) {
-        let name = &snapshot.info.name;
-        for what in dropped(snapshot, switch) {
-            self.events.add(name, Kind::Dropped, &what.line());
+        for what in gone {
+            self.events
+                .add(&snapshot.info.name, Kind::Dropped, &what.line());
         }
+        Ok(())
     }
 
     /// Do the verb `retry`.

@@ -2,12 +2,12 @@
 //! the resume, and leaves the device suspended where it is too small: so it is looked
 //! at before.
 
-use super::legs::{Change, check_idle, forget_sync, only_target};
+use super::legs::{Change, check_idle, copied_anew, only_target};
 use crate::error::{Errno, Error, Result};
 use crate::model::snapshot::{Leg, SECTOR, Snapshot};
 use crate::text::disklog;
 use crate::text::mirror::Mirror;
-use crate::text::table::{Mapping, Table, Target};
+use crate::text::table::{Mapping, Target};
 
 /// Grow to `length` sectors, as far as all legs reach where none is named. A disk
 /// log knows what is new, and only that is copied; without one all is.
@@ -45,18 +45,13 @@ pub fn grow(snapshot: &Snapshot, length: Option<u64>) -> Result<Change> {
     if let Mapping::Mirror(mirror) = &target.mapping {
         check_log(snapshot, mirror, length)?;
     }
-    let mut target = Target {
+    let target = Target {
         length,
         ..target.clone()
     };
-    forget_sync(&mut target);
     Ok(Change {
-        table: Table {
-            targets: vec![target],
-        },
-        whole: false,
-        afresh: false,
-        equal: false,
+        table: copied_anew(target),
+        ..Change::default()
     })
 }
 

@@ -2,6 +2,7 @@
 //! leg out, bring one in, copy everything again. Each is a table to switch to, and
 //! what has to be so for that.
 
+use super::build::without_sync_words;
 use crate::error::{Error, Result};
 use crate::model::failure::{self, Switch};
 use crate::model::snapshot::{Leg, Snapshot};
@@ -17,7 +18,7 @@ const MOST: usize = 9;
 const REGION: u64 = 4096;
 
 /// What is switched to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Change {
     /// The table.
     pub table: Table,
@@ -49,8 +50,8 @@ pub fn finish(snapshot: &Snapshot, leg: Option<usize>) -> Result<Change> {
     Ok(Change {
         table: alone(snapshot, leg)?,
         whole: true,
-        afresh: false,
         equal: true,
+        ..Change::default()
     })
 }
 
@@ -68,9 +69,8 @@ pub fn abort(snapshot: &Snapshot) -> Result<Change> {
     }
     Ok(Change {
         table: alone(snapshot, 0)?,
-        whole: false,
-        afresh: false,
         equal: true,
+        ..Change::default()
     })
 }
 
@@ -83,9 +83,8 @@ pub fn drop(snapshot: &Snapshot, leg: usize) -> Result<Change> {
     let Switch { table, whole, .. } = survivors(snapshot, leg)?;
     Ok(Change {
         table,
-        whole: false,
-        afresh: false,
         equal: whole,
+        ..Change::default()
     })
 }
 
@@ -154,13 +153,10 @@ pub fn resync(snapshot: &Snapshot) -> Result<Change> {
     if let Some(leg) = snapshot.legs.iter().find(|leg| leg.source && leg.is_dead()) {
         return Err(Error::busy(format!("the source {} has failed", leg.node())));
     }
-    let mut table = failure::again(snapshot);
-    table.targets.iter_mut().for_each(forget_sync);
     Ok(Change {
-        table,
-        whole: false,
+        table: without_sync_words(failure::again(snapshot), false),
         afresh: true,
-        equal: false,
+        ..Change::default()
     })
 }
 
@@ -270,27 +266,21 @@ fn with(target: &Target, mut mirror: Mirror, new: mirror::Leg) -> Result<Change>
         return Err(Error::invalid(format!("a mirror has at most {MOST} legs")));
     }
     mirror.legs.push(new);
-    let mut target = Target {
+    let target = Target {
         mapping: Mapping::Mirror(mirror),
         ..target.clone()
     };
-    forget_sync(&mut target);
     Ok(Change {
-        table: Table {
-            targets: vec![target],
-        },
-        whole: false,
+        table: copied_anew(target),
         afresh: true,
-        equal: false,
+        ..Change::default()
     })
 }
 
-pub(super) fn forget_sync(target: &mut Target) {
-    if let Mapping::Mirror(mirror) = &mut target.mapping
-        && let Log::Core { sync, .. } | Log::Disk { sync, .. } = &mut mirror.log
-    {
-        *sync = None;
-    }
+/// A table of this target alone, without a word that declares legs equal.
+pub(super) fn copied_anew(target: Target) -> Table {
+    let targets = vec![target];
+    without_sync_words(Table { targets }, false)
 }
 
 /// As large as is usual, and no larger than the target.
