@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Daemon;
 use super::events::Kind;
+use crate::engine::Info;
 use crate::error::Result;
 use crate::model::snapshot::Snapshot;
 use crate::plan::execute::execute_noting;
@@ -41,16 +42,26 @@ impl Daemon {
         let _begun = self.registry.begin(serial, "resume")?;
         let (id, _) = self.registry.address(serial)?;
         let info = self.engine.info(&id)?;
-        if info.suspended && info.inactive {
-            self.engine.clear(&id)?;
-        }
         if info.suspended {
-            self.engine.resume(&id)?;
+            self.back_to_old_table(&info)?;
             let text = "it was left suspended by what failed";
             self.events.add(&info.name, Kind::Resumed, text);
         }
         self.registry
             .update(serial, |entry| entry.left_suspended = false);
         Ok(())
+    }
+
+    /// Resume a suspended device on its old table: whether the new one is good,
+    /// nobody knows.
+    ///
+    /// # Errors
+    /// What device-mapper answers.
+    pub(super) fn back_to_old_table(&self, info: &Info) -> Result<()> {
+        let id = info.id();
+        if info.inactive {
+            self.engine.clear(&id)?;
+        }
+        self.engine.resume(&id)
     }
 }

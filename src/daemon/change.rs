@@ -1,6 +1,7 @@
 //! Changing what a mirror is made of while it is in use: the table of a verb's plan
 //! is loaded, recorded, and switched to while writes wait.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -99,29 +100,43 @@ impl Daemon {
         let lines = change.table.to_lines();
         let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
         self.events.add(name, Kind::Reloaded, &lines.join(","));
-        // The new table first, so that it is the one that comes back; then the old
-        // log, which is nobody's any more.
+        self.keep_new_table(name, serial, logs, begun);
+        Ok(())
+    }
+
+    /// Record the table that was switched to; `logs` are the mirror's own of before.
+    /// The new table first, so that it is the one that comes back; then the old log,
+    /// which is nobody's any more.
+    pub(super) fn keep_new_table(
+        &self,
+        name: &str,
+        serial: u64,
+        logs: Vec<PathBuf>,
+        begun: Unfinished,
+    ) {
         if !logs.is_empty() {
             self.keep_switched(name, serial, begun);
             self.drop_logs(serial, logs);
         }
         self.keep_changed(name, serial);
-        Ok(())
     }
 
     /// What is known of the new table from the start: nobody may have to see it in
     /// sync first, since it may lose a leg at once.
     fn switched(&self, serial: u64, kept: &Kept, equal: bool) {
-        let id = self.registry.address(serial).map(|(id, _)| id);
-        let lines = id.and_then(|id| self.engine.table(&id, Slot::Live));
-        let lines = lines.map(|(_, lines)| lines.iter().map(ToString::to_string).collect());
+        let live = || {
+            let (id, _) = self.registry.address(serial).ok()?;
+            let (_, lines) = self.engine.table(&id, Slot::Live).ok()?;
+            Some(lines.iter().map(ToString::to_string).collect())
+        };
+        let whole = if equal { live() } else { None };
         self.registry.update(serial, |entry| {
             entry.kept = Some(kept.clone());
             // The kernel tells of no event: look all the same.
             entry.event_nr = None;
             entry.pace.clear();
             entry.trouble = None;
-            if let Some(lines) = lines.ok().filter(|_| equal) {
+            if let Some(lines) = whole {
                 entry.whole = lines;
             }
         });

@@ -185,13 +185,7 @@ impl Daemon {
         });
         let name = &snapshot.info.name;
         self.events.add(name, Kind::Reloaded, line.trim());
-        // The new table first, so that it is the one that comes back; then the old
-        // log, which is nobody's any more.
-        if !logs.is_empty() {
-            self.keep_switched(name, serial, begun);
-            self.drop_logs(serial, logs);
-        }
-        self.keep_changed(name, serial);
+        self.keep_new_table(name, serial, logs, begun);
         Ok(())
     }
 

@@ -94,14 +94,9 @@ impl Daemon {
     }
 
     /// Free what a daemon that was killed in the middle of a switch has left
-    /// suspended: on its old table, since nobody knows whether the new one is good.
+    /// suspended.
     fn free_again(&self, info: &Info) {
-        let id = info.id();
-        let cleared = match info.inactive {
-            true => self.engine.clear(&id),
-            false => Ok(()),
-        };
-        let freed = cleared.and_then(|()| self.engine.resume(&id));
+        let freed = self.back_to_old_table(info);
         if self.report(&info.name, freed).is_ok() {
             let text = "the daemon was killed while it switched tables";
             self.events.add(&info.name, Kind::Resumed, text);
