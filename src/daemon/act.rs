@@ -39,7 +39,7 @@ impl Daemon {
 
     /// Free a mirror that a failed step has left suspended, on its old table.
     pub(super) fn free(self: &Arc<Self>, serial: u64) -> Result<()> {
-        let _begun = self.registry.begin(serial, "resume")?;
+        let _begun = self.registry.begin_own(serial, "resume")?;
         let (id, _) = self.registry.address(serial)?;
         let info = self.engine.info(&id)?;
         if info.suspended {

@@ -59,8 +59,8 @@ pub struct Entry {
     pub due: Option<Instant>,
     /// Its record and why it is not there, where it is not.
     pub absent: Option<Absent>,
-    /// The verb that runs on it, and since when.
-    pub(super) running: Option<(String, Instant)>,
+    /// What runs on it.
+    pub(super) running: Option<Work>,
 }
 
 impl Entry {
@@ -109,9 +109,9 @@ impl Entry {
     /// What a snapshot shows of it.
     pub(super) fn known(&self) -> Known {
         let kept = self.kept.as_ref();
-        let running = self.running.as_ref().map(|(verb, start)| Running {
-            verb: verb.clone(),
-            since: start.elapsed(),
+        let running = self.running.as_ref().map(|work| Running {
+            verb: work.verb.clone(),
+            since: work.start.elapsed(),
         });
         Known {
             rate: self.pace.rate(),
@@ -129,6 +129,26 @@ impl Entry {
             absent: self.absent.as_ref().map(|absent| absent.reason.clone()),
         }
     }
+}
+
+/// Something that runs on a mirror.
+#[derive(Debug, Clone)]
+pub(super) struct Work {
+    /// The verb.
+    pub verb: String,
+    /// Who wants it.
+    pub by: By,
+    /// Since when.
+    pub start: Instant,
+}
+
+/// Who wants something done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// Whoever wrote it into a file.
+    Request,
+    /// The daemon, because something failed.
+    Daemon,
 }
 
 /// What a record says beside the table.

@@ -174,7 +174,7 @@ impl Daemon {
 
     /// Switch to what is left of a mirror.
     fn go_on_without(self: &Arc<Self>, serial: u64) -> Result<()> {
-        let _begun = self.registry.begin(serial, VERB)?;
+        let _begun = self.registry.begin_own(serial, VERB)?;
         let snapshot = self.snapshot(serial, Detail::Devices)?;
         let Verdict::Switch(switch) = judge(&snapshot) else {
             return Ok(());
@@ -215,7 +215,7 @@ impl Daemon {
 
     /// Let writes go that were held by what works again.
     fn requeue(self: &Arc<Self>, serial: u64) -> Result<()> {
-        let _begun = self.registry.begin(serial, "retry")?;
+        let _begun = self.registry.begin_own(serial, "retry")?;
         let snapshot = self.snapshot(serial, Detail::Kernel)?;
         let steps = build::retry(&snapshot)?;
         self.act(serial, &snapshot, &steps)
@@ -255,7 +255,7 @@ impl Daemon {
     /// Let writes go that are held because of a target's errors. It stays: errors
     /// of a copy take no leg out.
     fn release(self: &Arc<Self>, serial: u64) -> Result<()> {
-        let _begun = self.registry.begin(serial, "retry")?;
+        let _begun = self.registry.begin_own(serial, "retry")?;
         let snapshot = self.snapshot(serial, Detail::Kernel)?;
         if hurt(&snapshot) != Hurt::Targets || judge(&snapshot) != Verdict::Healthy {
             return Ok(());
@@ -272,7 +272,7 @@ impl Daemon {
 
     /// Take the sync word out, which would be believed at each resume.
     fn lose_word(self: &Arc<Self>, serial: u64) -> Result<()> {
-        let _begun = self.registry.begin(serial, "table")?;
+        let _begun = self.registry.begin_own(serial, "table")?;
         let snapshot = self.snapshot(serial, Detail::Kernel)?;
         if !build::has_word_to_lose(&snapshot) || judge(&snapshot) != Verdict::Healthy {
             return Ok(());

@@ -3,10 +3,10 @@
 //! device number is not mistaken for what had it before.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use super::entry::{Absent, Entry, Kept};
+use super::entry::{Absent, By, Entry, Kept, Work};
 use crate::engine::{Id, Info};
 use crate::error::{Errno, Error, Result};
 use crate::model::look::Look;
@@ -21,10 +21,14 @@ struct Inner {
     reserved: HashSet<String>,
 }
 
+/// How long a verb waits for what the daemon itself is doing with the mirror.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// The mirrors that the daemon knows.
 #[derive(Debug, Default)]
 pub struct Registry {
     inner: Mutex<Inner>,
+    ended: Condvar,
 }
 
 impl Registry {
@@ -195,22 +199,48 @@ impl Registry {
         self.inner().reserved.contains(name)
     }
 
-    /// Begin a verb on a mirror.
+    /// Begin a verb that somebody asked for. What the daemon itself does with the
+    /// mirror is nobody's fault and mostly short: it is waited for.
     ///
     /// # Errors
     /// EBUSY while another one runs, ENODEV where the mirror is gone.
     pub fn begin(&self, serial: u64, verb: &str) -> Result<Begun<'_>> {
-        let mut inner = self.inner();
+        let own_runs = |inner: &mut Inner| {
+            let entry = inner.entries.get(&serial);
+            let running = entry.and_then(|entry| entry.running.as_ref());
+            running.is_some_and(|running| running.by == By::Daemon)
+        };
+        let waited = self
+            .ended
+            .wait_timeout_while(self.inner(), PATIENCE, own_runs);
+        let (mut inner, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        self.begin_in(&mut inner, serial, verb, By::Request)
+    }
+
+    /// Begin what the daemon does by itself; it comes again later.
+    ///
+    /// # Errors
+    /// As those of [`Registry::begin`].
+    pub fn begin_own(&self, serial: u64, verb: &str) -> Result<Begun<'_>> {
+        self.begin_in(&mut self.inner(), serial, verb, By::Daemon)
+    }
+
+    fn begin_in(&self, inner: &mut Inner, serial: u64, verb: &str, by: By) -> Result<Begun<'_>> {
         let entry = inner.entries.get_mut(&serial);
         let entry = entry.ok_or_else(gone)?;
-        if let Some((other, start)) = &entry.running {
+        if let Some(other) = &entry.running {
             return Err(Error::busy(format!(
-                "`{other}` has been running on {} for {} s: wait for its end in `events`",
+                "`{}` has been running on {} for {} s: wait for its end in `events`",
+                other.verb,
                 entry.name,
-                start.elapsed().as_secs()
+                other.start.elapsed().as_secs()
             )));
         }
-        entry.running = Some((verb.into(), Instant::now()));
+        entry.running = Some(Work {
+            verb: verb.into(),
+            by,
+            start: Instant::now(),
+        });
         Ok(Begun {
             registry: self,
             serial,
@@ -285,6 +315,7 @@ impl Drop for Begun<'_> {
     fn drop(&mut self) {
         self.registry
             .update(self.serial, |entry| entry.running = None);
+        self.registry.ended.notify_all();
     }
 }
 
@@ -340,5 +371,21 @@ mod tests {
         );
         drop(kept);
         assert!(registry.reserve("b").is_ok());
+    }
+
+    #[test]
+    fn what_the_daemon_does_is_waited_for() {
+        let registry = Registry::default();
+        let serial = registry.note(&info("a", "MIRRORFS-1", 0));
+        let own = registry.begin_own(serial, "retry").expect("free");
+        let error = registry.begin_own(serial, "table").expect_err("busy");
+        assert_eq!(error.errno(), Errno::EBUSY);
+        std::thread::scope(|scope| {
+            let verb = scope.spawn(|| registry.begin(serial, "remove").map(drop));
+            std::thread::sleep(Duration::from_millis(50));
+            assert!(!verb.is_finished());
+            drop(own);
+            assert_eq!(verb.join().expect("no panic"), Ok(()));
+        });
     }
 }
