@@ -25,6 +25,11 @@ pub struct Admitted<'a> {
 }
 
 impl Admitted<'_> {
+    /// The log files that were made for it.
+    pub fn made(&self) -> &[PathBuf] {
+        &self.made
+    }
+
     /// Take back the log files that were made, after the mirror was not.
     pub fn undo(self) {
         drop(self.attached);

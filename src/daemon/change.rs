@@ -7,11 +7,11 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use super::Daemon;
-use super::admit::{Admitted, admit};
-use super::cycle;
+use super::admit::Admitted;
 use super::desk::spawn;
 use super::entry::Kept;
 use super::events::Kind;
+use super::look::Detail;
 use super::record::{Stage, Unfinished};
 use super::trust;
 use crate::engine::Slot;
@@ -21,9 +21,9 @@ use crate::plan::build;
 use crate::plan::grow::grow;
 use crate::plan::legs::{self, Change};
 use crate::plan::step::Step;
-use crate::plan::verb::{Command, Place};
-use crate::text::device::DeviceRef;
+use crate::plan::verb::Command;
 use crate::text::mirror;
+use crate::text::place::Place;
 
 /// How long the record may take. One that takes longer stands on what is held, or
 /// on what is as dead: the writes go first then.
@@ -48,27 +48,52 @@ impl Daemon {
         ) {
             kept.dropped.clear();
         }
-        let mut change = plan(snapshot, command)?;
-        let admitted = match command.brings() {
-            Some(place) => Some(self.admit_leg(snapshot, &change, place)?),
-            None => None,
-        };
-        if let Some(admitted) = &admitted {
-            change.table.clone_from(&admitted.table);
+        let change = plan(snapshot, command)?;
+        match command.brings() {
+            Some(_) => {
+                let admitted = self.admit_successor(snapshot, &change.table)?;
+                self.change_to(serial, snapshot, change, kept, admitted)?;
+            }
+            None => self.change(serial, snapshot, &change, kept, &[])?,
         }
-        let changed = self.change(serial, snapshot, &change, kept);
-        if changed.is_err()
-            && let Some(admitted) = admitted
-        {
-            admitted.undo();
-        }
-        changed?;
         let (kind, text) = told(snapshot, command);
         self.events.add(&snapshot.info.name, kind, &text);
+        self.let_alone(serial);
         Ok(())
     }
 
-    /// Switch to another table. What is recorded beside it is `kept`.
+    /// Switch to a table whose devices were admitted; what was made for it goes
+    /// again where that fails.
+    ///
+    /// # Errors
+    /// As those of [`Daemon::change`].
+    pub(super) fn change_to(
+        self: &Arc<Self>,
+        serial: u64,
+        snapshot: &Snapshot,
+        mut change: Change,
+        kept: Kept,
+        admitted: Admitted<'_>,
+    ) -> Result<()> {
+        change.table.clone_from(&admitted.table);
+        let changed = self.change(serial, snapshot, &change, kept, admitted.made());
+        if changed.is_err() {
+            admitted.undo();
+        }
+        changed
+    }
+
+    /// Forget a device that is nothing to mirrorfs any more: another program's, and
+    /// no mirror.
+    pub(super) fn let_alone(&self, serial: u64) {
+        let there = self.snapshot(serial, Detail::Kernel);
+        if there.is_ok_and(|there| !self.shows(&there.info, &there.lines)) {
+            self.registry.forget(serial);
+        }
+    }
+
+    /// Switch to another table. What is recorded beside it is `kept`; `made` are log
+    /// files that were made for it.
     ///
     /// # Errors
     /// The failed step's; the old table then goes on.
@@ -78,13 +103,14 @@ impl Daemon {
         snapshot: &Snapshot,
         change: &Change,
         mut kept: Kept,
+        made: &[PathBuf],
     ) -> Result<()> {
         let name = &snapshot.info.name;
         kept.forged = build::is_forged(&change.table);
         let logs = self.own_logs(snapshot);
         let begun = Unfinished {
             stage: Stage::Reloading,
-            files: logs.clone(),
+            files: [made, logs.as_slice()].concat(),
         };
         let steps = build::change(snapshot, change);
         let note = |step: &Step| match step {
@@ -147,40 +173,6 @@ impl Daemon {
         let mirrors = change.table.mirrors();
         let mut logs = mirrors.filter_map(|(_, mirror)| mirror.log_device());
         logs.try_for_each(|log| trust::clear(self.devices.as_ref(), log))
-    }
-
-    fn admit_leg(
-        &self,
-        snapshot: &Snapshot,
-        change: &Change,
-        place: &Place,
-    ) -> Result<Admitted<'_>> {
-        let devices = self.devices.as_ref();
-        let (id, dev) = (snapshot.info.id(), snapshot.info.dev);
-        let mut own = self.engine.deps(&id)?;
-        own.push(DeviceRef::Number(dev));
-        let blocks = |device: &DeviceRef| devices.facts(device).map(|facts| facts.block_size);
-        let (new, sizes) = (
-            blocks(&place.device)?,
-            own.iter().filter_map(|d| blocks(d).ok()),
-        );
-        let mut others = sizes.filter(|size| *size != new);
-        if let Some(other) = others.next() {
-            return Err(Error::invalid(format!(
-                "{} has logical blocks of {new} bytes, the mirror of {other}: \
-                 they cannot differ while it is in use",
-                place.device
-            )));
-        }
-        let read_only = snapshot.info.read_only;
-        let admitted = admit(devices, &self.claims, &change.table, &own, read_only)?;
-        match cycle::check(self.engine.as_ref(), dev, &admitted.table) {
-            Ok(()) => Ok(admitted),
-            Err(error) => {
-                admitted.undo();
-                Err(error)
-            }
-        }
     }
 
     /// Record what is about to be switched to.

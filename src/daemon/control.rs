@@ -5,8 +5,6 @@ use std::sync::Arc;
 
 use super::Daemon;
 use super::absent::not_started;
-use super::admit::admit;
-use super::cycle;
 use super::events::Kind;
 use super::look::Detail;
 use super::record::{Stage, Unfinished};
@@ -150,21 +148,16 @@ impl Daemon {
         self.check_started(serial)?;
         let snapshot = self.snapshot(serial, Detail::Devices)?;
         build::check_owner(&snapshot)?;
-        let (engine, devices) = (self.engine.as_ref(), self.devices.as_ref());
-        let (id, read_only) = (snapshot.info.id(), snapshot.info.read_only);
-        let mut own = engine.deps(&id)?;
-        own.push(DeviceRef::Number(snapshot.info.dev));
         let logs = self.own_logs(&snapshot);
         let begun = Unfinished {
             stage: Stage::Reloading,
             files: [self.files_to_make(&table)?, logs.clone()].concat(),
         };
         self.keep_begun(serial, begun.clone())?;
-        let admitted = admit(devices, &self.claims, &table, &own, read_only);
+        let admitted = self.admit_successor(&snapshot, &table);
         let switched = admitted.and_then(|admitted| {
-            let checked = cycle::check(engine, snapshot.info.dev, &admitted.table);
             let steps = build::reload(&snapshot, admitted.table.clone());
-            let done = checked.and_then(|()| self.act(serial, &snapshot, &steps));
+            let done = self.act(serial, &snapshot, &steps);
             if done.is_err() {
                 admitted.undo();
             }
@@ -195,7 +188,11 @@ impl Daemon {
     pub(super) fn own_logs(&self, snapshot: &Snapshot) -> Vec<PathBuf> {
         let ours = snapshot.owner() == Owner::Mirrorfs;
         let facts = snapshot.logs.iter().filter_map(|log| log.facts.as_ref());
-        let looped = facts.filter(|facts| ours && facts.autoclear);
+        let own = |facts: &&Facts| {
+            let file = facts.file.as_ref();
+            ours || file.is_some_and(|file| self.own_logs.has(file))
+        };
+        let looped = facts.filter(|facts| facts.autoclear).filter(own);
         let file = |facts: &Facts| {
             let path = facts.file.clone()?;
             let there = self.devices.facts(&DeviceRef::Path(path.clone()));

@@ -1,20 +1,26 @@
 //! Making mirrors: from a request to a running device, wholly or not at all.
 
+use std::sync::Arc;
+
 use super::Daemon;
 use super::admit::admit;
 use super::entry::Kept;
 use super::events::Kind;
 use super::look::Detail;
 use super::registry::{Reserved, taken};
+use super::short::policy;
 use crate::engine::Id;
 use crate::error::{Errno, Error, Result};
+use crate::model::policy::OnFailure;
 use crate::model::snapshot::UUID_PREFIX;
 use crate::plan::build;
 use crate::plan::execute::execute;
 use crate::plan::step::Step;
 use crate::text::name;
 use crate::text::request::Request;
+use crate::text::short::Short;
 use crate::text::status::log_words;
+use crate::text::wish::Wish;
 
 /// The kernel's source of random UUIDs, random(4).
 const RANDOM_UUID: &str = "/proc/sys/kernel/random/uuid";
@@ -24,13 +30,14 @@ impl Daemon {
     ///
     /// # Errors
     /// Those of the interface; nothing of a refused request is left behind.
-    pub fn create(&self, line: &str) -> Result<String> {
-        let request = Request::parse(line);
-        let name = request
-            .as_ref()
-            .ok()
-            .and_then(|request| request.name.clone());
-        let result = request.and_then(|request| self.make(&request));
+    pub fn create(self: &Arc<Self>, line: &str) -> Result<String> {
+        let wish = Wish::parse(line);
+        let name = wish.as_ref().ok().and_then(Wish::name).map(str::to_owned);
+        let result = wish.and_then(|wish| match wish {
+            Wish::Table(request) => self.make(&request, None),
+            Wish::Short(name, short) if short.live => self.slide_under(name.as_deref(), &short),
+            Wish::Short(name, short) => self.make_short(name, &short),
+        });
         self.bell.ring();
         self.report(name.as_deref().unwrap_or("-"), result)
     }
@@ -46,25 +53,32 @@ impl Daemon {
             let uuid = new_uuid()?;
             let steps = build::create_empty(&name.name, &uuid);
             let told = (Kind::Created, "without a table");
-            self.start(&name, &uuid, &steps, None, told)
+            let kept = |id: &Id| self.kept_for(id, OnFailure::default());
+            self.start(&name, &uuid, &steps, kept, told)
         };
         let result = made();
         self.bell.ring();
         self.report(name, result)
     }
 
-    fn make(&self, request: &Request) -> Result<String> {
+    pub(super) fn make(&self, request: &Request, short: Option<&Short>) -> Result<String> {
         let name = self.name_for(request)?;
         let uuid = request.uuid.clone().map_or_else(new_uuid, Ok)?;
         self.keep_intent(&name.name, &uuid, &request.table)?;
-        let made = self.make_kept(request, &name, &uuid);
+        let made = self.make_kept(request, short, &name, &uuid);
         if made.is_err() {
             self.drop_record(&name.name, &uuid);
         }
         made.map(|()| name.name.clone())
     }
 
-    fn make_kept(&self, request: &Request, name: &Reserved<'_>, uuid: &str) -> Result<()> {
+    fn make_kept(
+        &self,
+        request: &Request,
+        short: Option<&Short>,
+        name: &Reserved<'_>,
+        uuid: &str,
+    ) -> Result<()> {
         let devices = self.devices.as_ref();
         let admitted = admit(
             devices,
@@ -77,7 +91,12 @@ impl Daemon {
         let lines: Vec<String> = table.to_lines().iter().map(ToString::to_string).collect();
         let text = lines.join(",");
         let steps = build::create(&name.name, uuid, request.minor, table, request.read_only);
-        let made = self.start(name, uuid, &steps, None, (Kind::Created, &text));
+        let on_failure = short.map(policy).unwrap_or_default();
+        let kept = |id: &Id| self.kept_for(id, on_failure);
+        // Last of all that is refused: it alone can be overridden.
+        let made = short
+            .map_or(Ok(()), |short| self.check_signatures(short))
+            .and_then(|()| self.start(name, uuid, &steps, kept, (Kind::Created, &text)));
         if made.is_err() {
             admitted.undo();
         }
@@ -85,14 +104,13 @@ impl Daemon {
     }
 
     /// Run the steps that make a device, and enter it before the watch can
-    /// take it for somebody else's. `kept` is what is recorded of it, none what is
-    /// usual for a new one.
+    /// take it for somebody else's. `kept` is what is recorded of it.
     pub(super) fn start(
         &self,
         name: &Reserved<'_>,
         uuid: &str,
         steps: &[Step],
-        kept: Option<Kept>,
+        kept: impl FnOnce(&Id) -> Result<Kept>,
         (kind, text): (Kind, &str),
     ) -> Result<u64> {
         let id = Id::Uuid(uuid.into());
@@ -102,7 +120,7 @@ impl Daemon {
             Err(error) => return Err(self.unmade(&id, error)),
         };
         let entered = self.check_logs(serial).and_then(|()| {
-            let kept = kept.map_or_else(|| self.kept_for(&id), Ok)?;
+            let kept = kept(&id)?;
             self.registry
                 .update(serial, |entry| entry.kept = Some(kept));
             self.keep(serial)
@@ -187,7 +205,7 @@ impl Daemon {
     }
 }
 
-fn new_uuid() -> Result<String> {
+pub(super) fn new_uuid() -> Result<String> {
     let uuid = std::fs::read_to_string(RANDOM_UUID);
     let uuid = uuid.map_err(|error| Error::io(RANDOM_UUID, &error))?;
     Ok(format!("{UUID_PREFIX}{}", uuid.trim()))

@@ -187,7 +187,7 @@ impl Daemon {
             equal: switch.whole,
             ..Change::default()
         };
-        let changed = self.change(serial, &snapshot, &change, kept);
+        let changed = self.change(serial, &snapshot, &change, kept, &[]);
         changed.map_err(|error| error.context("going on without what has failed"))?;
         for what in gone {
             self.events

@@ -10,8 +10,9 @@ use super::logfile;
 use super::places::places;
 use super::record::{Place, Record, Unfinished};
 use super::records::is_lasting;
-use crate::engine::{Facts, Id, Slot};
+use crate::engine::{Facts, Id, Info, Slot};
 use crate::error::{Errno, Error, Result};
+use crate::model::policy::OnFailure;
 use crate::text::device::DeviceRef;
 use crate::text::mirror::Log;
 use crate::text::table::{Mapping, Table};
@@ -115,6 +116,10 @@ impl Daemon {
         if info.uuid.is_empty() {
             return Ok(());
         }
+        // Another program's, and no mirror any more.
+        if slot == Slot::Live && !self.shows(&info, &lines) {
+            return self.records.remove(&info.uuid);
+        }
         let before = self.records.get(&info.uuid);
         let mut table = Table::from_lines(&lines);
         let devices = table.devices();
@@ -185,24 +190,34 @@ impl Daemon {
         }
     }
 
-    /// What is recorded of a new mirror: one with a disk log is to be brought back,
-    /// if record and log are still there after a reboot.
-    pub(super) fn kept_for(&self, id: &Id) -> Result<Kept> {
-        let (_, lines) = self.engine.table(id, Slot::Live)?;
-        let disk_log = Table::from_lines(&lines)
-            .mirrors()
-            .any(|(_, mirror)| matches!(mirror.log, Log::Disk { .. }));
-        Ok(Kept {
-            persist: disk_log && self.check_lasting(id).is_ok(),
+    /// What is recorded of a new mirror that runs.
+    ///
+    /// # Errors
+    /// ENODEV where it is gone.
+    pub(super) fn kept_for(&self, id: &Id, on_failure: OnFailure) -> Result<Kept> {
+        let (info, lines) = self.engine.table(id, Slot::Live)?;
+        Ok(self.kept_of(&info, &Table::from_lines(&lines), on_failure))
+    }
+
+    /// What is recorded of a new mirror with this table: one with a disk log is to
+    /// be brought back, if it can be known again, and record and log are still there
+    /// after a reboot.
+    pub(super) fn kept_of(&self, info: &Info, table: &Table, on_failure: OnFailure) -> Kept {
+        let mut mirrors = table.mirrors();
+        let disk_log = mirrors.any(|(_, mirror)| matches!(mirror.log, Log::Disk { .. }));
+        let known = !info.uuid.is_empty();
+        Kept {
+            persist: disk_log && known && self.check_lasting(table).is_ok(),
+            on_failure,
             ..Kept::default()
-        })
+        }
     }
 
     /// Check that record and log files outlive a reboot.
     ///
     /// # Errors
     /// EINVAL where one is in a file system in memory.
-    pub(super) fn check_lasting(&self, id: &Id) -> Result<()> {
+    pub(super) fn check_lasting(&self, table: &Table) -> Result<()> {
         let refused = |what: String| {
             let sentence = format!("{what} is in memory and does not outlive a reboot");
             Err(Error::new(Errno::EINVAL, sentence))
@@ -210,8 +225,7 @@ impl Daemon {
         if !self.records.is_lasting() {
             return refused("the state directory".into());
         }
-        let (_, lines) = self.engine.table(id, Slot::Live)?;
-        for file in self.log_files(&Table::from_lines(&lines)) {
+        for file in self.log_files(table) {
             if !is_lasting(&file) {
                 return refused(format!("the log {}", file.display()));
             }
@@ -219,7 +233,7 @@ impl Daemon {
         Ok(())
     }
 
-    fn log_files(&self, table: &Table) -> Vec<PathBuf> {
+    pub(super) fn log_files(&self, table: &Table) -> Vec<PathBuf> {
         let logs = table
             .targets
             .iter()

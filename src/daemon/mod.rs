@@ -15,14 +15,18 @@ pub mod entry;
 pub mod events;
 mod failure;
 mod keep;
+mod live;
 pub mod logfile;
 pub mod look;
+mod own_logs;
 pub mod places;
 pub mod record;
 pub mod records;
 pub mod registry;
 mod restore;
 mod settings;
+mod short;
+mod successor;
 mod trust;
 mod urgent;
 pub mod watch;
@@ -46,6 +50,7 @@ pub struct Daemon {
     pub desk: Arc<desk::Desk>,
     /// What is kept for the next mount.
     records: records::Records,
+    own_logs: own_logs::OwnLogs,
     claims: claims::Claims,
     bell: watch::Bell,
 }
@@ -67,6 +72,7 @@ impl Daemon {
             registry: registry::Registry::default(),
             events: events::Events::default(),
             desk: desk::Desk::open()?,
+            own_logs: own_logs::OwnLogs::beside(&records),
             records,
             claims: claims::Claims::default(),
             bell: watch::Bell::new()?,

@@ -1,7 +1,7 @@
 //! A record: what has to be known to make a mirror again.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -150,5 +150,13 @@ impl Record {
     pub fn place(&self, device: &DeviceRef) -> Option<&Place> {
         let name = device.to_string();
         self.places.iter().find(|place| place.device == name)
+    }
+
+    /// Whether it names a file, as one of its places or as one that is made for it.
+    pub fn names(&self, file: &Path) -> bool {
+        let mut begun = self.unfinished.iter().flat_map(|begun| &begun.files);
+        let mut places = self.places.iter();
+        begun.any(|other| other == file)
+            || places.any(|place| place.identity.node().as_path() == file)
     }
 }

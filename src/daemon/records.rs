@@ -44,6 +44,11 @@ impl Records {
         }
     }
 
+    /// A path in the state directory.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.folder.with_file_name(name)
+    }
+
     /// Every record, in the order of their files' names; with the error of each
     /// that cannot be read is its path.
     ///

@@ -8,6 +8,7 @@ use super::Daemon;
 use super::admit::admit;
 use super::entry::{Absent, Kept};
 use super::events::Kind;
+use super::look::Detail;
 use super::record::{Record, Stage};
 use super::registry::Reserved;
 use super::trust;
@@ -36,6 +37,7 @@ impl Daemon {
                 self.absent(record, "nothing was to be restarted (--no-restore)");
             }),
         }
+        self.sweep_logs();
         Ok(())
     }
 
@@ -79,7 +81,9 @@ impl Daemon {
         let begun = record.unfinished.as_ref();
         let kept = match begun.map(|begun| begun.stage) {
             // Killed before it was recorded: as if it had just been made.
-            Some(Stage::Making) => self.kept_for(&info.id()).unwrap_or_default(),
+            Some(Stage::Making) => self
+                .kept_for(&info.id(), record.on_failure)
+                .unwrap_or_default(),
             _ => Kept::of(record),
         };
         if begun.is_some_and(|begun| begun.stage == Stage::Reloading) && info.suspended {
@@ -90,7 +94,21 @@ impl Daemon {
         }
         self.registry
             .update(serial, |entry| entry.kept = Some(kept));
-        self.keep_changed(&info.name, serial);
+        match self.snapshot(serial, Detail::Kernel) {
+            Ok(there) if !self.shows(&there.info, &there.lines) => self.disown(serial, record),
+            _ => self.keep_changed(&info.name, serial),
+        }
+    }
+
+    /// Another program's device, under which a mirror was, and is no more: that
+    /// program has made it again, or the mirror was taken out.
+    fn disown(&self, serial: u64, record: &Record) {
+        self.registry.forget(serial);
+        let forgotten = self.forget_record(record);
+        if self.report(&record.name, forgotten).is_ok() {
+            let text = "its device runs without a mirror";
+            self.events.add(&record.name, Kind::Removed, text);
+        }
     }
 
     /// Free what a daemon that was killed in the middle of a switch has left
@@ -202,7 +220,7 @@ impl Daemon {
             lines => lines.join(","),
         };
         let told = (Kind::Restored, text.as_str());
-        self.start(name, &record.uuid, steps, Some(Kept::of(record)), told)
+        self.start(name, &record.uuid, steps, |_| Ok(Kept::of(record)), told)
     }
 
     /// The table of a record, with every device by what it is called now.
@@ -221,5 +239,6 @@ impl Daemon {
     pub fn close(&self) {
         self.engine.close();
         self.records.close();
+        self.own_logs.close();
     }
 }

@@ -7,7 +7,6 @@ use super::entry::Kept;
 use super::events::Kind;
 use super::keep::still_begun;
 use super::look::Detail;
-use crate::engine::Info;
 use crate::error::{Error, Result};
 use crate::model::look::Look;
 use crate::model::policy::OnFailure;
@@ -24,7 +23,7 @@ impl Daemon {
     pub fn set_persist(&self, serial: u64, line: &str) -> Result<()> {
         let set = yes_or_no(line.trim()).and_then(|persist| {
             let check = |snapshot: &Snapshot| match persist {
-                true => self.check_can_persist(&snapshot.info),
+                true => self.check_can_persist(snapshot),
                 false => Ok(()),
             };
             self.set(serial, check, |kept| kept.persist = persist)
@@ -87,14 +86,14 @@ impl Daemon {
         })
     }
 
-    fn check_can_persist(&self, info: &Info) -> Result<()> {
-        if info.uuid.is_empty() {
-            let name = &info.name;
+    fn check_can_persist(&self, snapshot: &Snapshot) -> Result<()> {
+        if snapshot.info.uuid.is_empty() {
+            let name = &snapshot.info.name;
             return Err(Error::invalid(format!(
                 "{name} has no UUID by which it could be known again"
             )));
         }
-        self.check_lasting(&info.id())
+        self.check_lasting(&snapshot.table)
     }
 
     fn tell_set(&self, serial: u64, what: &str, line: &str, set: Result<()>) -> Result<()> {

@@ -254,6 +254,10 @@ pub trait Devices: Send + Sync {
     /// Read the block of `device` that has this byte, past every cache; the errno
     /// is read(2)'s.
     fn probe(&self, device: &DeviceRef, at: u64) -> Result<()>;
+    /// What a device or file holds from this sector on, as libblkid(3) names it: a
+    /// file system, a partition table, a part of a RAID or of LVM; none where it
+    /// knows nothing.
+    fn signature(&self, device: &DeviceRef, offset: u64) -> Result<Option<String>>;
     /// What goes through a block device; none of what is none.
     fn traffic(&self, dev: DevNo) -> Option<Traffic>;
     /// Whether the device `above` is made of `below`, or of what is made of it.

@@ -3,6 +3,7 @@
 //! what has to be so for that.
 
 use super::build::without_sync_words;
+use super::short::region;
 use crate::error::{Error, Result};
 use crate::model::failure::{self, Switch};
 use crate::model::snapshot::{Leg, Snapshot};
@@ -13,9 +14,6 @@ use crate::text::table::{Line, Mapping, Table, Target};
 
 /// Legs that a mirror may have (drivers/md/dm-raid1.c, `mirror_ctr`).
 const MOST: usize = 9;
-
-/// Sectors of a region where no mirror says how large: 2 MiB, as pvmove has it.
-const REGION: u64 = 4096;
 
 /// What is switched to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -281,13 +279,4 @@ fn with(target: &Target, mut mirror: Mirror, new: mirror::Leg) -> Result<Change>
 pub(super) fn copied_anew(target: Target) -> Table {
     let targets = vec![target];
     without_sync_words(Table { targets }, false)
-}
-
-/// As large as is usual, and no larger than the target.
-fn region(length: u64) -> u64 {
-    let mut region = REGION;
-    while region > length && region > 2 {
-        region /= 2;
-    }
-    region
 }

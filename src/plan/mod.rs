@@ -6,5 +6,6 @@ pub mod build;
 pub mod execute;
 pub mod grow;
 pub mod legs;
+pub mod short;
 pub mod step;
 pub mod verb;

@@ -1,10 +1,8 @@
 //! The verbs of `ctl`: one row each, which parses it and explains it.
 
-use std::fmt;
-
 use crate::engine::Suspend;
 use crate::error::{Error, Result};
-use crate::text::device::DeviceRef;
+use crate::text::place::Place;
 use crate::text::size;
 use crate::text::words::Words;
 
@@ -36,31 +34,6 @@ pub enum Command {
         /// At its last close.
         deferred: bool,
     },
-}
-
-/// Where a new leg lies: `DEVICE[@OFFSET]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// The device or file.
-    pub device: DeviceRef,
-    /// First sector there.
-    pub offset: u64,
-}
-
-impl Place {
-    fn parse(words: &mut Words<'_>) -> Result<Place> {
-        let (device, offset) = size::place(words.next("DEVICE[@OFFSET]")?)?;
-        Ok(Place { device, offset })
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.offset {
-            0 => self.device.fmt(f),
-            offset => write!(f, "{}@{offset}s", self.device),
-        }
-    }
 }
 
 impl Command {
@@ -130,7 +103,7 @@ pub const VERBS: &[Verb] = &[
         name: "add",
         arguments: "DEVICE[@OFFSET]",
         doc: "bring a leg in; everything is copied to it",
-        parse: |words| Place::parse(words).map(Command::Add),
+        parse: |words| place(words).map(Command::Add),
     },
     Verb {
         name: "replace",
@@ -138,7 +111,7 @@ pub const VERBS: &[Verb] = &[
         doc: "put another device in a leg's place",
         parse: |words| {
             let leg = words.number("the leg's number")?;
-            Ok(Command::Replace(leg, Place::parse(words)?))
+            Ok(Command::Replace(leg, place(words)?))
         },
     },
     Verb {
@@ -174,6 +147,10 @@ pub const VERBS: &[Verb] = &[
         },
     },
 ];
+
+fn place(words: &mut Words<'_>) -> Result<Place> {
+    words.next("DEVICE[@OFFSET]")?.parse()
+}
 
 /// The word `name` if it comes next, else nothing; another word is refused by
 /// the end of the line.

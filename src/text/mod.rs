@@ -7,11 +7,14 @@ pub mod linear;
 pub mod log;
 pub mod mirror;
 pub mod name;
+pub mod place;
 pub mod request;
+pub mod short;
 pub mod size;
 pub mod status;
 pub mod table;
 pub mod units;
+pub mod wish;
 pub mod words;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A line that is written to `new`, or to a mirror's `table`: the table form
+//! A table as it is written to `new`, or to a mirror's `table`: the table form
 //! and the concise form of `dmsetup`. Knows what a line asks for, not whether
 //! it can be done.
 
@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::text::device::MAX_MINOR;
 use crate::text::mirror::is_parameter;
 use crate::text::name;
+use crate::text::short::SHORT_FORM;
 use crate::text::table::{Table, Target};
 use crate::text::words::{Words, cut, is_digits, is_space, number, quote, unescape, unquoted};
 
@@ -72,11 +73,11 @@ pub fn parse_tables(text: &str) -> Result<Table> {
 }
 
 /// Refuses what no line of a table can hold before a sentence repeats it.
-fn printable(line: &str) -> Result<&str> {
+pub(super) fn printable(line: &str) -> Result<&str> {
     let line = Words::new(line).rest();
     if line.is_empty() {
         return Err(Error::invalid(format!(
-            "the line is empty: write {TABLE_FORM}"
+            "the line is empty: write {SHORT_FORM} or {TABLE_FORM}"
         )));
     }
     match line.chars().find(|&c| c.is_control() && c != '\t') {
@@ -97,13 +98,10 @@ fn is_concise(line: &str) -> bool {
 }
 
 fn plain(line: &str) -> Result<Request> {
-    let mut words = Words::new(line);
-    let name = words.peek().and_then(|word| word.strip_suffix(':'));
+    let (name, text) = named(line);
     if let Some(name) = name {
         name::check(name)?;
-        words.next("the name")?;
     }
-    let text = words.rest();
     check_start(text)?;
     Ok(Request {
         name: name.map(str::to_owned),
@@ -114,18 +112,24 @@ fn plain(line: &str) -> Result<Request> {
     })
 }
 
+/// `NAME: ` and the rest.
+pub(super) fn named(text: &str) -> (Option<&str>, &str) {
+    let mut words = Words::new(text);
+    let name = words.peek().and_then(|word| word.strip_suffix(':'));
+    if name.is_some() {
+        let _ = words.next("the name");
+    }
+    (name, words.rest())
+}
+
 fn check_start(text: &str) -> Result<()> {
     match Words::new(text).peek() {
         None => Err(Error::invalid(format!(
             "the line ends where a table should stand: write {TABLE_FORM}"
         ))),
         Some(word) if is_digits(word) => Ok(()),
-        Some(word) if word.starts_with('/') => Err(Error::invalid(format!(
-            "{} stands where START should: the form SOURCE TARGET… is not known yet, write {TABLE_FORM}",
-            quote(word)
-        ))),
         Some(word) => Err(Error::invalid(format!(
-            "{} stands where START should: write {TABLE_FORM}, the name with a colon and a space behind it",
+            "{} stands where START or a device should: write {SHORT_FORM} or {TABLE_FORM}, the name with a colon and a space behind it",
             quote(word)
         ))),
     }
@@ -307,8 +311,6 @@ mod tests {
             (format!("{MIRROR}\0x"), "'\\0'"),
             (format!("\u{1b}[2J{MIRROR}"), "'\\u{1b}'"),
             (format!("{MIRROR}\n{MIRROR}"), "'\\n'"),
-            ("/dev/sda /dev/sdb".to_owned(), "LENGTH mirror"),
-            ("m0: /dev/sda /dev/sdb".to_owned(), "\"/dev/sda\""),
             ("m0:".to_owned(), "a table should stand"),
             (format!("m0 {MIRROR}"), "\"m0\""),
             (format!("m0:{MIRROR}"), "\"m0:0\""),

@@ -1,7 +1,6 @@
 //! Sizes and offsets as people write them: `512s`, `64K`, `8M`, `100G`, `1T`, or
-//! plain bytes; and a place on a device, `DEVICE@OFFSET`.
+//! plain bytes.
 
-use super::device::DeviceRef;
 use super::words::{is_digits, quote};
 use crate::error::{Error, Result};
 
@@ -51,18 +50,9 @@ pub fn sectors(word: &str, what: &str) -> Result<u64> {
     }
 }
 
-/// `DEVICE` or `DEVICE@OFFSET`; the offset in sectors. What stands behind the last
-/// `@` is an offset only where it begins with a digit: names may have one.
-///
-/// # Errors
-/// EINVAL for what names no device, or no offset.
-pub fn place(word: &str) -> Result<(DeviceRef, u64)> {
-    let cut = word.rsplit_once('@');
-    let cut = cut.filter(|(_, offset)| offset.starts_with(|c: char| c.is_ascii_digit()));
-    match cut {
-        Some((device, offset)) => Ok((device.parse()?, sectors(offset, "the offset")?)),
-        None => Ok((word.parse()?, 0)),
-    }
+/// Sectors as a word that is read as so many.
+pub fn word(sectors: u64) -> String {
+    format!("{sectors}s")
 }
 
 #[cfg(test)]
@@ -103,16 +93,5 @@ mod tests {
         }
         assert!(sectors("513", "the offset").is_err());
         assert_eq!(sectors("1K", "the offset"), Ok(2));
-    }
-
-    #[test]
-    fn a_place_is_a_device_and_where_it_begins_there() {
-        let at = |word| place(word).map(|(device, offset)| (device.to_string(), offset));
-        assert_eq!(at("/dev/sdb"), Ok(("/dev/sdb".into(), 0)));
-        assert_eq!(at("/dev/sdb@1M"), Ok(("/dev/sdb".into(), 2048)));
-        assert_eq!(at("8:16@3s"), Ok(("8:16".into(), 3)));
-        assert_eq!(at("/a@b"), Ok(("/a@b".into(), 0)));
-        assert!(at("/dev/sdb@1").is_err());
-        assert!(at("@1M").is_err());
     }
 }

@@ -10,10 +10,13 @@ use super::disklog::{self, Header};
 use super::log::{Log, Sync};
 use super::mirror::{Features, Leg, Mirror};
 use super::name;
+use super::place::Place;
 use super::request::{Request, parse_tables};
+use super::short::{LogAt, Short};
 use super::status::{LogStatus, MirrorStatus};
 use super::table::{Line, Linear, Mapping, Table, Target};
 use super::units;
+use super::wish::Wish;
 use super::words::{Words, cut, unescape};
 
 fn device() -> impl Strategy<Value = DeviceRef> {
@@ -107,6 +110,39 @@ fn request() -> impl Strategy<Value = Request> {
             table,
         }
     })
+}
+
+fn place() -> impl Strategy<Value = Place> {
+    let named = r"/[a-z0-9@-]{0,20}".prop_map(|path| DeviceRef::Path(path.into()));
+    let device = prop_oneof![device(), named];
+    (device, 0..1_u64 << 50).prop_map(|(device, offset)| Place { device, offset })
+}
+
+fn short() -> impl Strategy<Value = Short> {
+    let log = prop_oneof![
+        Just(LogAt::Auto),
+        Just(LogAt::Core),
+        device().prop_map(LogAt::Device)
+    ];
+    let size = || option::of(0..1_u64 << 50);
+    let places = (place(), vec(place(), 1..9));
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    (places, size(), size(), log, flags).prop_map(
+        |((source, targets), length, region, log, flags)| {
+            let (equal, hold, live, force) = flags;
+            Short {
+                source,
+                targets,
+                length,
+                region,
+                log,
+                equal,
+                hold,
+                live,
+                force,
+            }
+        },
+    )
 }
 
 fn status() -> impl Strategy<Value = MirrorStatus> {
@@ -209,8 +245,9 @@ fn read_all(text: &str) {
             let _ = (mirror.regions(length), mirror.sync(), mirror.to_string());
         }
     }
-    let read: [Option<String>; 5] = [
-        Request::parse(text).map_err(|e| e.to_string()).err(),
+    let read: [Option<String>; 6] = [
+        Wish::parse(text).map_err(|e| e.to_string()).err(),
+        Short::parse(text).map_err(|e| e.to_string()).err(),
         parse_tables(text).map_err(|e| e.to_string()).err(),
         MirrorStatus::parse(text).map_err(|e| e.to_string()).err(),
         name::check(text).map_err(|e| e.to_string()).err(),
@@ -258,6 +295,12 @@ proptest! {
     #[test]
     fn requests_come_back(request in request()) {
         prop_assert_eq!(Request::parse(&request.to_string()), Ok(request));
+    }
+
+    #[test]
+    fn short_forms_come_back(short in short()) {
+        let line = format!("m0: {short}");
+        prop_assert_eq!(Wish::parse(&line), Ok(Wish::Short(Some("m0".into()), short)));
     }
 
     #[test]

@@ -3,21 +3,30 @@
 use super::row::Row;
 use super::{mirror, root};
 use crate::plan::verb;
+use crate::text::short;
 
 /// What reading `new` shows.
 pub fn usage() -> String {
-    "Write one line to make a mirror; read on the same descriptor for its name, or the reason.\n\
-     \n\
-     [NAME: ]START LENGTH mirror LOG_TYPE #LOGARGS LOGARG... #DEVS DEVICE OFFSET... [#FEATURES FEATURE...]\n\
-     NAME,[UUID],[MINOR],[FLAGS],TABLE[,TABLE...]\n\
-     \n\
-     Lengths, offsets and region sizes are sectors of 512 bytes. DEVICE is a block device, a\n\
-     regular file or MAJOR:MINOR; the first one is copied to the others. Examples:\n\
-     \n\
-     old: 0 209715200 mirror core 1 16384 2 /dev/sdb 0 /dev/sdc 0 1 handle_errors\n\
-     old: 0 209715200 mirror disk 2 /var/lib/meta.dat 16384 2 /dev/sdb 0 /dev/sdc 0 1 handle_errors\n\
-     img: 0 2097152 mirror core 1 8192 2 /srv/disk.img 0 /srv/copy.img 0 1 handle_errors\n"
-        .into()
+    let keys = short::help();
+    format!(
+        "Write one line to make a mirror; read on the same descriptor for its name, or the reason.\n\
+         \n\
+         [NAME: ]SOURCE[@OFFSET] TARGET[@OFFSET]... [KEY=VALUE...]\n\
+         [NAME: ]START LENGTH mirror LOG_TYPE #LOGARGS LOGARG... #DEVS DEVICE OFFSET... [#FEATURES FEATURE...]\n\
+         NAME,[UUID],[MINOR],[FLAGS],TABLE[,TABLE...]\n\
+         \n\
+         SOURCE, TARGET and DEVICE are a block device, a regular file or MAJOR:MINOR; the first is\n\
+         copied to the others. Sizes and offsets of the first form are bytes, or have s, K, M, G or T\n\
+         behind them; in tables they are sectors of 512 bytes. Keys:\n\
+         \n\
+         {keys}\n\
+         Examples:\n\
+         \n\
+         old: /dev/sdb /dev/sdc\n\
+         /dev/mapper/home /dev/sdc live=yes\n\
+         old: 0 209715200 mirror core 1 16384 2 /dev/sdb 0 /dev/sdc 0 1 handle_errors\n\
+         old: 0 209715200 mirror disk 2 /var/lib/meta.dat 16384 2 /dev/sdb 0 /dev/sdc 0 1 handle_errors\n"
+    )
 }
 
 /// What reading `help` shows.

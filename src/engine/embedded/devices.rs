@@ -53,6 +53,10 @@ impl Devices for Files {
         self.engine.host.probe(device, at)
     }
 
+    fn signature(&self, device: &DeviceRef, offset: u64) -> Result<Option<String>> {
+        self.engine.host.signature(device, offset)
+    }
+
     fn traffic(&self, dev: DevNo) -> Option<Traffic> {
         self.engine.host.traffic(dev)
     }

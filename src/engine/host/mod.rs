@@ -5,6 +5,7 @@
 mod identity;
 mod mounts;
 mod probe;
+mod signature;
 pub(super) mod sysfs;
 mod tell;
 mod users;
@@ -97,6 +98,14 @@ impl Host {
     /// What open(2) and read(2) answer.
     pub fn probe(&self, device: &DeviceRef, at: u64) -> Result<()> {
         probe::probe(&self.facts(device)?.node, at)
+    }
+
+    /// What it holds, as [`super::Devices::signature`] has it.
+    ///
+    /// # Errors
+    /// What open(2) and read(2) answer, and what libblkid does.
+    pub fn signature(&self, device: &DeviceRef, offset: u64) -> Result<Option<String>> {
+        signature::signature(&self.facts(device)?.node, offset)
     }
 
     /// What goes through a device, as [`super::Devices::traffic`] has it.

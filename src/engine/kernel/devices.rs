@@ -38,6 +38,10 @@ impl Devices for Looped {
         self.0.probe(device, at)
     }
 
+    fn signature(&self, device: &DeviceRef, offset: u64) -> Result<Option<String>> {
+        self.0.signature(device, offset)
+    }
+
     fn traffic(&self, dev: DevNo) -> Option<Traffic> {
         self.0.traffic(dev)
     }

@@ -1,0 +1,104 @@
+//! The log files that nobody has named: a folder of the state directory, a file for
+//! each mirror that asks for one.
+
+use std::fs::{self, DirBuilder};
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use super::Daemon;
+use super::control::remove_file;
+use super::logfile;
+use super::records::Records;
+use crate::engine::{Id, Slot};
+use crate::error::{Error, Result};
+use crate::text::table::Table;
+
+/// Its name in the state directory.
+const FOLDER: &str = "logs";
+
+/// The folder of log files.
+#[derive(Debug)]
+pub struct OwnLogs {
+    folder: PathBuf,
+}
+
+impl OwnLogs {
+    /// The folder in the state directory of the records; nothing is made yet.
+    pub fn beside(records: &Records) -> OwnLogs {
+        let folder = records.beside(FOLDER);
+        OwnLogs { folder }
+    }
+
+    /// Where the log of a new mirror goes, one for each of its targets. The folder
+    /// is there then, the file is not.
+    ///
+    /// # Errors
+    /// What the file system answers.
+    pub fn place(&self, stem: &str, number: usize) -> Result<PathBuf> {
+        match DirBuilder::new().mode(0o700).create(&self.folder) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                Err(Error::io(self.folder.display(), &error))
+            }
+            _ => Ok(self.folder.join(format!("{stem}.{number}.log"))),
+        }
+    }
+
+    /// Where it would be, for what has to be known before.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Whether a file is one of them.
+    pub fn has(&self, file: &Path) -> bool {
+        let real = || self.folder.canonicalize().ok();
+        let parent = file.parent();
+        parent == Some(&self.folder) || (parent.is_some() && parent == real().as_deref())
+    }
+
+    /// Leave no empty folder behind.
+    pub fn close(&self) {
+        // One that is not empty stays.
+        let _ = fs::remove_dir(&self.folder);
+    }
+
+    fn all(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten();
+        entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .collect()
+    }
+}
+
+impl Daemon {
+    /// Remove the log files that a crash has left behind: no device uses them, and
+    /// no record names them. What is not known to be unused stays.
+    pub(super) fn sweep_logs(&self) {
+        let files = self.own_logs.all();
+        if files.is_empty() {
+            return;
+        }
+        let (Ok(running), Ok(records)) = (self.running_logs(), self.records.all()) else {
+            return;
+        };
+        let recorded = |file: &PathBuf| {
+            records.iter().any(|(_, record)| {
+                // Of one that cannot be read nobody knows which is its own.
+                record.as_ref().map_or(true, |record| record.names(file))
+            })
+        };
+        let unused = files.iter().filter(|file| !running.contains(file));
+        let unused = unused.filter(|file| logfile::is_ours(file) && !recorded(file));
+        unused.for_each(remove_file);
+    }
+
+    /// The files that the tables of running devices have as logs.
+    fn running_logs(&self) -> Result<Vec<PathBuf>> {
+        let listed = self.engine.list()?;
+        let tables = listed.into_iter().filter_map(|device| {
+            let (_, lines) = self.engine.table(&Id::Name(device.name), Slot::Live).ok()?;
+            Some(Table::from_lines(&lines))
+        });
+        Ok(tables.flat_map(|table| self.log_files(&table)).collect())
+    }
+}

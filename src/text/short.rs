@@ -1,0 +1,316 @@
+//! The short form of a request: `SOURCE TARGET… [KEY=VALUE…]`. It needs no
+//! arithmetic; what it leaves out is chosen from the devices, by others.
+
+use std::fmt;
+
+use super::device::DeviceRef;
+use super::place::Place;
+use super::size;
+use super::words::{Words, quote};
+use crate::error::{Error, Result};
+
+/// The short form, for sentences.
+pub const SHORT_FORM: &str = "[NAME: ]SOURCE[@OFFSET] TARGET[@OFFSET]… [KEY=VALUE…]";
+
+/// Where it is logged what is copied.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum LogAt {
+    /// In a file below the state directory.
+    #[default]
+    Auto,
+    /// In memory.
+    Core,
+    /// On this device or in this file.
+    Device(DeviceRef),
+}
+
+/// A request in the short form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Short {
+    /// What is copied.
+    pub source: Place,
+    /// What it is copied to.
+    pub targets: Vec<Place>,
+    /// Sectors to copy; none asks for all that the source has.
+    pub length: Option<u64>,
+    /// Sectors of a region; none leaves it to be chosen.
+    pub region: Option<u64>,
+    /// The log.
+    pub log: LogAt,
+    /// Whether nothing is copied: the legs are equal.
+    pub equal: bool,
+    /// Whether writes wait when a leg fails, rather than that it is taken out.
+    pub hold: bool,
+    /// Whether the source is a running device that the mirror is slid under.
+    pub live: bool,
+    /// Whether what a target holds already may be written over.
+    pub force: bool,
+}
+
+/// One key.
+#[derive(Debug)]
+pub struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// What it may be, as a usage line shows it.
+    pub values: &'static str,
+    /// What it does.
+    pub doc: &'static str,
+    set: fn(&mut Short, &str) -> Result<()>,
+    show: fn(&Short) -> Option<String>,
+}
+
+/// All keys, in the order in which `new` explains them.
+pub const KEYS: &[Key] = &[
+    Key {
+        name: "length",
+        values: "SIZE",
+        doc: "copy so much, not all that the source has",
+        set: |short, value| {
+            short.length = Some(size::sectors(value, "length=")?);
+            Ok(())
+        },
+        show: |short| short.length.map(size::word),
+    },
+    Key {
+        name: "region",
+        values: "SIZE",
+        doc: "copy and log so much at a time; a power of two",
+        set: |short, value| {
+            short.region = Some(size::sectors(value, "region=")?);
+            Ok(())
+        },
+        show: |short| short.region.map(size::word),
+    },
+    Key {
+        name: "log",
+        values: "auto|core|PATH",
+        doc: "auto: a file of its own, so that a reboot does not start over; core: memory",
+        set: |short, value| {
+            short.log = match value {
+                "auto" => LogAt::Auto,
+                "core" => LogAt::Core,
+                path => LogAt::Device(
+                    path.parse()
+                        .map_err(|_| neither("log", value, "auto, core or a path"))?,
+                ),
+            };
+            Ok(())
+        },
+        show: |short| match &short.log {
+            LogAt::Auto => None,
+            LogAt::Core => Some("core".into()),
+            LogAt::Device(device) => Some(device.to_string()),
+        },
+    },
+    Key {
+        name: "sync",
+        values: "yes|no",
+        doc: "no: the legs are equal already, copy nothing",
+        set: |short, value| {
+            short.equal = !yes("sync", value)?;
+            Ok(())
+        },
+        show: |short| short.equal.then(|| "no".into()),
+    },
+    Key {
+        name: "errors",
+        values: "drop|hold",
+        doc: "a failed leg is taken out at once, or writes wait for you",
+        set: |short, value| {
+            short.hold = match value {
+                "drop" => false,
+                "hold" => true,
+                _ => return Err(neither("errors", value, "drop or hold")),
+            };
+            Ok(())
+        },
+        show: |short| short.hold.then(|| "hold".into()),
+    },
+    Key {
+        name: "live",
+        values: "yes|no",
+        doc: "SOURCE is a running linear device: slide the mirror under it",
+        set: |short, value| {
+            short.live = yes("live", value)?;
+            Ok(())
+        },
+        show: |short| short.live.then(|| "yes".into()),
+    },
+    Key {
+        name: "force",
+        values: "yes|no",
+        doc: "write over what the target holds",
+        set: |short, value| {
+            short.force = yes("force", value)?;
+            Ok(())
+        },
+        show: |short| short.force.then(|| "yes".into()),
+    },
+];
+
+fn yes(key: &str, value: &str) -> Result<bool> {
+    match value {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err(neither(key, value, "yes or no")),
+    }
+}
+
+fn neither(key: &str, value: &str, known: &str) -> Error {
+    Error::invalid(format!("{key}= takes {known}, not {}", quote(value)))
+}
+
+impl Short {
+    /// Whether a line without a name is in this form: it begins with a device.
+    pub fn is_one(text: &str) -> bool {
+        let first = Words::new(text).peek().unwrap_or_default();
+        let number = |word: &str| word.starts_with(|c: char| c.is_ascii_digit());
+        first.starts_with('/') || (number(first) && first.contains(':'))
+    }
+
+    /// Read a line without its name.
+    ///
+    /// # Errors
+    /// EINVAL names the word that is wrong.
+    pub fn parse(text: &str) -> Result<Short> {
+        let mut words = Words::new(text);
+        let mut short = Short {
+            source: words.next("SOURCE")?.parse()?,
+            targets: Vec::new(),
+            length: None,
+            region: None,
+            log: LogAt::default(),
+            equal: false,
+            hold: false,
+            live: false,
+            force: false,
+        };
+        while let Some(word) = words.peek().filter(|word| !is_setting(word)) {
+            short.targets.push(word.parse()?);
+            words.next("a target")?;
+        }
+        if short.targets.is_empty() {
+            return Err(Error::invalid(format!(
+                "no TARGET stands behind {}: write {SHORT_FORM}",
+                quote(&short.source.to_string())
+            )));
+        }
+        let mut seen = Vec::new();
+        while words.peek().is_some() {
+            seen.push(set(&mut short, words.next("a key")?, &seen)?);
+        }
+        Ok(short)
+    }
+}
+
+/// A device begins with a slash or a digit, a key with a letter.
+fn is_setting(word: &str) -> bool {
+    word.starts_with(|c: char| c.is_ascii_alphabetic()) && word.contains('=')
+}
+
+/// Set what one word says; answers its key.
+fn set(short: &mut Short, word: &str, seen: &[&str]) -> Result<&'static str> {
+    let names: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
+    let Some((name, value)) = word.split_once('=').filter(|_| is_setting(word)) else {
+        return Err(Error::invalid(format!(
+            "{} stands where KEY=VALUE should: the devices come first, then {}",
+            quote(word),
+            names.join("=, ") + "="
+        )));
+    };
+    let Some(key) = KEYS.iter().find(|key| key.name == name) else {
+        return Err(Error::invalid(format!(
+            "{} is not a key: the keys are {}",
+            quote(name),
+            names.join(", ")
+        )));
+    };
+    if seen.contains(&key.name) {
+        return Err(Error::invalid(format!("{name}= stands there twice")));
+    }
+    (key.set)(short, value)?;
+    Ok(key.name)
+}
+
+impl fmt::Display for Short {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.source.fmt(f)?;
+        self.targets
+            .iter()
+            .try_for_each(|place| write!(f, " {place}"))?;
+        let mut shown = KEYS
+            .iter()
+            .filter_map(|key| Some((key.name, (key.show)(self)?)));
+        shown.try_for_each(|(name, value)| write!(f, " {name}={value}"))
+    }
+}
+
+/// What reading `new` shows of the keys.
+pub fn help() -> String {
+    let line = |key: &Key| {
+        let setting = format!("{}={}", key.name, key.values);
+        format!("  {setting:<20} {}\n", key.doc)
+    };
+    KEYS.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Errno;
+
+    #[test]
+    fn each_key_is_read_as_it_is_shown() {
+        let line = "/dev/sdb@1M /dev/sdc 8:48@3s length=8M region=64K log=/var/l\\ og sync=no \
+                    errors=hold live=yes force=yes";
+        let short = Short::parse(line).expect(line);
+        assert_eq!(short.targets.len(), 2);
+        assert_eq!((short.length, short.region), (Some(16384), Some(128)));
+        assert!(short.equal && short.hold && short.live && short.force);
+        assert_eq!(
+            short.log,
+            LogAt::Device("/var/l\\ og".parse().expect("a path"))
+        );
+        let shown = short.to_string();
+        assert_eq!(Short::parse(&shown).as_ref(), Ok(&short), "{shown}");
+        for key in KEYS {
+            assert!(shown.contains(&format!(" {}=", key.name)), "{}", key.name);
+            assert!(help().contains(key.doc));
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_is_usual() {
+        let short = Short::parse("/dev/sdb /dev/sdc").expect("short");
+        assert_eq!(short.to_string(), "/dev/sdb /dev/sdc");
+        let usual = "/dev/sdb /dev/sdc log=auto sync=yes errors=drop live=no force=no";
+        assert_eq!(Short::parse(usual), Ok(short));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (line, named) in [
+            ("/dev/sdb", "no TARGET"),
+            ("/dev/sdb sdc", "\"sdc\""),
+            ("/dev/sdb live=yes", "no TARGET"),
+            ("/dev/sdb /dev/sdc /dev/sdd live", "\"live\""),
+            ("/dev/sdb /dev/sdc force=yes /dev/sdd", "\"/dev/sdd\""),
+            ("/dev/sdb /dev/sdc size=8M", "\"size\""),
+            ("/dev/sdb /dev/sdc length=8", "length="),
+            ("/dev/sdb /dev/sdc length=8G length=8G", "twice"),
+            ("/dev/sdb /dev/sdc region=1.5M", "region="),
+            ("/dev/sdb /dev/sdc log=", "log="),
+            ("/dev/sdb /dev/sdc log=disk", "\"disk\""),
+            ("/dev/sdb /dev/sdc sync=maybe", "\"maybe\""),
+            ("/dev/sdb /dev/sdc errors=ignore", "\"ignore\""),
+            ("/dev/sdb /dev/sdc live=1", "\"1\""),
+            ("/dev/sdb /dev/sdc force=YES", "\"YES\""),
+            ("/dev/sdb /dev/sdc@1.5M", "offset"),
+        ] {
+            let error = Short::parse(line).expect_err(line);
+            assert_eq!(error.errno(), Errno::EINVAL, "{line}");
+            assert!(error.sentence().contains(named), "{line}: {error}");
+        }
+    }
+}
