@@ -24,9 +24,12 @@ mod records;
 mod refusals;
 mod rollback;
 mod shapes;
+mod short;
 mod soak;
 mod speed;
+mod story;
 mod survival;
+mod under;
 mod values;
 mod waiting;
 mod worked;
@@ -42,6 +45,7 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static Case)> {
         ("interchange", interchange::CASES),
         ("readme", readme::CASES),
         ("shapes", shapes::CASES),
+        ("short", short::CASES),
         ("logs", logs::CASES),
         ("files", files::CASES),
         ("values", values::CASES),
@@ -68,6 +72,8 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static Case)> {
         ("failover_logs", failover::logs::CASES),
         ("failover_held", failover::held::CASES),
         ("live", live::CASES),
+        ("under", under::CASES),
+        ("story", story::CASES),
         ("survival", survival::CASES),
         ("rollback", rollback::CASES),
         ("speed", speed::CASES),

@@ -16,7 +16,8 @@ use nix::errno::Errno;
 
 use self::bench::{Bench, left, nothing};
 use crate::lab::Lab;
-use crate::lab::case::{Case, both, embedded_only};
+use crate::lab::case::{Case, both, embedded_only, kernel_only};
+use crate::lab::dm::create;
 use crate::lab::{wait_for, wait_longer};
 
 pub const CASES: &[Case] = &[
@@ -34,6 +35,11 @@ pub const CASES: &[Case] = &[
     both("of_replace", of_replace),
     both("of_resync", of_resync),
     both("of_grow", of_grow),
+    kernel_only(
+        "of_live",
+        "an embedded device has no number by which it could be a source",
+        of_live,
+    ),
     embedded_only(
         "left_suspended",
         "on the kernel's engine this watch would act on the mirrors of later tests",
@@ -206,6 +212,25 @@ fn left_suspended(lab: &Lab) {
         wait_for("nothing runs", || !bench.daemon.registry.is_running(serial));
     }
     bench.daemon.verb(serial, "remove").expect("removed");
+}
+
+/// A mirror is slid under a running device of another program's.
+fn of_live(lab: &Lab) {
+    let mut bench = Bench::new(lab);
+    bench.each_call(
+        |bench| {
+            let disk = bench.lab.disk(2);
+            create("m0", "OTHER-1", &format!("0 8192 linear {disk} 0"));
+            nothing(bench)
+        },
+        |bench, _| bench.daemon.create(&bench.live()).map(drop),
+        |bench, before, done| match done {
+            // Two legs and the log.
+            true => bench.shape("mirror", 3),
+            false => [bench.shape("linear", 1), left(bench, before)].concat(),
+        },
+    );
+    bench.end("live=yes");
 }
 
 fn a_delayed_create_goes_on(lab: &Lab) {

@@ -13,6 +13,7 @@ use super::entry::Kept;
 use super::events::Kind;
 use super::look::Detail;
 use super::record::{Stage, Unfinished};
+use super::told::told;
 use super::trust;
 use crate::engine::Slot;
 use crate::error::{Error, Result};
@@ -221,45 +222,5 @@ fn leg_at(place: &Place) -> mirror::Leg {
     mirror::Leg {
         device: place.device.clone(),
         offset: place.offset,
-    }
-}
-
-/// What stands in `events` of a verb that was done.
-fn told(snapshot: &Snapshot, command: &Command) -> (Kind, String) {
-    let node = |leg: usize| {
-        let leg = snapshot.legs.get(leg);
-        leg.map_or_else(|| "-".into(), |leg| leg.node())
-    };
-    match command {
-        Command::Finish(leg) => {
-            let leg = leg.unwrap_or(1);
-            let others = snapshot.legs.iter().filter(|other| other.number != leg);
-            let others: Vec<String> = others.map(|other| other.node()).collect();
-            let others = match others.as_slice() {
-                [one] => format!("{one} is"),
-                many => format!("{} are", many.join(", ")),
-            };
-            let device = match snapshot.known.holds_writes {
-                true => "; the device stays until it is closed",
-                false => "",
-            };
-            let node = node(leg);
-            let text = format!("on leg {leg} {node}; {others} no longer used and may go{device}");
-            (Kind::Finished, text)
-        }
-        Command::Abort => (Kind::Aborted, format!("back on leg 0 {}", node(0))),
-        Command::Drop(leg) => (
-            Kind::Dropped,
-            format!("leg {leg} {} by request", node(*leg)),
-        ),
-        Command::Add(place) => (Kind::Added, place.to_string()),
-        Command::Replace(leg, place) => (
-            Kind::Added,
-            format!("{place} in place of leg {leg} {}", node(*leg)),
-        ),
-        _ => (
-            Kind::Retried,
-            "everything is copied again, by request".into(),
-        ),
     }
 }

@@ -27,6 +27,7 @@ mod restore;
 mod settings;
 mod short;
 mod successor;
+mod told;
 mod trust;
 mod urgent;
 pub mod watch;

@@ -53,7 +53,9 @@ impl<'a> Bench<'a> {
         let engine = Arc::new(Inject::new(engine));
         let shared: Arc<dyn Engine> = Arc::<Inject<Shared>>::clone(&engine);
         // Only what is in it is compared.
-        fs::create_dir_all(folder.path().join("state/mirrors")).expect("a folder");
+        for name in ["state/mirrors", "state/logs"] {
+            fs::create_dir_all(folder.path().join(name)).expect("a folder");
+        }
         let records = Records::below(&folder.path().join("state"));
         Bench {
             lab,
@@ -71,6 +73,16 @@ impl<'a> Bench<'a> {
         format!(
             "0 8192 mirror disk 3 {folder}/log 1024 nosync 2 {folder}/leg 0 {} 0 1 handle_errors",
             self.lab.disk(1)
+        )
+    }
+
+    /// A line that slides a mirror under `m0`, a file as its target.
+    pub fn live(&self) -> String {
+        let id = Id::Name("m0".into());
+        let dev = self.engine.engine().info(&id).expect("a device").dev;
+        format!(
+            "{dev} {}/leg live=yes force=yes",
+            self.folder.path().display()
         )
     }
 
@@ -177,10 +189,12 @@ impl<'a> Bench<'a> {
         for serial in self.daemon.registry.serials() {
             self.daemon.registry.forget(serial);
         }
-        let records = fs::read_dir(self.folder.path().join("state/mirrors"));
-        // The folder goes with its last record.
-        for record in records.into_iter().flatten().flatten() {
-            let _ = fs::remove_file(record.path());
+        // The folder of the records goes with the last one.
+        for folder in ["state/mirrors", "state/logs"] {
+            let files = fs::read_dir(self.folder.path().join(folder));
+            for file in files.into_iter().flatten().flatten() {
+                let _ = fs::remove_file(file.path());
+            }
         }
         let _ = fs::remove_file(self.log());
     }

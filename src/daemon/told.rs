@@ -1,0 +1,66 @@
+//! What stands in `events` of a verb that changed legs: also what the administrator
+//! does next.
+
+use super::events::Kind;
+use crate::model::snapshot::{Owner, Snapshot};
+use crate::plan::verb::Command;
+
+/// Of a verb that was done; the snapshot is of before.
+pub(super) fn told(snapshot: &Snapshot, command: &Command) -> (Kind, String) {
+    let node = |leg: usize| {
+        let leg = snapshot.legs.get(leg);
+        leg.map_or_else(|| "-".into(), |leg| leg.node())
+    };
+    match command {
+        Command::Finish(leg) => (Kind::Finished, finished(snapshot, leg.unwrap_or(1))),
+        Command::Abort => {
+            let (kept, _) = sides(snapshot, 0);
+            (Kind::Aborted, format!("back on leg 0 {}", kept.join(", ")))
+        }
+        Command::Drop(leg) => (
+            Kind::Dropped,
+            format!("leg {leg} {} by request", node(*leg)),
+        ),
+        Command::Add(place) => (Kind::Added, place.to_string()),
+        Command::Replace(leg, place) => (
+            Kind::Added,
+            format!("{place} in place of leg {leg} {}", node(*leg)),
+        ),
+        _ => (
+            Kind::Retried,
+            "everything is copied again, by request".into(),
+        ),
+    }
+}
+
+fn finished(snapshot: &Snapshot, leg: usize) -> String {
+    let (kept, gone) = sides(snapshot, leg);
+    let (kept, verb) = (kept.join(", "), if gone.len() == 1 { "is" } else { "are" });
+    let next = match snapshot.owner() {
+        Owner::Mirrorfs if !snapshot.known.holds_writes => String::new(),
+        Owner::Mirrorfs => "; the device stays until it is closed".into(),
+        Owner::Lvm | Owner::Foreign => {
+            format!("; the device goes on: what makes it at boot has to name {kept} from now on")
+        }
+    };
+    let gone = gone.join(", ");
+    format!("on leg {leg} {kept}; {gone} {verb} no longer used and may go{next}")
+}
+
+/// The nodes of one leg of each mirror target, and those of the others.
+fn sides(snapshot: &Snapshot, leg: usize) -> (Vec<String>, Vec<String>) {
+    let (mut kept, mut gone) = (Vec::new(), Vec::new());
+    let mut legs = snapshot.legs.iter();
+    for part in &snapshot.parts {
+        for (number, other) in legs.by_ref().take(part.leg_count()).enumerate() {
+            let side = if number == leg { &mut kept } else { &mut gone };
+            side.push(other.node());
+        }
+    }
+    for side in [&mut kept, &mut gone] {
+        side.sort();
+        side.dedup();
+    }
+    gone.retain(|node| !kept.contains(node));
+    (kept, gone)
+}
