@@ -13,6 +13,7 @@ use crate::lab::wait_longer;
 pub const CASES: &[Case] = &[
     kernel_only("finish", NO_IO, finish),
     kernel_only("finish_refused", NO_IO, finish_refused),
+    kernel_only("finish_on_what_is_gone", NO_IO, finish_on_what_is_gone),
     kernel_only("abort", NO_IO, abort),
     kernel_only("drop", NO_IO, drop_leg),
     kernel_only("add", NO_IO, add),
@@ -102,6 +103,33 @@ fn finish_refused(lab: &Lab) {
     mount.write("p/ctl", "abort");
     assert!(mount.read("p/health").starts_with("finished\n"));
     mount.write("p/ctl", "remove");
+}
+
+/// Nobody has written since, so that the kernel does not know of it.
+fn finish_on_what_is_gone(lab: &Lab) {
+    let (source, target) = (lab.disk(0), lab.fragile(1, 2048));
+    let mount = lab.mount();
+    let table = format!(
+        "0 2048 mirror core 2 128 nosync 2 {source} 0 {} 0 1 handle_errors",
+        target.path
+    );
+    mount.write("new", &format!("m: {table}"));
+    mount.wait_in_sync("m");
+    target.fail();
+    let (errno, why) = mount.try_write("m/ctl", "finish").expect_err("it is gone");
+    assert!(
+        errno == Errno::EIO && why.contains("does not answer"),
+        "{errno}: {why}"
+    );
+    assert_eq!(
+        (kind().as_str(), mount.read("m/suspended").as_str()),
+        ("mirror", "0\n")
+    );
+    assert!(mount.read("m/health").starts_with("ok\n"));
+    target.repair();
+    mount.write("m/ctl", "finish");
+    assert_eq!(kind(), "linear");
+    mount.write("m/ctl", "remove");
 }
 
 fn abort(lab: &Lab) {

@@ -18,6 +18,7 @@ use self::bench::{Bench, left, nothing};
 use crate::lab::Lab;
 use crate::lab::case::{Case, both, embedded_only, kernel_only};
 use crate::lab::dm::create;
+use crate::lab::shell::output;
 use crate::lab::{wait_for, wait_longer};
 
 pub const CASES: &[Case] = &[
@@ -44,6 +45,11 @@ pub const CASES: &[Case] = &[
         "left_suspended",
         "on the kernel's engine this watch would act on the mirrors of later tests",
         left_suspended,
+    ),
+    kernel_only(
+        "finish_looks_again",
+        "nobody writes through an embedded mirror",
+        finish_looks_again,
     ),
     both("a_delayed_create_goes_on", a_delayed_create_goes_on),
     both(
@@ -231,6 +237,36 @@ fn of_live(lab: &Lab) {
         },
     );
     bench.end("live=yes");
+}
+
+/// The target fails after all was found to be in sync and before writes are held.
+fn finish_looks_again(lab: &Lab) {
+    let target = lab.fragile(3, 8192);
+    let bench = Bench::new(lab);
+    let (source, other) = (lab.disk(2), &target.path);
+    let table = format!("0 8192 mirror core 2 128 nosync 2 {source} 0 {other} 0 1 handle_errors");
+    bench
+        .daemon
+        .create(&format!("m0: {table}"))
+        .expect("a mirror");
+    let serial = bench.daemon.find("m0").expect("the mirror");
+    bench.engine.delay(Op::Suspend, 1, Duration::from_secs(5));
+    thread::scope(|scope| {
+        let verb = scope.spawn(|| bench.daemon.verb(serial, "finish"));
+        wait_for("it is about to suspend", || {
+            bench.engine.calls().contains(&Op::Suspend)
+        });
+        target.fail();
+        let write = scope
+            .spawn(|| output("dd if=/dev/zero of=/dev/mapper/m0 bs=4k count=1 oflag=direct 2>&1"));
+        let error = verb.join().expect("no panic").expect_err("it has failed");
+        assert_eq!(error.errno(), Errno::EBUSY, "{error}");
+        target.repair();
+        bench.daemon.verb(serial, "retry").expect("retried");
+        write.join().expect("the write is let go");
+    });
+    assert_eq!(bench.shape("mirror", 2), Vec::<String>::new());
+    bench.daemon.verb(serial, "remove").expect("removed");
 }
 
 fn a_delayed_create_goes_on(lab: &Lab) {

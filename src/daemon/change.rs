@@ -50,6 +50,9 @@ impl Daemon {
             kept.dropped.clear();
         }
         let change = plan(snapshot, command)?;
+        if let Command::Finish(leg) = command {
+            self.check_alone(snapshot, leg.unwrap_or(1))?;
+        }
         match command.brings() {
             Some(_) => {
                 let admitted = self.admit_successor(snapshot, &change.table)?;
@@ -82,6 +85,14 @@ impl Daemon {
             admitted.undo();
         }
         changed
+    }
+
+    /// What everything is to stand on must answer: of a leg that nobody has read from
+    /// or written to since it went, the kernel knows nothing.
+    fn check_alone(&self, snapshot: &Snapshot, leg: usize) -> Result<()> {
+        let (chosen, _) = snapshot.sides(leg);
+        let mut chosen = chosen.into_iter();
+        chosen.try_for_each(|leg| self.check_answers(leg))
     }
 
     /// Forget a device that is nothing to mirrorfs any more: another program's, and

@@ -204,7 +204,7 @@ impl Daemon {
         let steps = build::retry(snapshot)?;
         let sources = snapshot.legs.iter().filter(|leg| leg.source);
         for leg in sources.filter(|leg| leg.letter != 'A') {
-            self.check_answers(snapshot, leg)?;
+            self.check_answers(leg)?;
         }
         self.act(serial, snapshot, &steps)?;
         self.forget_errors(serial);
@@ -232,7 +232,7 @@ impl Daemon {
     fn listen(self: &Arc<Self>, serial: u64) -> Result<()> {
         let snapshot = self.snapshot(serial, Detail::Kernel)?;
         let hurt = snapshot.legs.iter().filter(|leg| leg.letter != 'A');
-        let silent = hurt.filter(|leg| self.check_answers(&snapshot, leg).is_err());
+        let silent = hurt.filter(|leg| self.check_answers(leg).is_err());
         let silent: Vec<usize> = silent.map(|leg| leg.number).collect();
         let silent = (silent, letters(&snapshot));
         self.registry.update(serial, |entry| entry.silent = silent);
@@ -240,8 +240,8 @@ impl Daemon {
     }
 
     /// The error of a leg of which neither the beginning nor the end can be read.
-    fn check_answers(&self, snapshot: &Snapshot, leg: &Leg) -> Result<()> {
-        let last = snapshot.size().saturating_sub(1);
+    pub(super) fn check_answers(&self, leg: &Leg) -> Result<()> {
+        let last = leg.length.saturating_sub(1);
         let read = |at: u64| {
             self.devices
                 .probe(&leg.device, leg.offset.saturating_add(at))

@@ -2,7 +2,7 @@
 //! does next.
 
 use super::events::Kind;
-use crate::model::snapshot::{Owner, Snapshot};
+use crate::model::snapshot::{Leg, Owner, Snapshot};
 use crate::plan::verb::Command;
 
 /// Of a verb that was done; the snapshot is of before.
@@ -49,18 +49,14 @@ fn finished(snapshot: &Snapshot, leg: usize) -> String {
 
 /// The nodes of one leg of each mirror target, and those of the others.
 fn sides(snapshot: &Snapshot, leg: usize) -> (Vec<String>, Vec<String>) {
-    let (mut kept, mut gone) = (Vec::new(), Vec::new());
-    let mut legs = snapshot.legs.iter();
-    for part in &snapshot.parts {
-        for (number, other) in legs.by_ref().take(part.leg_count()).enumerate() {
-            let side = if number == leg { &mut kept } else { &mut gone };
-            side.push(other.node());
-        }
-    }
-    for side in [&mut kept, &mut gone] {
-        side.sort();
-        side.dedup();
-    }
+    let (kept, gone) = snapshot.sides(leg);
+    let nodes = |legs: Vec<&Leg>| {
+        let mut nodes: Vec<String> = legs.into_iter().map(Leg::node).collect();
+        nodes.sort();
+        nodes.dedup();
+        nodes
+    };
+    let (kept, mut gone) = (nodes(kept), nodes(gone));
     gone.retain(|node| !kept.contains(node));
     (kept, gone)
 }

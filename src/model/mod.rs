@@ -5,6 +5,7 @@ pub mod failure;
 pub mod health;
 pub mod look;
 pub mod pace;
+mod parts;
 pub mod policy;
 pub mod progress;
 pub mod snapshot;

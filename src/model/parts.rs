@@ -1,0 +1,204 @@
+//! What a mirror is made of: its targets, their legs and logs, from what the kernel
+//! printed of them.
+
+use crate::engine::Facts;
+use crate::text::device::DeviceRef;
+use crate::text::mirror::{Log, Mirror};
+use crate::text::status::{LogStatus, MirrorStatus};
+use crate::text::table::{Line, Table};
+
+/// Bytes of a sector, the unit of tables.
+pub const SECTOR: u64 = 512;
+
+/// One mirror target of the device, with its status where that was readable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Its length in sectors.
+    pub length: u64,
+    /// Its table; none where the kernel's text is of a kind unknown here.
+    pub mirror: Option<Mirror>,
+    /// Its status.
+    pub status: Option<MirrorStatus>,
+}
+
+impl Part {
+    /// Whether it tracks errors (`handle_errors`).
+    pub fn tracks_errors(&self) -> bool {
+        let mirror = self.mirror.as_ref();
+        mirror.is_some_and(|mirror| mirror.features.handle_errors)
+    }
+
+    /// Whether all its regions are in sync.
+    pub(super) fn is_whole(&self) -> bool {
+        let status = self.status.as_ref();
+        status.is_some_and(|status| status.in_sync == status.total)
+    }
+
+    /// How many legs it has.
+    pub fn leg_count(&self) -> usize {
+        places_of(self).len()
+    }
+
+    /// Bytes of a region.
+    pub fn region_size(&self) -> Option<u64> {
+        self.mirror.as_ref()?.region()?.checked_mul(SECTOR)
+    }
+}
+
+/// One leg, numbered through all mirror targets of the device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leg {
+    /// Its number, from 0.
+    pub number: usize,
+    /// As the table names it.
+    pub device: DeviceRef,
+    /// What is known of it; none where the device is gone or nobody asked.
+    pub facts: Option<Facts>,
+    /// Where the mirror begins on it, in bytes.
+    pub offset: u64,
+    /// Bytes of it that the mirror uses.
+    pub length: u64,
+    /// The kernel's health letter.
+    pub letter: char,
+    /// Whether reads and copying come from it.
+    pub source: bool,
+    /// Errors that the daemon saw on it.
+    pub errors: u64,
+    /// Whether nothing can be read from it any more, as far as was tried.
+    pub silent: bool,
+}
+
+impl Leg {
+    /// Whether it no longer takes writes: a sync or read error leaves it in use
+    /// (drivers/md/dm-raid1.c, `enum dm_raid1_error`), where it answers at all.
+    pub fn is_dead(&self) -> bool {
+        self.silent || !matches!(self.letter, 'A' | 'S' | 'R')
+    }
+
+    /// How a person finds it: its node, else its number.
+    pub fn node(&self) -> String {
+        node_of(&self.device, self.facts.as_ref())
+    }
+}
+
+/// The log of a mirror target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogView {
+    /// `core`, `disk` or `userspace`.
+    pub kind: String,
+    /// The log device as the table names it.
+    pub device: Option<DeviceRef>,
+    /// What is known of that device.
+    pub facts: Option<Facts>,
+    /// The kernel's health letter; `A` for a core log, which cannot fail.
+    pub letter: char,
+}
+
+impl LogView {
+    /// How a person finds its device; `-` where it has none.
+    pub fn node(&self) -> String {
+        let device = self.device.as_ref();
+        device.map_or_else(|| "-".into(), |d| node_of(d, self.facts.as_ref()))
+    }
+}
+
+fn node_of(device: &DeviceRef, facts: Option<&Facts>) -> String {
+    facts.map_or_else(|| device.to_string(), |f| f.node.display().to_string())
+}
+
+/// A part for each line that the kernel calls a mirror, parsed or not: one that
+/// cannot be parsed must not look as if it were none.
+pub(super) fn parts(table: &Table, lines: &[Line], status: &[Line]) -> Vec<Part> {
+    let mirrors = lines.iter().filter(|line| line.kind == "mirror");
+    let part = |line: &Line| Part {
+        length: line.length,
+        mirror: mirror_at(table, line.start),
+        status: status
+            .iter()
+            .find(|other| other.start == line.start && other.kind == "mirror")
+            .and_then(|line| MirrorStatus::parse(&line.params).ok()),
+    };
+    mirrors.map(part).collect()
+}
+
+fn mirror_at(table: &Table, start: u64) -> Option<Mirror> {
+    let mut mirrors = table.mirrors();
+    let found = mirrors.find(|(target, _)| target.start == start);
+    found.map(|(_, mirror)| mirror.clone())
+}
+
+pub(super) fn legs_of(
+    part: &Part,
+    whole: bool,
+    facts: &dyn Fn(&DeviceRef) -> Option<Facts>,
+) -> Vec<Leg> {
+    let source = source_of(part, whole);
+    let places = places_of(part).into_iter().enumerate();
+    let leg = |(number, (device, offset)): (usize, (DeviceRef, u64))| Leg {
+        number,
+        facts: facts(&device),
+        device,
+        offset: offset.saturating_mul(SECTOR),
+        length: part.length.saturating_mul(SECTOR),
+        letter: letter_of(part, number),
+        source: number == source,
+        errors: 0,
+        silent: false,
+    };
+    places.map(leg).collect()
+}
+
+/// Devices and offsets, from the table or, where that is unknown, the status.
+fn places_of(part: &Part) -> Vec<(DeviceRef, u64)> {
+    if let Some(mirror) = &part.mirror {
+        let legs = mirror.legs.iter();
+        return legs.map(|leg| (leg.device.clone(), leg.offset)).collect();
+    }
+    let devices = part.status.iter().flat_map(|status| &status.devices);
+    devices
+        .filter_map(|device| Some((device.parse().ok()?, 0)))
+        .collect()
+}
+
+/// A leg without a readable status counts as unknown, never as healthy.
+fn letter_of(part: &Part, index: usize) -> char {
+    let status = part.status.as_ref();
+    let letter = status.and_then(|status| status.health.get(index));
+    letter.copied().unwrap_or('U')
+}
+
+/// The leg that reads and copying come from. The kernel does not print it: it
+/// is leg 0 until, in sync and with `handle_errors`, it fails; then the lowest
+/// clean leg (`choose_mirror`, `fail_mirror` in drivers/md/dm-raid1.c).
+fn source_of(part: &Part, whole: bool) -> usize {
+    let Some(status) = &part.status else { return 0 };
+    let clean = status.health.iter().position(|letter| *letter == 'A');
+    clean.filter(|_| whole && part.tracks_errors()).unwrap_or(0)
+}
+
+pub(super) fn log_of(part: &Part, facts: &dyn Fn(&DeviceRef) -> Option<Facts>) -> LogView {
+    let device = part.mirror.as_ref().and_then(Mirror::log_device).cloned();
+    let letter = match part.status.as_ref().map(|status| &status.log) {
+        Some(LogStatus::Disk { health, .. }) => *health,
+        Some(_) => 'A',
+        None => 'U',
+    };
+    LogView {
+        kind: kind_of(part).into(),
+        facts: device.as_ref().and_then(facts),
+        device,
+        letter,
+    }
+}
+
+fn kind_of(part: &Part) -> &str {
+    match part.mirror.as_ref().map(|mirror| &mirror.log) {
+        Some(Log::Core { .. }) => "core",
+        Some(Log::Disk { .. }) => "disk",
+        Some(Log::Userspace { .. }) => "userspace",
+        None => part
+            .status
+            .as_ref()
+            .map_or("unknown", |status| status.log.kind()),
+    }
+}
