@@ -12,6 +12,7 @@ use fuser::{
     ReplyOpen, ReplyPoll, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
+use crate::daemon::caller::Caller;
 use crate::daemon::changes::Tell;
 use crate::error::{Error, Result};
 use crate::model::look::Look;
@@ -252,7 +253,7 @@ impl Filesystem for Fs {
 
     fn write(
         &self,
-        _: &Request,
+        request: &Request,
         _: INodeNo,
         handle: FileHandle,
         _offset: u64,
@@ -262,6 +263,7 @@ impl Filesystem for Fs {
         _: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
+        let (uid, gid, pid) = (request.uid(), request.gid(), request.pid());
         let (number, data, tree) = (handle.0, data.to_vec(), Arc::clone(&self.tree));
         let answer = move |result: Result<usize>| match result {
             Ok(written) => reply.written(u32::try_from(written).unwrap_or(u32::MAX)),
@@ -272,7 +274,11 @@ impl Filesystem for Fs {
                 reply.error(errno(&error));
             }
         };
-        self.later(PATIENCE, move |tree| tree.write(number, &data), answer);
+        self.later(
+            PATIENCE,
+            move |tree| tree.write(&Caller::of(uid, gid, pid), number, &data),
+            answer,
+        );
     }
 
     fn release(

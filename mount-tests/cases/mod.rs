@@ -34,6 +34,7 @@ mod values;
 mod waiting;
 mod worked;
 mod writes;
+mod wrong;
 
 use crate::lab::case::Case;
 
@@ -46,6 +47,7 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static Case)> {
         ("readme", readme::CASES),
         ("shapes", shapes::CASES),
         ("short", short::CASES),
+        ("wrong", wrong::CASES),
         ("logs", logs::CASES),
         ("files", files::CASES),
         ("values", values::CASES),

@@ -9,6 +9,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use mirrorfs::daemon::caller::Caller;
 use mirrorfs::daemon::desk::Desk;
 use mirrorfs::daemon::watch;
 use mirrorfs::engine::inject::Op;
@@ -65,7 +66,7 @@ fn of_create(lab: &Lab) {
         |bench, _| {
             bench
                 .daemon
-                .create(&format!("m0: {}", bench.table()))
+                .create(&Caller::daemon(), &format!("m0: {}", bench.table()))
                 .map(drop)
         },
         |bench, before, done| match done {
@@ -96,7 +97,11 @@ fn of_reload(lab: &Lab) {
     let mut bench = Bench::new(lab);
     bench.each_call(
         |bench| (bench.mirror(), nothing(bench)),
-        |bench, (serial, _)| bench.daemon.reload(serial, &bench.table()),
+        |bench, (serial, _)| {
+            bench
+                .daemon
+                .reload(&Caller::daemon(), serial, &bench.table())
+        },
         |bench, (_, before), done| match done {
             true => bench.state("m0", false, 1024),
             false => [bench.state("m0", false, 2048), left(bench, before)].concat(),
@@ -112,7 +117,7 @@ fn of_remove(lab: &Lab) {
             let none = nothing(bench);
             bench
                 .daemon
-                .create(&format!("m0: {}", bench.table()))
+                .create(&Caller::daemon(), &format!("m0: {}", bench.table()))
                 .expect("a mirror");
             (
                 bench.daemon.find("m0").expect("the mirror"),
@@ -120,7 +125,7 @@ fn of_remove(lab: &Lab) {
                 nothing(bench),
             )
         },
-        |bench, (serial, ..)| bench.daemon.verb(serial, "remove"),
+        |bench, (serial, ..)| bench.daemon.verb(&Caller::daemon(), serial, "remove"),
         |bench, (_, none, before), done| match done {
             true => left(bench, none),
             false => [bench.state("m0", false, 1024), left(bench, before)].concat(),
@@ -143,7 +148,7 @@ fn of_suspend(lab: &Lab) {
     let mut bench = Bench::new(lab);
     bench.each_call(
         |bench| bench.mirror(),
-        |bench, serial| bench.daemon.verb(serial, "suspend"),
+        |bench, serial| bench.daemon.verb(&Caller::daemon(), serial, "suspend"),
         |bench, _, done| bench.state("m0", done, 2048),
     );
     bench.end("suspend");
@@ -154,10 +159,13 @@ fn of_resume(lab: &Lab) {
     bench.each_call(
         |bench| {
             let serial = bench.mirror();
-            bench.daemon.verb(serial, "suspend").expect("suspended");
+            bench
+                .daemon
+                .verb(&Caller::daemon(), serial, "suspend")
+                .expect("suspended");
             serial
         },
-        |bench, serial| bench.daemon.verb(serial, "resume"),
+        |bench, serial| bench.daemon.verb(&Caller::daemon(), serial, "resume"),
         |bench, _, done| bench.state("m0", !done, 2048),
     );
     bench.end("resume");
@@ -173,7 +181,9 @@ macro_rules! of_verb {
                 |bench| bench.whole(),
                 |bench, serial| {
                     let verb: fn(&Lab) -> String = $verb;
-                    bench.daemon.verb(serial, &verb(bench.lab))
+                    bench
+                        .daemon
+                        .verb(&Caller::daemon(), serial, &verb(bench.lab))
                 },
                 |bench, _, done| match done {
                     true => bench.shape($kind, $devices),
@@ -206,7 +216,10 @@ fn left_suspended(lab: &Lab) {
     watch::start(&bench.daemon).expect("a watch");
     for verb in ["abort", "resync"] {
         (1..=3).for_each(|nth| bench.engine.fail(Op::Resume, nth, Errno::EIO));
-        let error = bench.daemon.verb(serial, verb).expect_err(verb);
+        let error = bench
+            .daemon
+            .verb(&Caller::daemon(), serial, verb)
+            .expect_err(verb);
         assert!(error.sentence().contains("undoing"), "{error}");
         wait_longer(20, "it is freed", || bench.shape("mirror", 3).is_empty());
         let events = bench.daemon.events.read(0, 65_536);
@@ -217,7 +230,10 @@ fn left_suspended(lab: &Lab) {
         );
         wait_for("nothing runs", || !bench.daemon.registry.is_running(serial));
     }
-    bench.daemon.verb(serial, "remove").expect("removed");
+    bench
+        .daemon
+        .verb(&Caller::daemon(), serial, "remove")
+        .expect("removed");
 }
 
 /// A mirror is slid under a running device of another program's.
@@ -229,7 +245,12 @@ fn of_live(lab: &Lab) {
             create("m0", "OTHER-1", &format!("0 8192 linear {disk} 0"));
             nothing(bench)
         },
-        |bench, _| bench.daemon.create(&bench.live()).map(drop),
+        |bench, _| {
+            bench
+                .daemon
+                .create(&Caller::daemon(), &bench.live())
+                .map(drop)
+        },
         |bench, before, done| match done {
             // Two legs and the log.
             true => bench.shape("mirror", 3),
@@ -247,12 +268,12 @@ fn finish_looks_again(lab: &Lab) {
     let table = format!("0 8192 mirror core 2 128 nosync 2 {source} 0 {other} 0 1 handle_errors");
     bench
         .daemon
-        .create(&format!("m0: {table}"))
+        .create(&Caller::daemon(), &format!("m0: {table}"))
         .expect("a mirror");
     let serial = bench.daemon.find("m0").expect("the mirror");
     bench.engine.delay(Op::Suspend, 1, Duration::from_secs(5));
     thread::scope(|scope| {
-        let verb = scope.spawn(|| bench.daemon.verb(serial, "finish"));
+        let verb = scope.spawn(|| bench.daemon.verb(&Caller::daemon(), serial, "finish"));
         wait_for("it is about to suspend", || {
             bench.engine.calls().contains(&Op::Suspend)
         });
@@ -262,11 +283,17 @@ fn finish_looks_again(lab: &Lab) {
         let error = verb.join().expect("no panic").expect_err("it has failed");
         assert_eq!(error.errno(), Errno::EBUSY, "{error}");
         target.repair();
-        bench.daemon.verb(serial, "retry").expect("retried");
+        bench
+            .daemon
+            .verb(&Caller::daemon(), serial, "retry")
+            .expect("retried");
         write.join().expect("the write is let go");
     });
     assert_eq!(bench.shape("mirror", 2), Vec::<String>::new());
-    bench.daemon.verb(serial, "remove").expect("removed");
+    bench
+        .daemon
+        .verb(&Caller::daemon(), serial, "remove")
+        .expect("removed");
 }
 
 fn a_delayed_create_goes_on(lab: &Lab) {
@@ -278,7 +305,7 @@ fn a_delayed_create_goes_on(lab: &Lab) {
     let start = Instant::now();
     desk.run(
         Duration::from_millis(300),
-        move || daemon.create(&line),
+        move || daemon.create(&Caller::daemon(), &line),
         move |answer| send.send(answer).expect("sent"),
     );
     let answer = answers
@@ -292,7 +319,12 @@ fn a_delayed_create_goes_on(lab: &Lab) {
         "{waited:?}"
     );
     // Until then its name and its disks are taken.
-    let refused = |line: String| bench.daemon.create(&line).map_err(|error| error.errno());
+    let refused = |line: String| {
+        bench
+            .daemon
+            .create(&Caller::daemon(), &line)
+            .map_err(|error| error.errno())
+    };
     let other = format!("0 64 mirror core 1 8 2 {} 0 {} 0", lab.disk(2), lab.disk(1));
     assert_eq!(refused(format!("m0: {other}")), Err(Errno::EEXIST));
     assert_eq!(refused(format!("m1: {other}")), Err(Errno::EBUSY));
@@ -301,7 +333,10 @@ fn a_delayed_create_goes_on(lab: &Lab) {
     wait_for("the event", told);
     assert_eq!(bench.state("m0", false, 1024), Vec::<String>::new());
     let serial = bench.daemon.find("m0").expect("the mirror");
-    bench.daemon.verb(serial, "remove").expect("removed");
+    bench
+        .daemon
+        .verb(&Caller::daemon(), serial, "remove")
+        .expect("removed");
     assert!(!Path::new(&bench.log()).exists());
 }
 
@@ -312,10 +347,13 @@ fn a_delayed_verb_keeps_others_out(lab: &Lab) {
         .engine
         .delay(Op::Suspend, 1, Duration::from_millis(1000));
     thread::scope(|scope| {
-        let verb = scope.spawn(|| bench.daemon.verb(serial, "suspend"));
+        let verb = scope.spawn(|| bench.daemon.verb(&Caller::daemon(), serial, "suspend"));
         wait_for("it runs", || bench.daemon.registry.is_running(serial));
         for other in ["resume", "remove", "suspend"] {
-            let error = bench.daemon.verb(serial, other).expect_err(other);
+            let error = bench
+                .daemon
+                .verb(&Caller::daemon(), serial, other)
+                .expect_err(other);
             assert_eq!(error.errno(), Errno::EBUSY, "{error}");
         }
         let renamed = bench.daemon.rename(serial, "m1").expect_err("it runs");
@@ -324,7 +362,10 @@ fn a_delayed_verb_keeps_others_out(lab: &Lab) {
             lab.disk(2),
             lab.disk(3)
         );
-        let reloaded = bench.daemon.reload(serial, &table).expect_err("it runs");
+        let reloaded = bench
+            .daemon
+            .reload(&Caller::daemon(), serial, &table)
+            .expect_err("it runs");
         assert_eq!(
             (renamed.errno(), reloaded.errno()),
             (Errno::EBUSY, Errno::EBUSY)
@@ -334,6 +375,9 @@ fn a_delayed_verb_keeps_others_out(lab: &Lab) {
     });
     assert_eq!(bench.state("m0", true, 2048), Vec::<String>::new());
     for verb in ["resume", "remove"] {
-        bench.daemon.verb(serial, verb).expect(verb);
+        bench
+            .daemon
+            .verb(&Caller::daemon(), serial, verb)
+            .expect(verb);
     }
 }

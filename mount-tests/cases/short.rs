@@ -17,6 +17,7 @@ pub const CASES: &[Case] = &[
     both("keys", keys),
     both("files", files),
     both("signatures", signatures),
+    both("an_earlier_target", an_earlier_target),
     both("wrong", wrong),
 ];
 
@@ -160,6 +161,35 @@ fn signatures(lab: &Lab) {
     mount.wait_in_sync("s");
     disks::assert_equal(&source, &target, MIB);
     mount.write("s/ctl", "remove");
+}
+
+/// What was copied to this target looks like something that somebody wants, and may
+/// be written over: but not in the other direction, not once it was used for itself,
+/// and not once it was cut over to.
+fn an_earlier_target(lab: &Lab) {
+    let (source, target) = (lab.zeroed(0), lab.zeroed(1));
+    output(&format!("mkfs.ext4 -qF {source} 32M 2>&1; sync"));
+    let mount = lab.mount();
+    let copy = |words: &str| mount.try_write("new", &format!("e: {words} length=32M region=1M"));
+    let (there, back) = (format!("{source} {target}"), format!("{target} {source}"));
+    for verb in ["remove", "remove", "finish"] {
+        assert_eq!(copy(&there), Ok("e\n".into()), "{verb}");
+        mount.wait_in_sync("e");
+        mount.write("e/ctl", verb);
+        if verb == "remove" {
+            refused(copy(&back), Errno::ENOTEMPTY, "ext4");
+        }
+    }
+    mount.write("e/ctl", "remove");
+    refused(copy(&there), Errno::ENOTEMPTY, "ext4");
+    assert_eq!(copy(&format!("{there} force=yes")), Ok("e\n".into()));
+    mount.write("e/ctl", "abort");
+    mount.write("e/ctl", "remove");
+    // Of another source it is none.
+    let other = lab.zeroed(2);
+    refused(copy(&format!("{other} {target}")), Errno::ENOTEMPTY, "ext4");
+    output(&format!("tune2fs -L used {target}; sync"));
+    refused(copy(&there), Errno::ENOTEMPTY, "LABEL=used");
 }
 
 /// Each makes nothing: no mirror, no log, no byte on the target.

@@ -25,6 +25,7 @@ use crate::plan::step::Step;
 use crate::plan::verb::Command;
 use crate::text::mirror;
 use crate::text::place::Place;
+use crate::text::table::Table;
 
 /// How long the record may take. One that takes longer stands on what is held, or
 /// on what is as dead: the writes go first then.
@@ -53,12 +54,17 @@ impl Daemon {
         if let Command::Finish(leg) = command {
             self.check_alone(snapshot, leg.unwrap_or(1))?;
         }
-        match command.brings() {
-            Some(_) => {
+        match command {
+            Command::Add(_) | Command::Replace(..) => {
                 let admitted = self.admit_successor(snapshot, &change.table)?;
                 self.change_to(serial, snapshot, change, kept, admitted)?;
             }
-            None => self.change(serial, snapshot, &change, kept, &[])?,
+            _ => self.change(serial, snapshot, &change, kept, &[])?,
+        }
+        match command {
+            Command::Abort => self.remember(snapshot),
+            Command::Finish(leg) => self.forget_target(snapshot, leg.unwrap_or(1)),
+            _ => {}
         }
         let (kind, text) = told(snapshot, command);
         self.events.add(&snapshot.info.name, kind, &text);
@@ -127,7 +133,7 @@ impl Daemon {
         let steps = build::change(snapshot, change);
         let note = |step: &Step| match step {
             Step::Record => self.keep_next(serial, &kept, &begun),
-            Step::ClearLogs => self.clear_logs(change),
+            Step::ClearLogs => self.clear_logs(&change.table),
             _ => Ok(()),
         };
         if let Err(error) = self.act_noting(serial, snapshot, &steps, &note) {
@@ -181,8 +187,8 @@ impl Daemon {
     }
 
     /// A log knows no legs: what it calls clean would never be copied to a new one.
-    fn clear_logs(&self, change: &Change) -> Result<()> {
-        let mirrors = change.table.mirrors();
+    pub(super) fn clear_logs(&self, table: &Table) -> Result<()> {
+        let mirrors = table.mirrors();
         let mut logs = mirrors.filter_map(|(_, mirror)| mirror.log_device());
         logs.try_for_each(|log| trust::clear(self.devices.as_ref(), log))
     }

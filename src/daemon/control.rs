@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Daemon;
 use super::absent::not_started;
+use super::caller::Caller;
 use super::events::Kind;
 use super::look::Detail;
 use super::record::{Stage, Unfinished};
@@ -24,10 +25,14 @@ impl Daemon {
     ///
     /// # Errors
     /// EINVAL for what is no verb, EBUSY while another runs or the device is in
-    /// use, EPERM where LVM owns it, and what device-mapper answers.
-    pub fn verb(self: &Arc<Self>, serial: u64, line: &str) -> Result<()> {
-        let result =
-            verb::parse(line).and_then(|command| self.command(serial, command, line.trim()));
+    /// use, EPERM where LVM owns it, EACCES for a device that is not the caller's,
+    /// and what device-mapper answers.
+    pub fn verb(self: &Arc<Self>, caller: &Caller, serial: u64, line: &str) -> Result<()> {
+        let result = verb::parse(line).and_then(|mut command| {
+            let new = command.brings().map(|place| &mut place.device);
+            self.check_caller(caller, new.into_iter(), &[])?;
+            self.command(serial, command, line.trim())
+        });
         self.ended(serial, result)
     }
 
@@ -35,8 +40,8 @@ impl Daemon {
     ///
     /// # Errors
     /// As those of `new`; the old table then goes on.
-    pub fn reload(&self, serial: u64, line: &str) -> Result<()> {
-        let result = self.switch(serial, line);
+    pub fn reload(&self, caller: &Caller, serial: u64, line: &str) -> Result<()> {
+        let result = self.switch(caller, serial, line);
         self.ended(serial, result)
     }
 
@@ -54,7 +59,8 @@ impl Daemon {
     /// # Errors
     /// EINVAL for what is no number from 1 to 100.
     pub fn throttle(&self, line: &str) -> Result<()> {
-        let percent = line.trim().trim_end_matches('%').parse::<u32>();
+        let word = line.trim();
+        let percent = word.strip_suffix('%').unwrap_or(word).parse::<u32>();
         let result = percent
             .map_err(|_| Error::invalid("throttle takes one number from 1 to 100, percent of time"))
             .and_then(|percent| self.engine.set_throttle(percent));
@@ -124,6 +130,7 @@ impl Daemon {
             // A full disk must not keep anybody from removing a mirror.
             log::warn!("{error}");
         }
+        self.remember(snapshot);
         self.act(serial, snapshot, &[Step::Remove { deferred }])
             .inspect_err(|_| self.keep_changed(name, serial))?;
         self.keep_no_more(serial);
@@ -138,16 +145,19 @@ impl Daemon {
         self.events.add(name, Kind::Removed, text);
         // The record goes last: it tells the next mount of what is left.
         files.iter().for_each(remove_file);
+        self.own_logs.tidy();
         self.drop_record(name, &snapshot.info.uuid);
         Ok(())
     }
 
-    fn switch(&self, serial: u64, line: &str) -> Result<()> {
-        let table = parse_tables(line)?;
+    fn switch(&self, caller: &Caller, serial: u64, line: &str) -> Result<()> {
+        let mut table = parse_tables(line)?;
         let _begun = self.registry.begin(serial, "table")?;
         self.check_started(serial)?;
         let snapshot = self.snapshot(serial, Detail::Devices)?;
         build::check_owner(&snapshot)?;
+        let own = self.engine.deps(&snapshot.info.id())?;
+        self.check_caller(caller, table.devices(), &own)?;
         let logs = self.own_logs(&snapshot);
         let begun = Unfinished {
             stage: Stage::Reloading,
@@ -212,6 +222,7 @@ impl Daemon {
         let old = before.into_iter();
         old.filter(|path| !kept.contains(path))
             .for_each(|path| remove_file(&path));
+        self.own_logs.tidy();
     }
 
     fn move_to(&self, serial: u64, to: &str) -> Result<()> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Daemon;
 use super::admit::admit;
+use super::caller::Caller;
 use super::entry::Kept;
 use super::events::Kind;
 use super::look::Detail;
@@ -30,16 +31,23 @@ impl Daemon {
     ///
     /// # Errors
     /// Those of the interface; nothing of a refused request is left behind.
-    pub fn create(self: &Arc<Self>, line: &str) -> Result<String> {
+    pub fn create(self: &Arc<Self>, caller: &Caller, line: &str) -> Result<String> {
         let wish = Wish::parse(line);
         let name = wish.as_ref().ok().and_then(Wish::name).map(str::to_owned);
-        let result = wish.and_then(|wish| match wish {
-            Wish::Table(request) => self.make(&request, None),
-            Wish::Short(name, short) if short.live => self.slide_under(name.as_deref(), &short),
-            Wish::Short(name, short) => self.make_short(name, &short),
+        let result = wish.and_then(|mut wish| {
+            self.check_caller(caller, wish.devices().into_iter(), &[])?;
+            self.make_any(wish)
         });
         self.bell.ring();
         self.report(name.as_deref().unwrap_or("-"), result)
+    }
+
+    fn make_any(self: &Arc<Self>, wish: Wish) -> Result<String> {
+        match wish {
+            Wish::Table(request) => self.make(&request, None),
+            Wish::Short(name, short) if short.live => self.slide_under(name.as_deref(), &short),
+            Wish::Short(name, short) => self.make_short(name, &short),
+        }
     }
 
     /// A device without a table, for `mkdir`.

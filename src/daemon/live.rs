@@ -7,6 +7,7 @@ use super::Daemon;
 use super::create::new_uuid;
 use super::events::Kind;
 use super::look::Detail;
+use super::own_logs::Making;
 use super::short::policy;
 use crate::engine::{Id, Info};
 use crate::error::{Error, Result};
@@ -68,7 +69,8 @@ impl Daemon {
         build::check_owner(&snapshot)?;
         // Whether it can be is known without a log.
         short::slide_under(&snapshot, short, &[])?;
-        let logs = self.logs_under(&snapshot, short)?;
+        let making = self.own_logs.making();
+        let logs = self.logs_under(&snapshot, short, &making)?;
         let change = short::slide_under(&snapshot, short, &logs)?;
         self.slide(serial, &snapshot, change, short)?;
         let name = &snapshot.info.name;
@@ -91,19 +93,21 @@ impl Daemon {
         if !uuid.is_empty() {
             self.keep_intent(name, uuid, &change.table)?;
         }
-        let slid = self
-            .admit_successor(snapshot, &change.table)
-            .and_then(|admitted| match self.check_signatures(short) {
-                Ok(()) => Ok(admitted),
+        let admitted = self.admit_successor(snapshot, &change.table);
+        let slid = admitted.and_then(|admitted| {
+            let kept = self.kept_of(&snapshot.info, &admitted.table, policy(short));
+            // A log that was there already may call a region clean.
+            let ready = self
+                .check_signatures(short)
+                .and_then(|()| self.clear_logs(&admitted.table));
+            match ready {
+                Ok(()) => self.change_to(serial, snapshot, change, kept, admitted),
                 Err(error) => {
                     admitted.undo();
                     Err(error)
                 }
-            })
-            .and_then(|admitted| {
-                let kept = self.kept_of(&snapshot.info, &admitted.table, policy(short));
-                self.change_to(serial, snapshot, change, kept, admitted)
-            });
+            }
+        });
         if slid.is_err() {
             self.drop_record(name, uuid);
         }
@@ -114,7 +118,12 @@ impl Daemon {
     ///
     /// # Errors
     /// EINVAL for one device as the log of several targets.
-    fn logs_under(&self, snapshot: &Snapshot, short: &Short) -> Result<Vec<DeviceRef>> {
+    fn logs_under(
+        &self,
+        snapshot: &Snapshot,
+        short: &Short,
+        making: &Making<'_>,
+    ) -> Result<Vec<DeviceRef>> {
         let targets = snapshot.table.targets.len();
         match &short.log {
             LogAt::Core => Ok(Vec::new()),
@@ -126,7 +135,7 @@ impl Daemon {
             }
             LogAt::Auto => {
                 let stem = new_uuid()?;
-                let file = |number| self.own_logs.place(&stem, number).map(DeviceRef::Path);
+                let file = |number| making.place(&stem, number).map(DeviceRef::Path);
                 (0..targets).map(file).collect()
             }
             LogAt::Device(device) if targets == 1 => Ok(vec![device.clone()]),

@@ -4,6 +4,7 @@
 mod absent;
 mod act;
 pub mod admit;
+pub mod caller;
 mod change;
 pub mod changes;
 pub mod claims;
@@ -11,6 +12,7 @@ pub mod control;
 pub mod create;
 pub mod cycle;
 pub mod desk;
+mod earlier;
 pub mod entry;
 pub mod events;
 mod failure;
@@ -53,6 +55,7 @@ pub struct Daemon {
     records: records::Records,
     own_logs: own_logs::OwnLogs,
     claims: claims::Claims,
+    earlier: earlier::Earlier,
     bell: watch::Bell,
 }
 
@@ -76,6 +79,7 @@ impl Daemon {
             own_logs: own_logs::OwnLogs::beside(&records),
             records,
             claims: claims::Claims::default(),
+            earlier: earlier::Earlier::default(),
             bell: watch::Bell::new()?,
         }))
     }

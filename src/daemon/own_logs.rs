@@ -5,6 +5,7 @@ use std::fs::{self, DirBuilder};
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Daemon;
 use super::control::remove_file;
@@ -17,31 +18,60 @@ use crate::text::table::Table;
 /// Its name in the state directory.
 const FOLDER: &str = "logs";
 
-/// The folder of log files.
+/// The folder of log files. It comes with the first and goes with the last.
 #[derive(Debug)]
 pub struct OwnLogs {
     folder: PathBuf,
+    /// How many are about to make a file in it.
+    makers: Mutex<usize>,
 }
 
-impl OwnLogs {
-    /// The folder in the state directory of the records; nothing is made yet.
-    pub fn beside(records: &Records) -> OwnLogs {
-        let folder = records.beside(FOLDER);
-        OwnLogs { folder }
-    }
+/// While it is held the folder stays.
+#[derive(Debug)]
+pub struct Making<'a>(&'a OwnLogs);
 
+impl Making<'_> {
     /// Where the log of a new mirror goes, one for each of its targets. The folder
     /// is there then, the file is not.
     ///
     /// # Errors
     /// What the file system answers.
     pub fn place(&self, stem: &str, number: usize) -> Result<PathBuf> {
-        match DirBuilder::new().mode(0o700).create(&self.folder) {
+        let folder = &self.0.folder;
+        match DirBuilder::new().mode(0o700).create(folder) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-                Err(Error::io(self.folder.display(), &error))
+                Err(Error::io(folder.display(), &error))
             }
-            _ => Ok(self.folder.join(format!("{stem}.{number}.log"))),
+            _ => Ok(folder.join(format!("{stem}.{number}.log"))),
         }
+    }
+}
+
+impl Drop for Making<'_> {
+    fn drop(&mut self) {
+        *self.0.makers() -= 1;
+        self.0.tidy();
+    }
+}
+
+impl OwnLogs {
+    /// The folder in the state directory of the records; nothing is made yet.
+    pub fn beside(records: &Records) -> OwnLogs {
+        let folder = records.beside(FOLDER);
+        OwnLogs {
+            folder,
+            makers: Mutex::default(),
+        }
+    }
+
+    /// Somebody is about to make a file.
+    pub fn making(&self) -> Making<'_> {
+        *self.makers() += 1;
+        Making(self)
+    }
+
+    fn makers(&self) -> MutexGuard<'_, usize> {
+        self.makers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where it would be, for what has to be known before.
@@ -57,9 +87,12 @@ impl OwnLogs {
     }
 
     /// Leave no empty folder behind.
-    pub fn close(&self) {
-        // One that is not empty stays.
-        let _ = fs::remove_dir(&self.folder);
+    pub fn tidy(&self) {
+        let makers = self.makers();
+        if *makers == 0 {
+            // One that is not empty stays.
+            let _ = fs::remove_dir(&self.folder);
+        }
     }
 
     fn all(&self) -> Vec<PathBuf> {

@@ -239,6 +239,6 @@ impl Daemon {
     pub fn close(&self) {
         self.engine.close();
         self.records.close();
-        self.own_logs.close();
+        self.own_logs.tidy();
     }
 }

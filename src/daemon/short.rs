@@ -22,8 +22,9 @@ impl Daemon {
         let uuid = new_uuid()?;
         // What cannot be a table needs no folder for its log.
         short::table(short, source.size, None)?;
+        let making = self.own_logs.making();
         let log = match &short.log {
-            LogAt::Auto => Some(DeviceRef::Path(self.own_logs.place(&uuid, 0)?)),
+            LogAt::Auto => Some(DeviceRef::Path(making.place(&uuid, 0)?)),
             LogAt::Core => None,
             LogAt::Device(device) => Some(device.clone()),
         };
@@ -48,21 +49,26 @@ impl Daemon {
         let targets = short.targets.iter();
         targets
             .zip(1..)
-            .try_for_each(|(target, number)| self.check_signature(target, number))
+            .try_for_each(|(target, number)| self.check_signature(&short.source, target, number))
     }
 
-    fn check_signature(&self, target: &Place, number: usize) -> Result<()> {
+    fn check_signature(&self, source: &Place, target: &Place, number: usize) -> Result<()> {
         let found = self.devices.signature(&target.device, target.offset);
         let found = found.map_err(|error| error.context(format!("leg {number} {target}")))?;
-        found.map_or(Ok(()), |what| {
-            Err(Error::new(
-                Errno::ENOTEMPTY,
-                format!(
-                    "leg {number} {target} holds {what}, which the copy would write over: \
-                     name another device, or say force=yes"
-                ),
-            ))
-        })
+        let Some(what) = found else {
+            return Ok(());
+        };
+        // One that is too small to be compared is no copy.
+        if self.was_target(source, target).unwrap_or(false) {
+            return Ok(());
+        }
+        Err(Error::new(
+            Errno::ENOTEMPTY,
+            format!(
+                "leg {number} {target} holds {what}, which the copy would write over: \
+                 name another device, or say force=yes"
+            ),
+        ))
     }
 }
 

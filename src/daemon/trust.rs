@@ -56,17 +56,12 @@ fn doubt(devices: &dyn Devices, mirror: &Mirror, log: &DeviceRef) -> Result<Opti
         .unwrap_or(0)
         .saturating_mul(SECTOR)
         .min(COMPARED);
-    let beginning = |leg: &Leg| {
-        let mut bytes = vec![0; size as usize];
-        let at = leg.offset.saturating_mul(SECTOR);
-        read(devices, &leg.device, at, &mut bytes).map(|()| bytes)
-    };
     let Some((first, others)) = mirror.legs.split_first() else {
         return Ok(None);
     };
-    let source = beginning(first)?;
+    let source = beginning(devices, first, size)?;
     for (leg, number) in others.iter().zip(1..) {
-        if beginning(leg)? != source {
+        if beginning(devices, leg, size)? != source {
             return Ok(Some(format!(
                 "leg 0 and leg {number} differ where the log calls them equal: \
                  one was written to while the mirror was away"
@@ -74,6 +69,20 @@ fn doubt(devices: &dyn Devices, mirror: &Mirror, log: &DeviceRef) -> Result<Opti
         }
     }
     Ok(None)
+}
+
+/// Whether two legs begin with the same bytes.
+///
+/// # Errors
+/// What reading them answers.
+pub(super) fn begin_alike(devices: &dyn Devices, one: &Leg, other: &Leg) -> Result<bool> {
+    Ok(beginning(devices, one, COMPARED)? == beginning(devices, other, COMPARED)?)
+}
+
+fn beginning(devices: &dyn Devices, leg: &Leg, size: u64) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; size as usize];
+    let at = leg.offset.saturating_mul(SECTOR);
+    read(devices, &leg.device, at, &mut bytes).map(|()| bytes)
 }
 
 fn read(devices: &dyn Devices, device: &DeviceRef, at: u64, bytes: &mut [u8]) -> Result<()> {

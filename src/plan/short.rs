@@ -90,7 +90,6 @@ pub fn slide_under(snapshot: &Snapshot, short: &Short, logs: &[DeviceRef]) -> Re
     }
     Ok(Change {
         table,
-        afresh: true,
         ..Change::default()
     })
 }

@@ -38,7 +38,7 @@ pub enum Command {
 
 impl Command {
     /// The new leg of a verb that brings one in.
-    pub fn brings(&self) -> Option<&Place> {
+    pub fn brings(&mut self) -> Option<&mut Place> {
         match self {
             Command::Add(place) | Command::Replace(_, place) => Some(place),
             _ => None,

@@ -204,6 +204,19 @@ impl Short {
     }
 }
 
+impl Short {
+    /// Every device that is named: the source, the targets, the log.
+    pub fn devices(&mut self) -> impl Iterator<Item = &mut DeviceRef> {
+        let log = match &mut self.log {
+            LogAt::Device(device) => Some(device),
+            LogAt::Auto | LogAt::Core => None,
+        };
+        let targets = self.targets.iter_mut();
+        let places = std::iter::once(&mut self.source).chain(targets);
+        places.map(|place| &mut place.device).chain(log)
+    }
+}
+
 /// A device begins with a slash or a digit, a key with a letter.
 fn is_setting(word: &str) -> bool {
     word.starts_with(|c: char| c.is_ascii_alphabetic()) && word.contains('=')

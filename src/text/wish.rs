@@ -1,5 +1,6 @@
 //! A line written to `new`, in any of its forms.
 
+use super::device::DeviceRef;
 use super::name;
 use super::request::{Request, named, printable};
 use super::short::Short;
@@ -30,6 +31,14 @@ impl Wish {
         }
         let short = Short::parse(rest)?;
         Ok(Wish::Short(name.map(str::to_owned), short))
+    }
+
+    /// Every device that is named.
+    pub fn devices(&mut self) -> Vec<&mut DeviceRef> {
+        match self {
+            Wish::Table(request) => request.table.devices().collect(),
+            Wish::Short(_, short) => short.devices().collect(),
+        }
     }
 
     /// The name that was asked for.

@@ -7,6 +7,7 @@ use super::handle::Handle;
 use super::lines::{join_targets, split};
 use super::node::Node;
 use super::row::Order;
+use crate::daemon::caller::Caller;
 use crate::error::{Errno, Error, Result};
 
 impl Tree {
@@ -16,13 +17,13 @@ impl Tree {
     ///
     /// # Errors
     /// The first line's error.
-    pub fn write(&self, number: u64, data: &[u8]) -> Result<usize> {
+    pub fn write(&self, caller: &Caller, number: u64, data: &[u8]) -> Result<usize> {
         let handle = self.handle(number)?;
         let order = self.writable(handle.node)?;
         let mut written = 0;
         let mut answers = Vec::new();
         for (end, line) in commands(order, data) {
-            match self.one(handle.node, order, line) {
+            match self.one(caller, handle.node, order, line) {
                 Ok(answer) => {
                     answers.extend(answer);
                     written = end;
@@ -47,7 +48,13 @@ impl Tree {
         }
     }
 
-    fn one(&self, node: Node, order: Order, line: Result<String>) -> Result<Option<String>> {
+    fn one(
+        &self,
+        caller: &Caller,
+        node: Node,
+        order: Order,
+        line: Result<String>,
+    ) -> Result<Option<String>> {
         let line = match line {
             Ok(line) => line,
             Err(error) => {
@@ -59,13 +66,15 @@ impl Tree {
             }
         };
         match (order, node.serial()) {
-            (Order::Create, _) => self.daemon.create(&line).map(Some),
+            (Order::Create, _) => self.daemon.create(caller, &line).map(Some),
             (Order::Throttle, _) => self.daemon.throttle(&line).map(|()| None),
             (Order::Verb, Some(serial)) => self
                 .daemon
-                .verb(serial, &line)
+                .verb(caller, serial, &line)
                 .map(|()| Some("done".into())),
-            (Order::Table, Some(serial)) => self.daemon.reload(serial, &line).map(|()| None),
+            (Order::Table, Some(serial)) => {
+                self.daemon.reload(caller, serial, &line).map(|()| None)
+            }
             (Order::Persist, Some(serial)) => self.daemon.set_persist(serial, &line).map(|()| None),
             (Order::OnFailure, Some(serial)) => {
                 self.daemon.set_on_failure(serial, &line).map(|()| None)
@@ -91,7 +100,8 @@ impl Tree {
     /// EPERM for what is no mirror's folder, and those of the verb `remove`.
     pub fn remove_folder(&self, parent: Node, name: &str) -> Result<()> {
         at_root(parent)?;
-        self.daemon.verb(self.mirror_named(parent, name)?, "remove")
+        let serial = self.mirror_named(parent, name)?;
+        self.daemon.verb(&Caller::daemon(), serial, "remove")
     }
 
     /// Rename a mirror.

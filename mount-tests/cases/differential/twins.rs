@@ -9,6 +9,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use mirrorfs::daemon::Daemon;
+use mirrorfs::daemon::caller::Caller;
 use mirrorfs::daemon::look::Detail;
 use mirrorfs::daemon::records::Records;
 use mirrorfs::engine::embedded::Embedded;
@@ -80,9 +81,16 @@ impl Side {
             line = line.replace(&format!("{{{number}}}"), path);
         }
         let told = match file {
-            "new" => self.daemon.create(&format!("{NAME}: {line}")).map(drop),
-            "table" => self.serial().and_then(|m| self.daemon.reload(m, &line)),
-            _ => self.serial().and_then(|m| self.daemon.verb(m, &line)),
+            "new" => self
+                .daemon
+                .create(&Caller::daemon(), &format!("{NAME}: {line}"))
+                .map(drop),
+            "table" => self
+                .serial()
+                .and_then(|m| self.daemon.reload(&Caller::daemon(), m, &line)),
+            _ => self
+                .serial()
+                .and_then(|m| self.daemon.verb(&Caller::daemon(), m, &line)),
         };
         told.map_err(|error| (error.errno(), error.sentence().into()))
     }
@@ -140,8 +148,8 @@ impl Side {
 impl Drop for Side {
     fn drop(&mut self) {
         if let Ok(serial) = self.serial() {
-            let _ = self.daemon.verb(serial, "resume");
-            let _ = self.daemon.verb(serial, "remove");
+            let _ = self.daemon.verb(&Caller::daemon(), serial, "resume");
+            let _ = self.daemon.verb(&Caller::daemon(), serial, "remove");
         }
         for number in 0..DISKS {
             attempt(&format!("dmsetup remove --retry {}{number}", self.name));

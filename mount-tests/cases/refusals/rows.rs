@@ -215,14 +215,14 @@ EINVAL | nosuchtarget            | 0 8192 mirror disk 2 {T}/made 1024 2 {a} 0 {b
 "#;
 
 /// The same where a mirror is a device that others can stand on, and where the
-/// kernel refuses.
+/// kernel refuses, or would refuse at the resume and leave the device suspended.
 pub const DEVICE_TABLES: &str = r#"
 EINVAL | itself                  | 0 64 mirror core 1 8 2 {a} 0 /dev/mapper/upper 0
 EINVAL | itself                  | 0 64 linear /dev/mapper/upper 0
 EINVAL | unknown target type     | 0 8192 mirror disk 2 {T}/made 1024 2 {a} 0 {b} 0 / 8192 8 nosuchtarget x
-# Found only when the device is resumed: blocks of 4 KiB.
-EINVAL | block size 4096 of loop | 0 8184 mirror core 1 1024 2 {a} 0 {4k} 1
-EINVAL | block size 4096 of loop | 0 8184 mirror disk 2 {T}/made 1024 2 {a} 0 {4k} 1
+# Found by the kernel only when the device is resumed: blocks of 4 KiB.
+EINVAL | logical blocks of 4096 bytes | 0 8184 mirror core 1 1024 2 {a} 0 {4k} 1
+EINVAL | logical blocks of 4096 bytes | 0 8184 mirror disk 2 {T}/made 1024 2 {a} 0 {4k} 1
 "#;
 
 /// What only the kernel finds: its own words are in the reason.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use libc::O_DIRECT;
 use mirrorfs::daemon::Daemon;
+use mirrorfs::daemon::caller::Caller;
 use mirrorfs::daemon::look::Detail;
 use mirrorfs::daemon::records::Records;
 use mirrorfs::engine::embedded::Embedded;
@@ -90,14 +91,18 @@ impl<'a> Bench<'a> {
     pub fn mirror(&self) -> u64 {
         let [one, other] = [2, 3].map(|number| self.lab.disk(number));
         let line = format!("m0: 0 8192 mirror core 2 2048 nosync 2 {one} 0 {other} 0");
-        self.daemon.create(&line).expect("a mirror");
+        self.daemon
+            .create(&Caller::daemon(), &line)
+            .expect("a mirror");
         self.daemon.find("m0").expect("the mirror")
     }
 
     /// A mirror `m0` of [`Bench::table`] that is in sync, its serial.
     pub fn whole(&self) -> u64 {
         let line = format!("m0: {}", self.table());
-        self.daemon.create(&line).expect("a mirror");
+        self.daemon
+            .create(&Caller::daemon(), &line)
+            .expect("a mirror");
         let serial = self.daemon.find("m0").expect("the mirror");
         wait_for("in sync", || {
             let snapshot = self.daemon.snapshot(serial, Detail::Kernel);
