@@ -96,7 +96,7 @@ fn one_file_names_each_foreign_interface() {
             .filter(|path| fs::read_to_string(path).is_ok_and(|text| text.contains(word)));
         named.map(|path| path.display().to_string()).collect()
     };
-    assert_eq!(naming("fuser::{\n    AccessFlags"), ["src/fuse.rs"]);
+    assert_eq!(naming("fuser::{\n    AccessFlags"), ["src/fuse/mod.rs"]);
     for path in naming("devicemapper::") {
         assert!(
             path.starts_with("src/engine/kernel/"),

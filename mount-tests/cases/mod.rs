@@ -16,6 +16,7 @@ mod kills;
 mod live;
 mod logs;
 mod loops;
+mod nbd;
 mod neighbours;
 mod progress;
 mod races;
@@ -76,6 +77,7 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static Case)> {
         ("live", live::CASES),
         ("under", under::CASES),
         ("story", story::CASES),
+        ("nbd", nbd::CASES),
         ("survival", survival::CASES),
         ("rollback", rollback::CASES),
         ("speed", speed::CASES),

@@ -1,32 +1,29 @@
 //! FUSE's requests handed to the tree, and its results handed back. Callbacks
-//! so thin that they decide nothing; only this file names fuser's replies.
+//! so thin that they decide nothing; only this folder names fuser's requests and
+//! replies.
+
+mod answer;
 
 use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use fuser::{
-    AccessFlags, BsdFileFlags, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags,
-    Generation, INodeNo, LockOwner, OpenAccMode, OpenFlags, PollEvents, PollFlags, PollNotifier,
-    RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry,
-    ReplyOpen, ReplyPoll, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+    AccessFlags, BsdFileFlags, Errno, FileHandle, FileType, Filesystem, FopenFlags, INodeNo,
+    LockOwner, OpenAccMode, OpenFlags, PollEvents, PollFlags, PollNotifier, RenameFlags, ReplyAttr,
+    ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyPoll,
+    ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
+use self::answer::{
+    errno, file_type, node, reply_attr, reply_data, reply_empty, reply_entry, text,
+};
 use crate::daemon::caller::Caller;
 use crate::daemon::changes::Tell;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::look::Look;
 use crate::tree::Tree;
-use crate::tree::attr::{Attr, Sort};
-use crate::tree::node::Node;
-use crate::tree::walk::Found;
 use crate::tree::write::not_here;
-
-/// Names and attributes that only change through this mount.
-const LASTING: Duration = Duration::from_secs(3600);
-
-/// What changes, comes and goes behind the kernel's back.
-const FLEETING: Duration = Duration::ZERO;
 
 /// How long a caller waits for a command before it is told EINPROGRESS.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -34,9 +31,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The same for mkdir, rmdir and rename: the kernel keeps the whole folder
 /// locked meanwhile, and who looks for a name in it waits too.
 const FOLDER_PATIENCE: Duration = Duration::from_millis(2500);
-
-/// Bytes of a block, as stat(2) counts them.
-const BLOCK: u64 = 512;
 
 /// The tree as fuser sees it.
 pub struct Fs {
@@ -63,89 +57,6 @@ impl Fs {
             .daemon
             .desk
             .run(patience, move || work(&tree), answer);
-    }
-}
-
-fn errno(error: &Error) -> Errno {
-    Errno::from_i32(error.errno() as i32)
-}
-
-fn node(ino: INodeNo) -> Result<Node> {
-    let node = Node::from_ino(ino.0);
-    node.ok_or_else(|| Error::new(crate::error::Errno::ENOENT, "there is no such file"))
-}
-
-fn text(name: &OsStr) -> Result<&str> {
-    let text = name.to_str();
-    text.ok_or_else(|| Error::invalid("the name is no text"))
-}
-
-fn file_type(sort: Sort) -> FileType {
-    match sort {
-        Sort::Folder => FileType::Directory,
-        Sort::File => FileType::RegularFile,
-        Sort::Link => FileType::Symlink,
-    }
-}
-
-fn file_attr(ino: u64, attr: &Attr) -> FileAttr {
-    FileAttr {
-        ino: INodeNo(ino),
-        size: attr.size,
-        blocks: attr.size.div_ceil(BLOCK),
-        atime: attr.mtime,
-        mtime: attr.mtime,
-        ctime: attr.mtime,
-        crtime: attr.mtime,
-        kind: file_type(attr.sort),
-        perm: attr.mode,
-        // One, as on file systems whose folders count no subfolders.
-        nlink: 1,
-        uid: attr.uid,
-        gid: attr.gid,
-        rdev: 0,
-        blksize: 4096,
-        flags: 0,
-    }
-}
-
-fn attr_life(attr: &Attr) -> Duration {
-    if attr.fleeting { FLEETING } else { LASTING }
-}
-
-fn reply_entry(reply: ReplyEntry, result: Result<Found>) {
-    match result {
-        Ok(Found {
-            ino,
-            attr,
-            fleeting,
-        }) => {
-            let name = if fleeting { FLEETING } else { LASTING };
-            let life = attr_life(&attr);
-            reply.entry_with_ttls(&life, &name, &file_attr(ino, &attr), Generation(0));
-        }
-        Err(error) => reply.error(errno(&error)),
-    }
-}
-
-fn reply_attr(reply: ReplyAttr, ino: INodeNo, result: Result<Attr>) {
-    match result {
-        Ok(attr) => reply.attr(&attr_life(&attr), &file_attr(ino.0, &attr)),
-        Err(error) => reply.error(errno(&error)),
-    }
-}
-
-fn reply_empty(reply: ReplyEmpty, result: Result<()>) {
-    match result {
-        Ok(()) => reply.ok(),
-        Err(error) => reply.error(errno(&error)),
-    }
-}
-
-fn reply_data(reply: ReplyData, result: Result<Vec<u8>>) {
-    match result {
-        Ok(data) => reply.data(&data),
-        Err(error) => reply.error(errno(&error)),
     }
 }
 

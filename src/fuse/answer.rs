@@ -1,0 +1,105 @@
+//! The tree's results in fuser's words: attributes, errnos, replies.
+
+use std::ffi::OsStr;
+use std::time::Duration;
+
+use fuser::{
+    Errno, FileAttr, FileType, Generation, INodeNo, ReplyAttr, ReplyData, ReplyEmpty, ReplyEntry,
+};
+
+use crate::error::{Error, Result};
+use crate::tree::attr::{Attr, Sort};
+use crate::tree::node::Node;
+use crate::tree::walk::Found;
+
+/// Names and attributes that only change through this mount.
+const LASTING: Duration = Duration::from_secs(3600);
+
+/// What changes, comes and goes behind the kernel's back.
+const FLEETING: Duration = Duration::ZERO;
+
+/// Bytes of a block, as stat(2) counts them.
+const BLOCK: u64 = 512;
+
+pub(super) fn errno(error: &Error) -> Errno {
+    Errno::from_i32(error.errno() as i32)
+}
+
+pub(super) fn node(ino: INodeNo) -> Result<Node> {
+    let node = Node::from_ino(ino.0);
+    node.ok_or_else(|| Error::new(crate::error::Errno::ENOENT, "there is no such file"))
+}
+
+pub(super) fn text(name: &OsStr) -> Result<&str> {
+    let text = name.to_str();
+    text.ok_or_else(|| Error::invalid("the name is no text"))
+}
+
+pub(super) fn file_type(sort: Sort) -> FileType {
+    match sort {
+        Sort::Folder => FileType::Directory,
+        Sort::File => FileType::RegularFile,
+        Sort::Link => FileType::Symlink,
+    }
+}
+
+pub(super) fn file_attr(ino: u64, attr: &Attr) -> FileAttr {
+    FileAttr {
+        ino: INodeNo(ino),
+        size: attr.size,
+        blocks: attr.size.div_ceil(BLOCK),
+        atime: attr.mtime,
+        mtime: attr.mtime,
+        ctime: attr.mtime,
+        crtime: attr.mtime,
+        kind: file_type(attr.sort),
+        perm: attr.mode,
+        // One, as on file systems whose folders count no subfolders.
+        nlink: 1,
+        uid: attr.uid,
+        gid: attr.gid,
+        rdev: 0,
+        blksize: 4096,
+        flags: 0,
+    }
+}
+
+pub(super) fn attr_life(attr: &Attr) -> Duration {
+    if attr.fleeting { FLEETING } else { LASTING }
+}
+
+pub(super) fn reply_entry(reply: ReplyEntry, result: Result<Found>) {
+    match result {
+        Ok(Found {
+            ino,
+            attr,
+            fleeting,
+        }) => {
+            let name = if fleeting { FLEETING } else { LASTING };
+            let life = attr_life(&attr);
+            reply.entry_with_ttls(&life, &name, &file_attr(ino, &attr), Generation(0));
+        }
+        Err(error) => reply.error(errno(&error)),
+    }
+}
+
+pub(super) fn reply_attr(reply: ReplyAttr, ino: INodeNo, result: Result<Attr>) {
+    match result {
+        Ok(attr) => reply.attr(&attr_life(&attr), &file_attr(ino.0, &attr)),
+        Err(error) => reply.error(errno(&error)),
+    }
+}
+
+pub(super) fn reply_empty(reply: ReplyEmpty, result: Result<()>) {
+    match result {
+        Ok(()) => reply.ok(),
+        Err(error) => reply.error(errno(&error)),
+    }
+}
+
+pub(super) fn reply_data(reply: ReplyData, result: Result<Vec<u8>>) {
+    match result {
+        Ok(data) => reply.data(&data),
+        Err(error) => reply.error(errno(&error)),
+    }
+}
