@@ -1,0 +1,325 @@
+//! `info.json` and `mirrors.json`: what they say is what the other files show.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{no_readers, readers_agree};
+use crate::cases::files::three;
+use crate::cases::records::{away, lasting};
+use crate::lab::Lab;
+use crate::lab::case::{Case, both};
+use crate::lab::disks::MIB;
+use crate::lab::dm;
+use crate::lab::engine::no_root;
+use crate::lab::mount::Mount;
+use crate::lab::wait_for;
+
+pub const CASES: &[Case] = &[
+    both("in_sync_suspended_empty_finished", at_rest).needing(no_readers),
+    both("copying", copying).needing(no_readers),
+    both("degraded", degraded).needing(no_root_or_readers),
+    both("several_targets", several_targets).needing(no_readers),
+    both("recorded_only", recorded_only).needing(no_readers),
+    both("odd_characters", odd_characters).needing(no_readers),
+];
+
+fn no_root_or_readers() -> Option<&'static str> {
+    no_root().or_else(no_readers)
+}
+
+/// An `info.json`.
+pub fn info(mount: &Mount, name: &str) -> Value {
+    let text = mount.read(&format!("{name}/info.json"));
+    assert_eq!(text.matches('\n').count(), 1, "{text}");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+/// The values of an object by their paths below `NAME/`.
+fn leaves(at: &str, value: &Value, found: &mut Vec<(String, Value)>) {
+    let below = |key: &str| match at {
+        "" => key.to_string(),
+        _ => format!("{at}/{key}"),
+    };
+    match value {
+        Value::Object(fields) => fields
+            .iter()
+            .for_each(|(key, value)| leaves(&below(key), value, found)),
+        Value::Array(legs) if at == "legs" => legs
+            .iter()
+            .enumerate()
+            .for_each(|(leg, value)| leaves(&below(&leg.to_string()), value, found)),
+        value => found.push((at.into(), value.clone())),
+    }
+}
+
+/// What the file of this path shows, if its value is right.
+fn shown(path: &str, value: &Value) -> String {
+    match value {
+        Value::Null => "\n".into(),
+        Value::Number(number) if path == "sync/percent" => {
+            format!("{:.2}\n", number.as_f64().expect("a number"))
+        }
+        Value::Number(number) => {
+            assert!(number.is_u64(), "{path}: {number}");
+            format!("{number}\n")
+        }
+        Value::String(text) => format!("{text}\n"),
+        Value::Array(lines) if lines.is_empty() => "\n".into(),
+        Value::Array(lines) => lines.iter().map(|line| shown(path, line)).collect(),
+        other => panic!("{path}: {other}"),
+    }
+}
+
+/// The paths of all files of a mirror that show a value, sorted.
+fn paths(mount: &Mount, name: &str) -> Vec<String> {
+    let mut paths = Vec::new();
+    for top in mount.list(name) {
+        let folder = mount.path(&format!("{name}/{top}")).is_dir();
+        match (top.as_str(), folder) {
+            ("ctl" | "follow" | "info.json", _) => {}
+            ("legs", _) => {
+                for leg in mount.list(&format!("{name}/legs")) {
+                    let files = mount.list(&format!("{name}/legs/{leg}"));
+                    paths.extend(files.iter().map(|file| format!("legs/{leg}/{file}")));
+                }
+            }
+            (_, true) => {
+                let files = mount.list(&format!("{name}/{top}"));
+                paths.extend(files.iter().map(|file| format!("{top}/{file}")));
+            }
+            (_, false) => paths.push(top),
+        }
+    }
+    paths.sort();
+    paths
+}
+
+/// Panics where an `info.json` does not say of each file what it shows.
+fn assert_agrees(mount: &Mount, name: &str) {
+    let differing = differing(mount, name);
+    assert!(differing.is_empty(), "{name}: {differing:#?}");
+}
+
+/// The values of an `info.json` that are not what their files show, with that, and
+/// the files that have no value.
+fn differing(mount: &Mount, name: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    leaves("", &info(mount, name), &mut found);
+    let health = mount.read(&format!("{name}/health"));
+    let (word, details) = health.split_once('\n').expect("a line");
+    let mut differing = Vec::new();
+    let mut missing = paths(mount, name);
+    for (path, value) in found {
+        let want = match path.as_str() {
+            "name" => format!("{name}\n"),
+            "health" => format!("{word}\n"),
+            "health_details" => only(details, Some),
+            "warnings" => only(details, |line| line.strip_prefix("warning ")),
+            "dropped" => continue,
+            "device" => device(mount, name, &value),
+            _ => mount.read(&format!("{name}/{path}")),
+        };
+        if shown(&path, &value) != want {
+            differing.push(format!("{path} is {value}, the file {want:?}"));
+        }
+        missing.retain(|file| *file != path);
+    }
+    differing.extend(missing);
+    differing
+}
+
+/// Lines of a text, less what `part` leaves out, or an empty line.
+fn only<'a>(text: &'a str, part: impl Fn(&'a str) -> Option<&'a str>) -> String {
+    let lines = text.lines().filter_map(part);
+    let lines: String = lines.map(|line| format!("{line}\n")).collect();
+    match lines.is_empty() {
+        true => "\n".into(),
+        false => lines,
+    }
+}
+
+/// Where the link leads; null where no device is there.
+fn device(mount: &Mount, name: &str, value: &Value) -> String {
+    let link = fs::read_link(mount.path(&format!("{name}/device")));
+    match (link, value) {
+        (_, Value::Null) => {
+            let path = format!("/dev/mapper/{name}");
+            assert!(!Path::new(&path).exists(), "{path} is there");
+            "\n".into()
+        }
+        (link, _) => format!("{}\n", link.expect("a link").display()),
+    }
+}
+
+/// Panics where `mirrors.json` is not all that `info.json` say, or readers do not
+/// take either.
+fn assert_all(mount: &Mount, names: &[&str]) {
+    names.iter().for_each(|name| assert_agrees(mount, name));
+    let all: Value = serde_json::from_str(&mount.read("mirrors.json")).expect("JSON");
+    let each: Vec<Value> = names.iter().map(|name| info(mount, name)).collect();
+    assert_eq!(all, Value::Array(each));
+    readers_agree(mount);
+}
+
+fn at_rest(lab: &Lab) {
+    let mount = lab.mount();
+    assert_eq!(mount.read("mirrors.json"), "[]\n");
+    drop(mount);
+    let mount = three(lab);
+    fs::create_dir(mount.path("d")).expect("made");
+    mount.write("d/table", &format!("0 2048 linear {} 0", lab.disk(5)));
+    mount.write("a/ctl", "suspend");
+    mount.write("b/persist", "yes");
+    mount.write("b/on_failure", "hold");
+    assert_all(&mount, &["a", "b", "c", "d"]);
+    let [a, b, c, d] = ["a", "b", "c", "d"].map(|name| info(&mount, name));
+    assert_eq!(
+        [&a, &b, &c, &d].map(|one| one["health"].clone()),
+        ["suspended", "ok", "empty", "finished"]
+    );
+    assert_eq!((&a["suspended"], &b["suspended"]), (&1.into(), &0.into()));
+    assert_eq!(
+        (&b["size"], &b["sync"]["percent"]),
+        (&1_048_576.into(), &100.0.into())
+    );
+    assert_eq!(c["table"], Value::Array(Vec::new()));
+    mount.write("a/ctl", "resume");
+}
+
+/// While something copies the figures are those of one moment, and percent is not
+/// 100 before the end.
+fn copying(lab: &Lab) {
+    let (source, slow) = (lab.random(0, 32 * MIB), lab.slow(1, 200));
+    let mount = slow.mount();
+    let target = &slow.path;
+    mount.write(
+        "new",
+        &format!("m: 0 65536 mirror core 1 1024 2 {source} 0 {target} 0 1 handle_errors"),
+    );
+    wait_for("a rate", || info(&mount, "m")["sync"]["rate"].is_u64());
+    readers_agree(&mount);
+    // All files are read before the next figures come.
+    wait_for("equal files", || differing(&mount, "m").is_empty());
+    let copy = info(&mount, "m");
+    let sync = &copy["sync"];
+    assert_eq!(sync["state"], "syncing");
+    assert!(
+        sync["percent"]
+            .as_f64()
+            .is_some_and(|percent| percent < 100.0)
+    );
+    slow.hurry(&mount);
+    mount.wait_in_sync("m");
+    assert_all(&mount, &["m"]);
+    mount.write("m/ctl", "remove");
+}
+
+/// A target that fails under the copy.
+fn degraded(lab: &Lab) {
+    let ((source, _), leg) = (lab.noise(0, 2 * MIB), lab.fragile(1, 4096));
+    let mount = lab.mount();
+    let target = &leg.path;
+    mount.write(
+        "new",
+        &format!("m: 0 4096 mirror core 2 512 nosync 2 {source} 0 {target} 0 1 handle_errors"),
+    );
+    leg.fail();
+    mount.write("m/ctl", "resync");
+    wait_for("the failure", || mount.read("m/sync/state") == "stopped\n");
+    wait_for("it settles", || info(&mount, "m") == info(&mount, "m"));
+    assert_all(&mount, &["m"]);
+    let m = info(&mount, "m");
+    assert_eq!(
+        (&m["health"], &m["legs"][1]["health"]),
+        (&"degraded".into(), &"S".into())
+    );
+    let metrics = mount.read("metrics");
+    for line in [
+        "mirrorfs_state{mirror=\"m\",state=\"degraded\"} 1",
+        "mirrorfs_leg_healthy{mirror=\"m\",leg=\"0\"",
+    ] {
+        assert!(metrics.contains(line), "{metrics}");
+    }
+    mount.write("m/ctl", "remove");
+}
+
+fn several_targets(lab: &Lab) {
+    let mount = lab.mount();
+    let [a, b, c, d, e] = [0, 1, 2, 3, 4].map(|number| lab.disk(number));
+    let tables = format!(
+        "0 4096 mirror core 2 512 nosync 2 {a} 0 {b} 0,4096 2048 linear {c} 0,\
+         6144 4096 mirror core 2 1024 nosync 2 {d} 0 {e} 8 1 handle_errors"
+    );
+    mount.write("new", &format!("t,,,,{tables}"));
+    assert_all(&mount, &["t"]);
+    let t = info(&mount, "t");
+    let lengths = ["status", "table", "legs"].map(|key| t[key].as_array().map(Vec::len));
+    assert_eq!(lengths, [Some(3), Some(3), Some(4)]);
+    mount.write("t/ctl", "remove");
+}
+
+/// A mirror that cannot be started: nothing is known of it but its record.
+fn recorded_only(lab: &Lab) {
+    let mount = lasting(lab);
+    mount.mount("");
+    let [source, target, log] = ["source", "target", "log"].map(|name| mount.scratch(name));
+    for path in [&source, &target] {
+        fs::write(path, vec![7; 1 << 20]).expect("a leg");
+    }
+    let table = format!("0 2048 mirror disk 2 {log} 256 2 {source} 0 {target} 0 1 handle_errors");
+    mount.write("new", &format!("m: {table}"));
+    mount.wait_in_sync("m");
+    away(&mount, &["m"]);
+    let hidden = mount.scratch("hidden");
+    fs::rename(&target, &hidden).expect("hidden");
+    mount.mount("");
+    assert_all(&mount, &["m"]);
+    let m = info(&mount, "m");
+    assert_eq!(
+        (&m["health"], &m["device"]),
+        (&"failed".into(), &Value::Null)
+    );
+    let metrics = mount.read("metrics");
+    assert!(
+        metrics.contains("mirrorfs_events_total{mirror=\"m\",kind=\"error\"} 1\n"),
+        "{metrics}"
+    );
+    fs::rename(&hidden, &target).expect("back");
+    mount.write("m/ctl", "resume");
+    assert_all(&mount, &["m"]);
+    mount.write("m/ctl", "remove");
+}
+
+/// Paths with what JSON and labels escape, and a name with all that a name may have.
+fn odd_characters(lab: &Lab) {
+    let mount = lab.mount();
+    let odd = "a \"b\"\\c,{d=e}é☃'$";
+    let [one, other] = ["1", "2"].map(|number| mount.scratch(&format!("{odd}{number}")));
+    let [source, target] = [&one, &other].map(|path| {
+        fs::write(path, vec![7; 1 << 20]).expect("a leg");
+        let escaped = path.chars().map(|c| match c {
+            ' ' | '\\' => format!("\\{c}"),
+            c => c.into(),
+        });
+        escaped.collect::<String>()
+    });
+    let name = "-#+-.:=@_";
+    mount.write(
+        "new",
+        &format!("{name}: 0 2048 mirror core 2 512 nosync 2 {source} 0 {target} 0 1 handle_errors"),
+    );
+    let mut names = vec![name];
+    if lab.is_kernel() {
+        // Mangled by dmsetup: the kernel has a backslash in the name.
+        dm::create("x y", "", &lab.equal(2, 3));
+        names.push("x\\x20y");
+    }
+    assert_all(&mount, &names);
+    assert_eq!(info(&mount, name)["legs"][1]["path"], other.as_str());
+    mount.write(&format!("{name}/ctl"), "remove");
+    if lab.is_kernel() {
+        dm::dm("remove --retry x\\x20y");
+    }
+}
