@@ -98,7 +98,10 @@ fn paths(mount: &Mount, name: &str) -> Vec<String> {
 
 /// Panics where an `info.json` does not say of each file what it shows.
 fn assert_agrees(mount: &Mount, name: &str) {
-    let differing = differing(mount, name);
+    // An event may come between two files.
+    let mut tries = (0..10).map(|_| differing(mount, name));
+    let found = tries.find(Vec::is_empty);
+    let differing = found.unwrap_or_else(|| differing(mount, name));
     assert!(differing.is_empty(), "{name}: {differing:#?}");
 }
 
@@ -157,9 +160,9 @@ fn device(mount: &Mount, name: &str, value: &Value) -> String {
 /// take either.
 fn assert_all(mount: &Mount, names: &[&str]) {
     names.iter().for_each(|name| assert_agrees(mount, name));
-    let all: Value = serde_json::from_str(&mount.read("mirrors.json")).expect("JSON");
-    let each: Vec<Value> = names.iter().map(|name| info(mount, name)).collect();
-    assert_eq!(all, Value::Array(each));
+    let all = || -> Value { serde_json::from_str(&mount.read("mirrors.json")).expect("JSON") };
+    let each = || -> Value { names.iter().map(|name| info(mount, name)).collect() };
+    wait_for("the same in one array", || all() == each());
     readers_agree(mount);
 }
 
@@ -171,7 +174,6 @@ fn at_rest(lab: &Lab) {
     fs::create_dir(mount.path("d")).expect("made");
     mount.write("d/table", &format!("0 2048 linear {} 0", lab.disk(5)));
     mount.write("a/ctl", "suspend");
-    mount.write("b/persist", "yes");
     mount.write("b/on_failure", "hold");
     assert_all(&mount, &["a", "b", "c", "d"]);
     let [a, b, c, d] = ["a", "b", "c", "d"].map(|name| info(&mount, name));
@@ -191,7 +193,7 @@ fn at_rest(lab: &Lab) {
 /// While something copies the figures are those of one moment, and percent is not
 /// 100 before the end.
 fn copying(lab: &Lab) {
-    let (source, slow) = (lab.random(0, 32 * MIB), lab.slow(1, 200));
+    let (source, slow) = (lab.random(0, 32 * MIB), lab.slow(1, 1000));
     let mount = slow.mount();
     let target = &slow.path;
     mount.write(
@@ -199,9 +201,9 @@ fn copying(lab: &Lab) {
         &format!("m: 0 65536 mirror core 1 1024 2 {source} 0 {target} 0 1 handle_errors"),
     );
     wait_for("a rate", || info(&mount, "m")["sync"]["rate"].is_u64());
-    readers_agree(&mount);
     // All files are read before the next figures come.
     wait_for("equal files", || differing(&mount, "m").is_empty());
+    readers_agree(&mount);
     let copy = info(&mount, "m");
     let sync = &copy["sync"];
     assert_eq!(sync["state"], "syncing");
@@ -216,7 +218,8 @@ fn copying(lab: &Lab) {
     mount.write("m/ctl", "remove");
 }
 
-/// A target that fails under the copy.
+/// A target that fails under the copy: the kernel's engine takes it out, since
+/// somebody may be writing.
 fn degraded(lab: &Lab) {
     let ((source, _), leg) = (lab.noise(0, 2 * MIB), lab.fragile(1, 4096));
     let mount = lab.mount();
@@ -227,20 +230,23 @@ fn degraded(lab: &Lab) {
     );
     leg.fail();
     mount.write("m/ctl", "resync");
-    wait_for("the failure", || mount.read("m/sync/state") == "stopped\n");
-    wait_for("it settles", || info(&mount, "m") == info(&mount, "m"));
+    let gone = |m: &Value| m["dropped"][0]["leg"] == 1 && m["dropped"][0]["path"] == leg.path;
+    let failed = |m: &Value| m["legs"][1]["health"] == "S" && m["sync"]["state"] == "stopped";
+    wait_for("the failure", || match lab.is_kernel() {
+        true => gone(&info(&mount, "m")),
+        false => failed(&info(&mount, "m")),
+    });
     assert_all(&mount, &["m"]);
-    let m = info(&mount, "m");
-    assert_eq!(
-        (&m["health"], &m["legs"][1]["health"]),
-        (&"degraded".into(), &"S".into())
-    );
+    assert_eq!(info(&mount, "m")["health"], "degraded");
     let metrics = mount.read("metrics");
-    for line in [
-        "mirrorfs_state{mirror=\"m\",state=\"degraded\"} 1",
-        "mirrorfs_leg_healthy{mirror=\"m\",leg=\"0\"",
-    ] {
-        assert!(metrics.contains(line), "{metrics}");
+    let mut lines = vec![r#"mirrorfs_state{mirror="m",state="degraded"} 1"#.to_string()];
+    if !lab.is_kernel() {
+        lines.push(format!(
+            r#"mirrorfs_leg_healthy{{mirror="m",leg="1",device="{target}"}} 0"#
+        ));
+    }
+    for line in lines {
+        assert!(metrics.contains(&line), "{line} is not in {metrics}");
     }
     mount.write("m/ctl", "remove");
 }
@@ -288,6 +294,7 @@ fn recorded_only(lab: &Lab) {
     );
     fs::rename(&hidden, &target).expect("back");
     mount.write("m/ctl", "resume");
+    mount.wait_in_sync("m");
     assert_all(&mount, &["m"]);
     mount.write("m/ctl", "remove");
 }
