@@ -172,3 +172,65 @@ fn build(root: &Root) -> Sample {
     }
     Sample { labels, value: 1 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Info;
+    use crate::model::snapshot::Known;
+    use crate::text::device::DevNo;
+
+    fn mirror(name: &str, minor: u32) -> Snapshot {
+        let info = Info {
+            name: name.into(),
+            uuid: format!("MIRRORFS-{minor}"),
+            dev: DevNo { major: 254, minor },
+            event_nr: 0,
+            open_count: 0,
+            suspended: false,
+            read_only: false,
+            live: false,
+            inactive: false,
+            deferred: false,
+        };
+        Snapshot::new(info, Vec::new(), Vec::new(), Known::default(), &|_| None)
+    }
+
+    #[test]
+    fn no_figure_is_there_twice() {
+        let mirrors = vec![mirror("a", 0), mirror("a", 1), mirror(NONE, 2)];
+        let text = text(&Root {
+            mirrors,
+            ..Root::default()
+        });
+        let lines: Vec<&str> = text.lines().collect();
+        let distinct: HashSet<&&str> = lines.iter().collect();
+        assert_eq!(lines.len(), distinct.len(), "{text}");
+        assert!(
+            lines.contains(&"mirrorfs_size_bytes{mirror=\"a\"} 0"),
+            "{text}"
+        );
+        assert!(
+            lines.contains(&"mirrorfs_size_bytes{mirror=\"-\"} 0"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn what_a_family_says_of_itself_fits_a_line_and_its_unit_ends_its_name() {
+        let families = OF_MIRRORS.iter().map(|(family, _)| family);
+        for family in families.chain([&EVENTS, &BUILD]) {
+            let Family {
+                name, unit, help, ..
+            } = family;
+            assert!(
+                name.starts_with("mirrorfs_") && name.ends_with(unit),
+                "{name}"
+            );
+            assert!(
+                help.ends_with('.') && !help.contains(['\n', '\\']),
+                "{help}"
+            );
+        }
+    }
+}

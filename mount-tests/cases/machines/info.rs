@@ -1,11 +1,11 @@
 //! `info.json` and `mirrors.json`: what they say is what the other files show.
 
 use std::fs;
-use std::path::Path;
 
 use serde_json::Value;
 
-use super::{no_readers, readers_agree};
+use super::agree::{assert_agrees, info};
+use super::{examples, no_readers, readers_agree};
 use crate::cases::files::three;
 use crate::cases::records::{away, lasting};
 use crate::lab::Lab;
@@ -14,7 +14,8 @@ use crate::lab::disks::MIB;
 use crate::lab::dm;
 use crate::lab::engine::no_root;
 use crate::lab::mount::Mount;
-use crate::lab::wait_for;
+use crate::lab::shell::output;
+use crate::lab::{wait_for, wait_longer};
 
 pub const CASES: &[Case] = &[
     both("in_sync_suspended_empty_finished", at_rest).needing(no_readers),
@@ -22,138 +23,12 @@ pub const CASES: &[Case] = &[
     both("degraded", degraded).needing(no_root_or_readers),
     both("several_targets", several_targets).needing(no_readers),
     both("recorded_only", recorded_only).needing(no_readers),
+    both("examples_of_the_docs", examples_of_the_docs).needing(no_readers),
     both("odd_characters", odd_characters).needing(no_readers),
 ];
 
 fn no_root_or_readers() -> Option<&'static str> {
     no_root().or_else(no_readers)
-}
-
-/// An `info.json`.
-pub fn info(mount: &Mount, name: &str) -> Value {
-    let text = mount.read(&format!("{name}/info.json"));
-    assert_eq!(text.matches('\n').count(), 1, "{text}");
-    serde_json::from_str(&text).expect("JSON")
-}
-
-/// The values of an object by their paths below `NAME/`.
-fn leaves(at: &str, value: &Value, found: &mut Vec<(String, Value)>) {
-    let below = |key: &str| match at {
-        "" => key.to_string(),
-        _ => format!("{at}/{key}"),
-    };
-    match value {
-        Value::Object(fields) => fields
-            .iter()
-            .for_each(|(key, value)| leaves(&below(key), value, found)),
-        Value::Array(legs) if at == "legs" => legs
-            .iter()
-            .enumerate()
-            .for_each(|(leg, value)| leaves(&below(&leg.to_string()), value, found)),
-        value => found.push((at.into(), value.clone())),
-    }
-}
-
-/// What the file of this path shows, if its value is right.
-fn shown(path: &str, value: &Value) -> String {
-    match value {
-        Value::Null => "\n".into(),
-        Value::Number(number) if path == "sync/percent" => {
-            format!("{:.2}\n", number.as_f64().expect("a number"))
-        }
-        Value::Number(number) => {
-            assert!(number.is_u64(), "{path}: {number}");
-            format!("{number}\n")
-        }
-        Value::String(text) => format!("{text}\n"),
-        Value::Array(lines) if lines.is_empty() => "\n".into(),
-        Value::Array(lines) => lines.iter().map(|line| shown(path, line)).collect(),
-        other => panic!("{path}: {other}"),
-    }
-}
-
-/// The paths of all files of a mirror that show a value, sorted.
-fn paths(mount: &Mount, name: &str) -> Vec<String> {
-    let mut paths = Vec::new();
-    for top in mount.list(name) {
-        let folder = mount.path(&format!("{name}/{top}")).is_dir();
-        match (top.as_str(), folder) {
-            ("ctl" | "follow" | "info.json", _) => {}
-            ("legs", _) => {
-                for leg in mount.list(&format!("{name}/legs")) {
-                    let files = mount.list(&format!("{name}/legs/{leg}"));
-                    paths.extend(files.iter().map(|file| format!("legs/{leg}/{file}")));
-                }
-            }
-            (_, true) => {
-                let files = mount.list(&format!("{name}/{top}"));
-                paths.extend(files.iter().map(|file| format!("{top}/{file}")));
-            }
-            (_, false) => paths.push(top),
-        }
-    }
-    paths.sort();
-    paths
-}
-
-/// Panics where an `info.json` does not say of each file what it shows.
-fn assert_agrees(mount: &Mount, name: &str) {
-    // An event may come between two files.
-    let mut tries = (0..10).map(|_| differing(mount, name));
-    let found = tries.find(Vec::is_empty);
-    let differing = found.unwrap_or_else(|| differing(mount, name));
-    assert!(differing.is_empty(), "{name}: {differing:#?}");
-}
-
-/// The values of an `info.json` that are not what their files show, with that, and
-/// the files that have no value.
-fn differing(mount: &Mount, name: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    leaves("", &info(mount, name), &mut found);
-    let health = mount.read(&format!("{name}/health"));
-    let (word, details) = health.split_once('\n').expect("a line");
-    let mut differing = Vec::new();
-    let mut missing = paths(mount, name);
-    for (path, value) in found {
-        let want = match path.as_str() {
-            "name" => format!("{name}\n"),
-            "health" => format!("{word}\n"),
-            "health_details" => only(details, Some),
-            "warnings" => only(details, |line| line.strip_prefix("warning ")),
-            "dropped" => continue,
-            "device" => device(mount, name, &value),
-            _ => mount.read(&format!("{name}/{path}")),
-        };
-        if shown(&path, &value) != want {
-            differing.push(format!("{path} is {value}, the file {want:?}"));
-        }
-        missing.retain(|file| *file != path);
-    }
-    differing.extend(missing);
-    differing
-}
-
-/// Lines of a text, less what `part` leaves out, or an empty line.
-fn only<'a>(text: &'a str, part: impl Fn(&'a str) -> Option<&'a str>) -> String {
-    let lines = text.lines().filter_map(part);
-    let lines: String = lines.map(|line| format!("{line}\n")).collect();
-    match lines.is_empty() {
-        true => "\n".into(),
-        false => lines,
-    }
-}
-
-/// Where the link leads; null where no device is there.
-fn device(mount: &Mount, name: &str, value: &Value) -> String {
-    let link = fs::read_link(mount.path(&format!("{name}/device")));
-    match (link, value) {
-        (_, Value::Null) => {
-            let path = format!("/dev/mapper/{name}");
-            assert!(!Path::new(&path).exists(), "{path} is there");
-            "\n".into()
-        }
-        (link, _) => format!("{}\n", link.expect("a link").display()),
-    }
 }
 
 /// Panics where `mirrors.json` is not all that `info.json` say, or readers do not
@@ -200,9 +75,8 @@ fn copying(lab: &Lab) {
         "new",
         &format!("m: 0 65536 mirror core 1 1024 2 {source} 0 {target} 0 1 handle_errors"),
     );
-    wait_for("a rate", || info(&mount, "m")["sync"]["rate"].is_u64());
-    // All files are read before the next figures come.
-    wait_for("equal files", || differing(&mount, "m").is_empty());
+    wait_longer(30, "a rate", || info(&mount, "m")["sync"]["rate"].is_u64());
+    assert_agrees(&mount, "m");
     readers_agree(&mount);
     let copy = info(&mount, "m");
     let sync = &copy["sync"];
@@ -299,6 +173,22 @@ fn recorded_only(lab: &Lab) {
     mount.write("m/ctl", "remove");
 }
 
+/// jq finds what the docs say it does.
+fn examples_of_the_docs(lab: &Lab) {
+    let mount = lab.mount();
+    mount.write("new", &format!("m0: {}", lab.equal(0, 1)));
+    mount.wait_in_sync("m0");
+    fs::create_dir(mount.path("e")).expect("made");
+    let said = output(&format!("set -e; {}", examples(&mount)));
+    let words: Vec<&str> = said.split_whitespace().collect();
+    // jq 1.7 prints a number as it found it.
+    assert_eq!(
+        words.join(" ").replace("100.0,", "100,"),
+        r#"e: empty { "percent": 100, "eta": null }"#
+    );
+    mount.write("m0/ctl", "remove");
+}
+
 /// Paths with what JSON and labels escape, and a name with all that a name may have.
 fn odd_characters(lab: &Lab) {
     let mount = lab.mount();
@@ -317,7 +207,9 @@ fn odd_characters(lab: &Lab) {
         "new",
         &format!("{name}: 0 2048 mirror core 2 512 nosync 2 {source} 0 {target} 0 1 handle_errors"),
     );
-    let mut names = vec![name];
+    // As events are told of that belong to no mirror.
+    mount.write("new", &format!("-: {}", lab.equal(4, 5)));
+    let mut names = vec![name, "-"];
     if lab.is_kernel() {
         // Mangled by dmsetup: the kernel has a backslash in the name.
         dm::create("x y", "", &lab.equal(2, 3));
@@ -325,7 +217,9 @@ fn odd_characters(lab: &Lab) {
     }
     assert_all(&mount, &names);
     assert_eq!(info(&mount, name)["legs"][1]["path"], other.as_str());
-    mount.write(&format!("{name}/ctl"), "remove");
+    for name in [name, "-"] {
+        mount.write(&format!("{name}/ctl"), "remove");
+    }
     if lab.is_kernel() {
         dm::dm("remove --retry x\\x20y");
     }

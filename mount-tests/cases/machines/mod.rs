@@ -1,5 +1,6 @@
 //! What is there for machines: JSON, metrics, and the programs that read them.
 
+mod agree;
 pub mod info;
 pub mod metrics;
 pub mod scrape;
@@ -11,12 +12,21 @@ use crate::lab::shell::{attempt, output};
 /// in the PATH has not.
 const PYTHON: &str = "/usr/bin/python3";
 
+/// The first block of docs/machines.md, for this mount.
+pub fn examples(mount: &Mount) -> String {
+    let text = include_str!("../../../docs/machines.md");
+    let block = text.split("```sh\n").nth(1).expect("a block");
+    let block = block.split("```").next().expect("its end");
+    assert!(block.contains("/mnt/mirrors"), "{block}");
+    block.replace("/mnt/mirrors", &mount.at.display().to_string())
+}
+
 /// Why the readers cannot run here, if so.
 pub fn no_readers() -> Option<&'static str> {
     let there = attempt(&format!(
-        "{PYTHON} -c 'import jsonschema, prometheus_client'"
+        "{PYTHON} -c 'import jsonschema, prometheus_client' && command -v jq"
     ));
-    (there.0 != 0).then_some("install python3-jsonschema and python3-prometheus-client")
+    (there.0 != 0).then_some("install jq, python3-jsonschema and python3-prometheus-client")
 }
 
 /// Panics where readers that others wrote do not take what a mount shows, or find
