@@ -209,7 +209,7 @@ fn odd_characters(lab: &Lab) {
     );
     // As events are told of that belong to no mirror.
     mount.write("new", &format!("-: {}", lab.equal(4, 5)));
-    let mut names = vec![name, "-"];
+    let mut names = vec!["-", name];
     if lab.is_kernel() {
         // Mangled by dmsetup: the kernel has a backslash in the name.
         dm::create("x y", "", &lab.equal(2, 3));

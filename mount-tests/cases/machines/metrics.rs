@@ -206,8 +206,8 @@ fn of_a_hundred(lab: &Lab) {
             times[4],
             times[8]
         );
-        // A scraper gives up after ten seconds; emulated, all takes far longer.
-        assert!(times[4] < Duration::from_secs(2), "{file}: {times:?}");
+        // A scraper gives up after ten; emulated, all takes far longer.
+        assert!(times[4] < Duration::from_secs(8), "{file}: {times:?}");
     }
     drop(undo);
     if !lab.is_kernel() {
