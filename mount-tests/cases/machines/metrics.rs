@@ -163,7 +163,7 @@ fn crowd(lab: &Lab, mount: &Mount) -> Undo {
              \"0 128 mirror core 2 64 nosync 2 {one} $((n * 128)) {other} $((n * 128))\" || exit 1; done"
         ));
         return Undo(format!(
-            "udevadm settle; for n in $(seq {CROWD}); do dmsetup remove --retry c$n; done"
+            "udevadm settle; for n in $(seq {CROWD}); do dmsetup remove --retry --noudevsync c$n; done"
         ));
     }
     for number in 0..CROWD {
@@ -187,16 +187,16 @@ fn of_a_hundred(lab: &Lab) {
         mount.read("metrics").matches(figure).count() == CROWD
     });
     for file in ["metrics", "mirrors.json", "status"] {
-        let mut times: Vec<Duration> = (0..9).map(|_| time(|| mount.read(file))).collect();
+        let mut times: Vec<Duration> = (0..5).map(|_| time(|| mount.read(file))).collect();
         times.sort();
         println!(
             "{file} of {CROWD} mirrors: {} bytes, median {:?}, longest {:?}",
             mount.read(file).len(),
-            times[4],
-            times[8]
+            times[2],
+            times[4]
         );
         // A scraper gives up after ten; emulated, all takes far longer.
-        assert!(times[4] < Duration::from_secs(8), "{file}: {times:?}");
+        assert!(times[2] < Duration::from_secs(8), "{file}: {times:?}");
     }
     drop(undo);
     if !lab.is_kernel() {
