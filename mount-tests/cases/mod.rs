@@ -16,6 +16,7 @@ mod kills;
 mod live;
 mod logs;
 mod loops;
+mod machines;
 mod nbd;
 mod neighbours;
 mod progress;
@@ -52,6 +53,9 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static Case)> {
         ("logs", logs::CASES),
         ("files", files::CASES),
         ("values", values::CASES),
+        ("info", machines::info::CASES),
+        ("metrics", machines::metrics::CASES),
+        ("scrape", machines::scrape::CASES),
         ("progress", progress::CASES),
         ("health", health::CASES),
         ("events", events::CASES),

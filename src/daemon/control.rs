@@ -240,8 +240,7 @@ impl Daemon {
         let mut info = snapshot.info.clone();
         info.name = to.into();
         self.registry.renamed(serial, &info);
-        self.events
-            .add(to, Kind::Renamed, &format!("from {}", snapshot.info.name));
+        self.events.renamed(&snapshot.info.name, to, "");
         self.keep_changed(to, serial);
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use super::changes::Changes;
+use super::counts::Counts;
 
 /// How many lines are kept.
 pub const KEPT: usize = 1024;
@@ -57,7 +58,41 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The word, and whether somebody has to look.
+    /// All of them, each at its own number.
+    pub const ALL: [Kind; 21] = [
+        Kind::Adopted,
+        Kind::Created,
+        Kind::Restored,
+        Kind::Distrusted,
+        Kind::Removed,
+        Kind::Renamed,
+        Kind::Reloaded,
+        Kind::Suspended,
+        Kind::Resumed,
+        Kind::Synced,
+        Kind::Leg,
+        Kind::Log,
+        Kind::Health,
+        Kind::Dropped,
+        Kind::Held,
+        Kind::Finished,
+        Kind::Aborted,
+        Kind::Added,
+        Kind::Retried,
+        Kind::Set,
+        Kind::Error,
+    ];
+
+    /// The word of a line.
+    pub fn word(self) -> &'static str {
+        self.row().0
+    }
+
+    /// Whether somebody has to look.
+    pub fn is_alarming(self) -> bool {
+        self.row().1
+    }
+
     fn row(self) -> (&'static str, bool) {
         match self {
             Kind::Adopted => ("adopted", false),
@@ -94,6 +129,7 @@ struct Ring {
     end: u64,
     /// When the newest was added.
     changed: Option<SystemTime>,
+    counts: Counts,
 }
 
 /// The events of a daemon. Byte offsets count from its start and never move,
@@ -124,8 +160,25 @@ impl Events {
         let mut ring = self.ring();
         ring.push(format!("{time} {name} {word} {text}\n"));
         ring.changed = Some(now);
+        ring.counts.count(name, kind);
         drop(ring);
         self.changes.tell();
+    }
+
+    /// Add that a mirror has another name; `by` says who gave it, if not a request.
+    pub fn renamed(&self, from: &str, to: &str, by: &str) {
+        self.ring().counts.rename(from, to);
+        self.add(to, Kind::Renamed, &format!("from {from}{by}"));
+    }
+
+    /// A mirror is recorded and not there: what happens to it counts as its own.
+    pub fn enter(&self, name: &str) {
+        self.ring().counts.enter(name);
+    }
+
+    /// How many events there were.
+    pub fn counts(&self) -> Counts {
+        self.ring().counts.clone()
     }
 
     /// Offsets of the oldest byte kept and of the end.
@@ -171,6 +224,8 @@ impl Ring {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -182,6 +237,16 @@ mod tests {
         assert!(words[0].ends_with('Z') && words[0].contains('T'), "{text}");
         assert_eq!(words[1..], ["m0", "error", "two", "lines"]);
         assert_eq!(text.matches('\n').count(), 1);
+    }
+
+    #[test]
+    fn every_kind_has_its_number_and_a_word_of_its_own() {
+        for (number, kind) in Kind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, number);
+        }
+        let words: BTreeSet<&str> = Kind::ALL.map(Kind::word).into();
+        assert_eq!(words.len(), Kind::ALL.len());
+        assert_eq!(Kind::Error as usize + 1, Kind::ALL.len());
     }
 
     #[test]

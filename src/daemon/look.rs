@@ -17,6 +17,8 @@ pub enum Detail {
     Kernel,
     /// The names and sizes of devices too.
     Devices,
+    /// The engine too, and how many events there were.
+    All,
 }
 
 impl Daemon {
@@ -86,7 +88,7 @@ impl Daemon {
     fn facts(&self, device: &DeviceRef, detail: Detail) -> Option<Facts> {
         match detail {
             Detail::Engine | Detail::Kernel => None,
-            Detail::Devices => self.devices.facts(device).ok(),
+            Detail::Devices | Detail::All => self.devices.facts(device).ok(),
         }
     }
 }

@@ -9,6 +9,7 @@ mod change;
 pub mod changes;
 pub mod claims;
 pub mod control;
+pub mod counts;
 pub mod create;
 pub mod cycle;
 pub mod desk;

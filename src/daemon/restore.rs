@@ -169,6 +169,7 @@ impl Daemon {
 
     fn absent(&self, record: Record, reason: &str) {
         let reason = reason.to_string();
+        self.events.enter(&record.name);
         self.registry.enter_absent(Absent { record, reason });
     }
 

@@ -158,8 +158,7 @@ impl Daemon {
         match told.flatten() {
             Some(old) if old == *name => {}
             Some(old) => {
-                let text = format!("from {old}, by another program");
-                self.events.add(name, Kind::Renamed, &text);
+                self.events.renamed(&old, name, ", by another program");
                 self.keep_seen(name, serial);
             }
             None if appeared == Kind::Adopted => self.events.add(name, appeared, "it runs already"),

@@ -31,6 +31,17 @@ pub enum State {
 }
 
 impl State {
+    /// All of them, best first.
+    pub const ALL: [State; 7] = [
+        State::Ok,
+        State::Finished,
+        State::Empty,
+        State::Syncing,
+        State::Suspended,
+        State::Degraded,
+        State::Failed,
+    ];
+
     /// The word of the interface.
     pub fn word(self) -> &'static str {
         match self {

@@ -1,5 +1,5 @@
-//! Text of device-mapper, parsed and printed by the same table. Pure: no file
-//! here does I/O or knows that there is a kernel.
+//! Text of device-mapper, parsed and printed by the same table, and of what else
+//! is printed. Pure: no file here does I/O or knows that there is a kernel.
 
 pub mod device;
 pub mod disklog;
@@ -7,6 +7,7 @@ pub mod linear;
 pub mod log;
 pub mod mirror;
 pub mod name;
+pub mod openmetrics;
 pub mod place;
 pub mod request;
 pub mod short;

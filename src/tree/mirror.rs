@@ -1,6 +1,7 @@
 //! The files of a mirror and of each of its legs, a row each.
 
-use super::row::{Order, Row, Show};
+use super::info;
+use super::row::{Form, Order, Row, Show};
 use crate::daemon::look::Detail::{Devices, Kernel};
 use crate::engine::Kind;
 use crate::model::health;
@@ -12,7 +13,7 @@ use crate::text::table::Line;
 
 /// The rows of `NAME/`, in the order of the interface.
 pub const ROWS: &[Row<Snapshot>] = &[
-    Row::read(
+    Row::lines(
         "status",
         Kernel,
         |m| lines(&m.status),
@@ -21,10 +22,11 @@ pub const ROWS: &[Row<Snapshot>] = &[
     Row::write(
         "table",
         Kernel,
-        |m| lines(&m.lines),
+        |m: &Snapshot| lines(&m.lines),
         Order::Table,
         "the table, as `dmsetup table NAME`; write one to switch to it",
-    ),
+    )
+    .form(Form::Lines),
     Row::read(
         "progress",
         Kernel,
@@ -36,7 +38,8 @@ pub const ROWS: &[Row<Snapshot>] = &[
         Devices,
         health::text,
         "the state in one word; then legs, log and warnings, a line each",
-    ),
+    )
+    .form(Form::First),
     Row::act(
         "ctl",
         verb::help,
@@ -48,6 +51,13 @@ pub const ROWS: &[Row<Snapshot>] = &[
         Show::Follow,
         "the progress again each second; ends when the copy does, and says how",
     ),
+    Row::read(
+        "info.json",
+        Devices,
+        info::of,
+        "all that the other files show, as one JSON object",
+    )
+    .form(Form::Absent),
     Row::write(
         "on_failure",
         Kernel,
@@ -69,14 +79,14 @@ pub const ROWS: &[Row<Snapshot>] = &[
         |m| value(m.info.dev),
         "its number, MAJOR:MINOR; 0:N with the embedded engine, which no device has",
     ),
-    Row::read("size", Kernel, |m| value(m.size()), "its size in bytes"),
-    Row::read(
+    Row::number("size", Kernel, |m| value(m.size()), "its size in bytes"),
+    Row::number(
         "suspended",
         Kernel,
         |m| value(u8::from(m.info.suspended)),
         "1 while its I/O is held, else 0",
     ),
-    Row::read(
+    Row::number(
         "event_nr",
         Kernel,
         |m| value(m.info.event_nr),
@@ -87,56 +97,57 @@ pub const ROWS: &[Row<Snapshot>] = &[
         Show::Link(|m: &Snapshot| format!("/dev/mapper/{}", m.info.name)),
         "the block device itself; with the kernel engine only",
     )
-    .only(Kind::Kernel),
+    .only(Kind::Kernel)
+    .form(Form::Word),
     Row::read(
         "sync/state",
         Kernel,
         |m| value(Progress::of(m).state.word()),
         "syncing, in_sync, stopped or none",
     ),
-    Row::read(
+    Row::number(
         "sync/percent",
         Kernel,
         |m| value(Progress::of(m).percent()),
         "percent in sync, cut to two digits",
     ),
-    Row::read(
+    Row::number(
         "sync/regions_done",
         Kernel,
         |m| value(Progress::of(m).regions_done),
         "regions in sync",
     ),
-    Row::read(
+    Row::number(
         "sync/regions_total",
         Kernel,
         |m| value(Progress::of(m).regions_total),
         "all regions",
     ),
-    Row::read(
+    Row::number(
         "sync/region_size",
         Kernel,
         |m| optional(m.region_size()),
         "bytes of a region",
     ),
-    Row::read(
+    Row::number(
         "sync/bytes_done",
         Kernel,
         |m| value(Progress::of(m).bytes_done),
         "bytes in sync",
     ),
-    Row::read(
+    Row::number(
         "sync/bytes_total",
         Kernel,
         |m| value(Progress::of(m).bytes_total),
         "all bytes",
     ),
-    Row::read(
+    Row::number(
         "sync/rate",
         Kernel,
         |m| optional(Progress::of(m).rate_bytes()),
         "bytes copied per second, where known",
     ),
-    Row::read(
+    Row::number(
         "sync/eta",
         Kernel,
         |m| optional(Progress::of(m).eta()),
@@ -182,13 +193,13 @@ pub const LEG_ROWS: &[Row<Leg>] = &[
         |leg| value(path(leg)),
         "its path; the regular file, if one is behind it",
     ),
-    Row::read(
+    Row::number(
         "offset",
         Kernel,
         |leg| value(leg.offset),
         "where the mirror begins on it, in bytes",
     ),
-    Row::read(
+    Row::number(
         "size",
         Devices,
         |leg| optional(leg.facts.as_ref().map(|f| f.size)),
@@ -206,7 +217,7 @@ pub const LEG_ROWS: &[Row<Leg>] = &[
         |leg| value(if leg.source { "source" } else { "target" }),
         "source: reads and copying come from it; else target",
     ),
-    Row::read(
+    Row::number(
         "errors",
         Kernel,
         |leg| value(leg.errors),
@@ -247,7 +258,8 @@ fn log_file(log: &LogView) -> Option<String> {
     Some(file.display().to_string())
 }
 
-fn path(leg: &Leg) -> String {
+/// How a person finds a leg: the regular file, if one is behind it.
+pub(super) fn path(leg: &Leg) -> String {
     let file = leg.facts.as_ref().and_then(|facts| facts.file.as_ref());
     file.map_or_else(|| leg.node(), |file| file.display().to_string())
 }

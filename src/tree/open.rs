@@ -172,20 +172,30 @@ impl Tree {
     }
 
     fn root(&self, need: Detail) -> Root {
+        let common = match need {
+            Detail::Engine | Detail::All => self.common(),
+            Detail::Kernel | Detail::Devices => Root::default(),
+        };
         if need == Detail::Engine {
-            let engine = self.daemon.engine.as_ref();
-            let versions = engine.versions().ok();
-            return Root {
-                engine: versions.map(|versions| (engine.kind(), versions)),
-                throttle: engine.throttle().ok(),
-                ..Root::default()
-            };
+            return common;
         }
         let mirrors = self.daemon.mirrors().unwrap_or_default().into_iter();
         // One that goes between the list and the look is not there.
         let mirrors = mirrors.filter_map(|(serial, _)| self.mirror(serial, need).ok());
         Root {
             mirrors: mirrors.collect(),
+            ..common
+        }
+    }
+
+    /// What is known without a look at the mirrors.
+    fn common(&self) -> Root {
+        let engine = self.daemon.engine.as_ref();
+        let versions = engine.versions().ok();
+        Root {
+            engine: versions.map(|versions| (engine.kind(), versions)),
+            throttle: engine.throttle().ok(),
+            counts: self.daemon.events.counts(),
             ..Root::default()
         }
     }

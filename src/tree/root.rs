@@ -1,8 +1,9 @@
 //! The files at the root, a row each.
 
-use super::help;
 use super::row::{Order, Row, Show};
-use crate::daemon::look::Detail::{Devices, Engine, Kernel};
+use super::{help, info, metrics};
+use crate::daemon::counts::Counts;
+use crate::daemon::look::Detail::{All, Devices, Engine, Kernel};
 use crate::engine::{Kind, Versions};
 use crate::model::health::State;
 use crate::model::progress::Progress;
@@ -18,6 +19,8 @@ pub struct Root {
     pub engine: Option<(Kind, Versions)>,
     /// Percent of time that copying may take.
     pub throttle: Option<u32>,
+    /// How many events there were.
+    pub counts: Counts,
 }
 
 /// The rows, in the order of the interface.
@@ -64,6 +67,18 @@ pub const ROWS: &[Row<Root>] = &[
         "events",
         Show::Events,
         "what happened, oldest first: TIME NAME KIND text; `tail -f` follows it",
+    ),
+    Row::read(
+        "metrics",
+        All,
+        metrics::text,
+        "figures of every mirror for Prometheus, as OpenMetrics text",
+    ),
+    Row::read(
+        "mirrors.json",
+        Devices,
+        info::all,
+        "every mirror's info.json, as one JSON array",
     ),
     Row::write(
         "throttle",

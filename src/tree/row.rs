@@ -42,6 +42,21 @@ pub enum Show<S: 'static> {
     Follow,
 }
 
+/// What a mirror's file becomes in `info.json`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Nothing: it shows no value.
+    Absent,
+    /// A string, or null where it is empty.
+    Word,
+    /// A number, or null where it is empty.
+    Number,
+    /// An array of its lines.
+    Lines,
+    /// Its first line, as a string.
+    First,
+}
+
 /// One file of the tree, or of each mirror, or of each leg.
 pub struct Row<S: 'static> {
     /// Its path below its folder: `status`, `sync/percent`.
@@ -54,6 +69,8 @@ pub struct Row<S: 'static> {
     pub store: Option<Order>,
     /// The engine that alone has it, if not all do.
     pub only: Option<Kind>,
+    /// What it is in `info.json`.
+    pub form: Form,
 }
 
 impl<S> Row<S> {
@@ -64,7 +81,27 @@ impl<S> Row<S> {
         show: fn(&S) -> String,
         doc: &'static str,
     ) -> Self {
-        Row::new(path, Show::Text(need, show), doc)
+        Row::new(path, Show::Text(need, show), doc).form(Form::Word)
+    }
+
+    /// A file that shows a number.
+    pub const fn number(
+        path: &'static str,
+        need: Detail,
+        show: fn(&S) -> String,
+        doc: &'static str,
+    ) -> Self {
+        Row::read(path, need, show, doc).form(Form::Number)
+    }
+
+    /// A file that shows any number of lines.
+    pub const fn lines(
+        path: &'static str,
+        need: Detail,
+        show: fn(&S) -> String,
+        doc: &'static str,
+    ) -> Self {
+        Row::read(path, need, show, doc).form(Form::Lines)
     }
 
     /// A file that shows this, and can only be read.
@@ -75,7 +112,13 @@ impl<S> Row<S> {
             show,
             store: None,
             only: None,
+            form: Form::Absent,
         }
+    }
+
+    /// The same, and this in `info.json`.
+    pub const fn form(self, form: Form) -> Self {
+        Row { form, ..self }
     }
 
     /// A file of one engine only.

@@ -1,0 +1,236 @@
+//! The metrics of all mirrors, a row each. What is not known has no figure: 0 would
+//! be read as one.
+
+use std::collections::HashSet;
+
+use super::mirror::path;
+use super::root::Root;
+use crate::daemon::counts::NONE;
+use crate::daemon::events::Kind;
+use crate::model::health::State;
+use crate::model::progress::Progress;
+use crate::model::snapshot::{Leg, Snapshot};
+use crate::text::openmetrics::{END, Family, Sample};
+
+/// The figures of one mirror, which get its name as a label.
+type Figures = fn(&Snapshot) -> Vec<Sample>;
+
+const OF_MIRRORS: &[(Family, Figures)] = &[
+    (
+        Family::gauge("mirrorfs_regions", "", "Regions of the mirror."),
+        |m| vec![plain(Progress::of(m).regions_total)],
+    ),
+    (
+        Family::gauge("mirrorfs_regions_in_sync", "", "Regions in sync."),
+        |m| vec![plain(Progress::of(m).regions_done)],
+    ),
+    (
+        Family::gauge("mirrorfs_size_bytes", "bytes", "Size of the mirror."),
+        |m| vec![plain(m.size())],
+    ),
+    (
+        Family::gauge(
+            "mirrorfs_sync_bytes_per_second",
+            "bytes_per_second",
+            "How fast it copies, while it does and where known.",
+        ),
+        |m| optional(Progress::of(m).rate_bytes()),
+    ),
+    (
+        Family::gauge(
+            "mirrorfs_sync_eta_seconds",
+            "seconds",
+            "Time until it is in sync, while it copies and where known.",
+        ),
+        |m| optional(Progress::of(m).eta()),
+    ),
+    (
+        Family::gauge(
+            "mirrorfs_state",
+            "",
+            "1 for the state that the mirror is in, 0 for the others.",
+        ),
+        states,
+    ),
+    (
+        Family::gauge(
+            "mirrorfs_leg_healthy",
+            "",
+            "1 while no error is known of the leg, else 0.",
+        ),
+        legs,
+    ),
+    (
+        Family::gauge("mirrorfs_log_healthy", "", "1 while the log works, else 0."),
+        log,
+    ),
+];
+
+const EVENTS: Family = Family::counter(
+    "mirrorfs_events",
+    "Events since the daemon started; removals, and what belongs to no mirror, as mirror -.",
+);
+
+const BUILD: Family = Family::gauge(
+    "mirrorfs_build_info",
+    "",
+    "1, with the versions of mirrorfs, the engine and the mirror target.",
+);
+
+/// The text of `metrics`.
+pub fn text(root: &Root) -> String {
+    let mut text = String::new();
+    let mirrors = &distinct(&root.mirrors);
+    for (family, figures) in OF_MIRRORS {
+        let samples = mirrors.iter().flat_map(|mirror| {
+            let figures = figures(mirror).into_iter();
+            figures.map(|figure| of_mirror(&mirror.info.name, figure))
+        });
+        family.write(&mut text, samples);
+    }
+    let names = mirrors.iter().map(|mirror| mirror.info.name.as_str());
+    let names = names.filter(|name| *name != NONE).chain([NONE]);
+    EVENTS.write(&mut text, names.flat_map(|name| events(root, name)));
+    BUILD.write(&mut text, [build(root)]);
+    text.push_str(END);
+    text
+}
+
+/// Readers refuse all of a text that has a figure twice, and two mirrors that swap
+/// their names while they are looked at may seem to have the same one.
+fn distinct(mirrors: &[Snapshot]) -> Vec<&Snapshot> {
+    let mut names = HashSet::new();
+    let mut mirrors: Vec<&Snapshot> = mirrors.iter().collect();
+    mirrors.retain(|mirror| names.insert(&mirror.info.name));
+    mirrors
+}
+
+fn of_mirror(name: &str, figure: Sample) -> Sample {
+    let mut labels = vec![("mirror", name.to_string())];
+    labels.extend(figure.labels);
+    Sample { labels, ..figure }
+}
+
+fn plain(value: u64) -> Sample {
+    let labels = Vec::new();
+    Sample { labels, value }
+}
+
+fn optional(value: Option<u64>) -> Vec<Sample> {
+    value.map(plain).into_iter().collect()
+}
+
+fn states(mirror: &Snapshot) -> Vec<Sample> {
+    let now = State::of(mirror);
+    let figure = |state: State| Sample {
+        labels: vec![("state", state.word().into())],
+        value: u64::from(state == now),
+    };
+    State::ALL.map(figure).into()
+}
+
+fn legs(mirror: &Snapshot) -> Vec<Sample> {
+    let figure = |leg: &Leg| Sample {
+        labels: vec![("leg", leg.number.to_string()), ("device", path(leg))],
+        value: u64::from(leg.letter == 'A' && !leg.silent),
+    };
+    // Of what is not there no letter is known.
+    let there = mirror.known.absent.is_none();
+    let legs = mirror.legs.iter().filter(|_| there);
+    legs.map(figure).collect()
+}
+
+fn log(mirror: &Snapshot) -> Vec<Sample> {
+    let healthy = mirror.logs.iter().all(|log| log.letter == 'A');
+    let known = mirror.known.absent.is_none() && !mirror.logs.is_empty();
+    optional(known.then_some(u64::from(healthy)))
+}
+
+/// A kind for which somebody is called is there from 0: of a figure that begins at
+/// 1 no reader sees that it rose.
+fn events(root: &Root, name: &str) -> Vec<Sample> {
+    let tally = root.counts.of(name);
+    let told = Kind::ALL
+        .into_iter()
+        .filter(|kind| kind.is_alarming() || tally.of(*kind) > 0);
+    let figure = |kind: Kind| Sample {
+        labels: vec![("mirror", name.into()), ("kind", kind.word().into())],
+        value: tally.of(kind),
+    };
+    told.map(figure).collect()
+}
+
+fn build(root: &Root) -> Sample {
+    let mut labels = vec![("version", env!("CARGO_PKG_VERSION").to_string())];
+    if let Some((kind, versions)) = &root.engine {
+        let target = versions.mirror.clone().unwrap_or_else(|| "none".into());
+        labels.extend([
+            ("engine", kind.to_string()),
+            ("dm", versions.dm.clone()),
+            ("target", target),
+        ]);
+    }
+    Sample { labels, value: 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Info;
+    use crate::model::snapshot::Known;
+    use crate::text::device::DevNo;
+
+    fn mirror(name: &str, minor: u32) -> Snapshot {
+        let info = Info {
+            name: name.into(),
+            uuid: format!("MIRRORFS-{minor}"),
+            dev: DevNo { major: 254, minor },
+            event_nr: 0,
+            open_count: 0,
+            suspended: false,
+            read_only: false,
+            live: false,
+            inactive: false,
+            deferred: false,
+        };
+        Snapshot::new(info, Vec::new(), Vec::new(), Known::default(), &|_| None)
+    }
+
+    #[test]
+    fn no_figure_is_there_twice() {
+        let mirrors = vec![mirror("a", 0), mirror("a", 1), mirror(NONE, 2)];
+        let text = text(&Root {
+            mirrors,
+            ..Root::default()
+        });
+        let lines: Vec<&str> = text.lines().collect();
+        let distinct: HashSet<&&str> = lines.iter().collect();
+        assert_eq!(lines.len(), distinct.len(), "{text}");
+        assert!(
+            lines.contains(&"mirrorfs_size_bytes{mirror=\"a\"} 0"),
+            "{text}"
+        );
+        assert!(
+            lines.contains(&"mirrorfs_size_bytes{mirror=\"-\"} 0"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn what_a_family_says_of_itself_fits_a_line_and_its_unit_ends_its_name() {
+        let families = OF_MIRRORS.iter().map(|(family, _)| family);
+        for family in families.chain([&EVENTS, &BUILD]) {
+            let Family {
+                name, unit, help, ..
+            } = family;
+            assert!(
+                name.starts_with("mirrorfs_") && name.ends_with(unit),
+                "{name}"
+            );
+            assert!(
+                help.ends_with('.') && !help.contains(['\n', '\\']),
+                "{help}"
+            );
+        }
+    }
+}
