@@ -2,7 +2,7 @@
 
 mod command;
 mod crowd;
-mod differential;
+pub mod differential;
 mod embedded;
 mod ends;
 mod events;
@@ -14,6 +14,7 @@ mod idioms;
 mod interchange;
 mod kills;
 mod live;
+mod load;
 mod logs;
 mod loops;
 mod neighbours;
@@ -68,6 +69,7 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static Case)> {
         ("failover_logs", failover::logs::CASES),
         ("failover_held", failover::held::CASES),
         ("live", live::CASES),
+        ("load", load::CASES),
         ("survival", survival::CASES),
         ("rollback", rollback::CASES),
         ("speed", speed::CASES),
