@@ -165,6 +165,7 @@ impl<'a> Bed<'a> {
 
     /// Wait until all is in sync.
     pub fn in_sync(&self) {
+        self.mount.write("throttle", "100");
         wait_longer(60, "in sync", || {
             assert!(!self.fio.has_ended(), "fio has ended");
             self.read("sync/state") == "in_sync"

@@ -64,9 +64,10 @@ impl Script {
         if !bed.is_mirror() && self.random.one_in(2) {
             return self.add(bed);
         }
-        // Many verbs want it, and the others must not get nothing else.
-        if self.random.one_in(2) && bed.is_mirror() {
-            bed.in_sync();
+        // Many verbs want it, and some come in the middle of a copy.
+        match self.random.one_in(2) {
+            true if bed.is_mirror() => bed.in_sync(),
+            _ => bed.mount.write("throttle", "3"),
         }
         match self.random.below(11) {
             0 => self.suspend(bed, "suspend"),
