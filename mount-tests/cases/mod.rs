@@ -12,7 +12,7 @@ mod hangs;
 mod health;
 mod idioms;
 mod interchange;
-mod kills;
+pub mod kills;
 mod live;
 mod load;
 mod logs;
@@ -65,6 +65,7 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static Case)> {
         ("records_broken", records::broken::CASES),
         ("records_state", records::state::CASES),
         ("kills", kills::CASES),
+        ("kills_steps", kills::steps::CASES),
         ("failover_legs", failover::legs::CASES),
         ("failover_logs", failover::logs::CASES),
         ("failover_held", failover::held::CASES),

@@ -85,11 +85,14 @@ impl Daemon {
         let begun = Unfinished {
             stage: Stage::Reloading,
             files: logs.clone(),
+            afresh: change.afresh,
         };
         let steps = build::change(snapshot, change);
         let note = |step: &Step| match step {
             Step::Record => self.keep_next(serial, &kept, &begun),
-            Step::ClearLogs => self.clear_logs(change),
+            // A log knows no legs: what it calls clean would never be copied to a new
+            // one.
+            Step::ClearLogs => trust::clear_all(self.devices.as_ref(), &change.table),
             _ => Ok(()),
         };
         if let Err(error) = self.act_noting(serial, snapshot, &steps, &note) {
@@ -142,13 +145,6 @@ impl Daemon {
         });
     }
 
-    /// A log knows no legs: what it calls clean would never be copied to a new one.
-    fn clear_logs(&self, change: &Change) -> Result<()> {
-        let mirrors = change.table.mirrors();
-        let mut logs = mirrors.filter_map(|(_, mirror)| mirror.log_device());
-        logs.try_for_each(|log| trust::clear(self.devices.as_ref(), log))
-    }
-
     fn admit_leg(
         &self,
         snapshot: &Snapshot,
@@ -187,7 +183,12 @@ impl Daemon {
     ///
     /// # Errors
     /// What the file system answers, where the mirror would come back by its record.
-    fn keep_next(self: &Arc<Self>, serial: u64, kept: &Kept, begun: &Unfinished) -> Result<()> {
+    pub(super) fn keep_next(
+        self: &Arc<Self>,
+        serial: u64,
+        kept: &Kept,
+        begun: &Unfinished,
+    ) -> Result<()> {
         let dev = self.registry.address(serial)?.1;
         let on = self.records.device();
         if on.is_some_and(|on| self.devices.stands_on(on, dev)) {

@@ -98,10 +98,7 @@ impl Daemon {
                 self.events.add(name, Kind::Resumed, "I/O goes on");
                 self.keep_suspended(name, serial);
             }
-            Command::Retry => {
-                self.retry(serial, &snapshot)?;
-                self.keep_changed(name, serial);
-            }
+            Command::Retry => self.retry(serial, &snapshot)?,
             Command::Remove { deferred } => self.remove(serial, &snapshot, deferred)?,
             _ => self.change_legs(serial, &snapshot, &command)?,
         }
@@ -118,10 +115,7 @@ impl Daemon {
         let name = &snapshot.info.name;
         // Whose they are can only be told while the mirror is there.
         let files = self.own_logs(snapshot);
-        let begun = Unfinished {
-            stage: Stage::Removing,
-            files: files.clone(),
-        };
+        let begun = Unfinished::of(Stage::Removing, files.clone());
         if let Err(error) = self.keep_begun(serial, begun) {
             // A full disk must not keep anybody from removing a mirror.
             log::warn!("{error}");
@@ -155,10 +149,8 @@ impl Daemon {
         let mut own = engine.deps(&id)?;
         own.push(DeviceRef::Number(snapshot.info.dev));
         let logs = self.own_logs(&snapshot);
-        let begun = Unfinished {
-            stage: Stage::Reloading,
-            files: [self.files_to_make(&table)?, logs.clone()].concat(),
-        };
+        let files = [self.files_to_make(&table)?, logs.clone()].concat();
+        let begun = Unfinished::of(Stage::Reloading, files);
         self.keep_begun(serial, begun.clone())?;
         let admitted = admit(devices, &self.claims, &table, &own, read_only);
         let switched = admitted.and_then(|admitted| {

@@ -15,6 +15,7 @@ use crate::plan::step::Step;
 use crate::text::name;
 use crate::text::request::Request;
 use crate::text::status::log_words;
+use crate::text::table::Table;
 
 /// The kernel's source of random UUIDs, random(4).
 const RANDOM_UUID: &str = "/proc/sys/kernel/random/uuid";
@@ -44,9 +45,14 @@ impl Daemon {
             name::check(name)?;
             let name = self.reserve(name)?;
             let uuid = new_uuid()?;
+            self.keep_intent(&name.name, &uuid, &Table::default())?;
             let steps = build::create_empty(&name.name, &uuid);
             let told = (Kind::Created, "without a table");
-            self.start(&name, &uuid, &steps, None, told)
+            let made = self.start(&name, &uuid, &steps, None, told);
+            if made.is_err() {
+                self.drop_record(&name.name, &uuid);
+            }
+            made
         };
         let result = made();
         self.bell.ring();
