@@ -12,11 +12,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use libtest_mimic::{Arguments, Completion, Failed, Trial, run};
 use mirrorfs::engine::Kind;
 
+use cases::kills::doomed;
 use lab::Lab;
 use lab::case::Case;
 use lab::engine;
 
 fn main() {
+    let mut words = std::env::args().skip(1);
+    if words.next().as_deref() == Some(doomed::WORD) {
+        doomed::main(words);
+    }
     let mut arguments = Arguments::from_args();
     // The kernel's mirrors, ram disks and throttle are one for all tests, and
     // the embedded engine's rates are measured.

@@ -2,6 +2,10 @@
 //! and copying: at the next mount each mirror is wholly there or wholly not, and
 //! nothing is without an owner.
 
+pub mod doomed;
+pub mod steps;
+mod verdict;
+
 use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io::Write;

@@ -2,7 +2,7 @@
 
 mod command;
 mod crowd;
-mod differential;
+pub mod differential;
 mod embedded;
 mod ends;
 mod events;
@@ -12,8 +12,9 @@ mod hangs;
 mod health;
 mod idioms;
 mod interchange;
-mod kills;
+pub mod kills;
 mod live;
+mod load;
 mod logs;
 mod loops;
 mod machines;
@@ -75,6 +76,7 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static Case)> {
         ("records_broken", records::broken::CASES),
         ("records_state", records::state::CASES),
         ("kills", kills::CASES),
+        ("kills_steps", kills::steps::CASES),
         ("failover_legs", failover::legs::CASES),
         ("failover_logs", failover::logs::CASES),
         ("failover_held", failover::held::CASES),
@@ -82,6 +84,7 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static Case)> {
         ("under", under::CASES),
         ("story", story::CASES),
         ("nbd", nbd::CASES),
+        ("load", load::CASES),
         ("survival", survival::CASES),
         ("rollback", rollback::CASES),
         ("speed", speed::CASES),

@@ -136,7 +136,7 @@ pub fn bytes(path: &str, offset: u64, size: u64) -> Vec<u8> {
 /// The kernel's mirrors write past the cache of the devices that they stand on.
 fn flush(path: &str) {
     if path.starts_with("/dev/") {
-        output(&format!("blockdev --flushbufs {path}"));
+        run("blockdev", &["--flushbufs", path]);
     }
 }
 

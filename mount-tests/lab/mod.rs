@@ -7,6 +7,7 @@ pub mod dm;
 pub mod engine;
 pub mod expect;
 pub mod fragile;
+pub mod kernlog;
 pub mod left;
 pub mod mount;
 pub mod shared;

@@ -85,7 +85,8 @@ fn orphans() -> Vec<String> {
     lost.map(|name| format!("/dev/mapper/{name}")).collect()
 }
 
-fn kernel() -> &'static Kernel {
+/// Device-mapper, without a program that has to be started.
+pub fn kernel() -> &'static Kernel {
     static KERNEL: OnceLock<Kernel> = OnceLock::new();
     KERNEL.get_or_init(|| Kernel::open().expect("device-mapper"))
 }

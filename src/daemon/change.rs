@@ -25,7 +25,6 @@ use crate::plan::step::Step;
 use crate::plan::verb::Command;
 use crate::text::mirror;
 use crate::text::place::Place;
-use crate::text::table::Table;
 
 /// How long the record may take. One that takes longer stands on what is held, or
 /// on what is as dead: the writes go first then.
@@ -129,11 +128,14 @@ impl Daemon {
         let begun = Unfinished {
             stage: Stage::Reloading,
             files: [made, logs.as_slice()].concat(),
+            afresh: change.afresh,
         };
         let steps = build::change(snapshot, change);
         let note = |step: &Step| match step {
             Step::Record => self.keep_next(serial, &kept, &begun),
-            Step::ClearLogs => self.clear_logs(&change.table),
+            // A log knows no legs: what it calls clean would never be copied to a new
+            // one.
+            Step::ClearLogs => trust::clear_all(self.devices.as_ref(), &change.table),
             _ => Ok(()),
         };
         if let Err(error) = self.act_noting(serial, snapshot, &steps, &note) {
@@ -186,18 +188,16 @@ impl Daemon {
         });
     }
 
-    /// A log knows no legs: what it calls clean would never be copied to a new one.
-    pub(super) fn clear_logs(&self, table: &Table) -> Result<()> {
-        let mirrors = table.mirrors();
-        let mut logs = mirrors.filter_map(|(_, mirror)| mirror.log_device());
-        logs.try_for_each(|log| trust::clear(self.devices.as_ref(), log))
-    }
-
     /// Record what is about to be switched to.
     ///
     /// # Errors
     /// What the file system answers, where the mirror would come back by its record.
-    fn keep_next(self: &Arc<Self>, serial: u64, kept: &Kept, begun: &Unfinished) -> Result<()> {
+    pub(super) fn keep_next(
+        self: &Arc<Self>,
+        serial: u64,
+        kept: &Kept,
+        begun: &Unfinished,
+    ) -> Result<()> {
         let dev = self.registry.address(serial)?.1;
         let on = self.records.device();
         if on.is_some_and(|on| self.devices.stands_on(on, dev)) {

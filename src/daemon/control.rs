@@ -102,10 +102,7 @@ impl Daemon {
                 self.events.add(name, Kind::Resumed, "I/O goes on");
                 self.keep_suspended(name, serial);
             }
-            Command::Retry => {
-                self.retry(serial, &snapshot)?;
-                self.keep_changed(name, serial);
-            }
+            Command::Retry => self.retry(serial, &snapshot)?,
             Command::Remove { deferred } => self.remove(serial, &snapshot, deferred)?,
             _ => self.change_legs(serial, &snapshot, &command)?,
         }
@@ -122,10 +119,7 @@ impl Daemon {
         let name = &snapshot.info.name;
         // Whose they are can only be told while the mirror is there.
         let files = self.own_logs(snapshot);
-        let begun = Unfinished {
-            stage: Stage::Removing,
-            files: files.clone(),
-        };
+        let begun = Unfinished::of(Stage::Removing, files.clone());
         if let Err(error) = self.keep_begun(serial, begun) {
             // A full disk must not keep anybody from removing a mirror.
             log::warn!("{error}");
@@ -159,10 +153,8 @@ impl Daemon {
         let own = self.engine.deps(&snapshot.info.id())?;
         self.check_caller(caller, table.devices(), &own)?;
         let logs = self.own_logs(&snapshot);
-        let begun = Unfinished {
-            stage: Stage::Reloading,
-            files: [self.files_to_make(&table)?, logs.clone()].concat(),
-        };
+        let files = [self.files_to_make(&table)?, logs.clone()].concat();
+        let begun = Unfinished::of(Stage::Reloading, files);
         self.keep_begun(serial, begun.clone())?;
         let admitted = self.admit_successor(&snapshot, &table);
         let switched = admitted.and_then(|admitted| {

@@ -21,6 +21,7 @@ use crate::text::name;
 use crate::text::request::Request;
 use crate::text::short::Short;
 use crate::text::status::log_words;
+use crate::text::table::Table;
 use crate::text::wish::Wish;
 
 /// The kernel's source of random UUIDs, random(4).
@@ -59,10 +60,15 @@ impl Daemon {
             name::check(name)?;
             let name = self.reserve(name)?;
             let uuid = new_uuid()?;
+            self.keep_intent(&name.name, &uuid, &Table::default())?;
             let steps = build::create_empty(&name.name, &uuid);
             let told = (Kind::Created, "without a table");
             let kept = |id: &Id| self.kept_for(id, OnFailure::default());
-            self.start(&name, &uuid, &steps, kept, told)
+            let made = self.start(&name, &uuid, &steps, kept, told);
+            if made.is_err() {
+                self.drop_record(&name.name, &uuid);
+            }
+            made
         };
         let result = made();
         self.bell.ring();

@@ -9,6 +9,7 @@ use super::desk::spawn;
 use super::entry::Entry;
 use super::events::Kind;
 use super::look::Detail;
+use super::record::{Stage, Unfinished};
 use crate::error::{Errno, Error, Result};
 use crate::model::failure::{Hurt, Switch, Verdict, hurt, judge};
 use crate::model::health::left_out;
@@ -16,6 +17,7 @@ use crate::model::policy::{Dropped, OnFailure};
 use crate::model::snapshot::{Leg, Owner, Snapshot};
 use crate::plan::build;
 use crate::plan::legs::Change;
+use crate::plan::step::Step;
 
 /// Between two attempts, where one failed.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -200,13 +202,13 @@ impl Daemon {
     ///
     /// # Errors
     /// EIO where the source still cannot be read: what waits would fail.
-    pub(super) fn retry(&self, serial: u64, snapshot: &Snapshot) -> Result<()> {
+    pub(super) fn retry(self: &Arc<Self>, serial: u64, snapshot: &Snapshot) -> Result<()> {
         let steps = build::retry(snapshot)?;
         let sources = snapshot.legs.iter().filter(|leg| leg.source);
         for leg in sources.filter(|leg| leg.letter != 'A') {
             self.check_answers(leg)?;
         }
-        self.act(serial, snapshot, &steps)?;
+        self.act_again(serial, snapshot, &steps)?;
         self.forget_errors(serial);
         let text = "what failed is tried again, by request";
         self.events.add(&snapshot.info.name, Kind::Retried, text);
@@ -218,7 +220,35 @@ impl Daemon {
         let _begun = self.registry.begin_own(serial, "retry")?;
         let snapshot = self.snapshot(serial, Detail::Kernel)?;
         let steps = build::retry(&snapshot)?;
-        self.act(serial, &snapshot, &steps)
+        self.act_again(serial, &snapshot, &steps)
+    }
+
+    /// Do the steps of a retry. The record says so first: a mirror that a killed
+    /// daemon leaves suspended could else not be told from one that is to be so.
+    fn act_again(self: &Arc<Self>, serial: u64, snapshot: &Snapshot, steps: &[Step]) -> Result<()> {
+        let switches = steps.iter().any(|step| matches!(step, Step::Load { .. }));
+        let note = |step: &Step| match step {
+            Step::Record => self.keep_retry(serial, switches),
+            _ => Ok(()),
+        };
+        let done = self.act_noting(serial, snapshot, steps, &note);
+        self.keep_changed(&snapshot.info.name, serial);
+        done
+    }
+
+    fn keep_retry(self: &Arc<Self>, serial: u64, switches: bool) -> Result<()> {
+        let Some(kept) = self.registry.get(serial)?.kept else {
+            return Ok(());
+        };
+        let begun = Unfinished::of(Stage::Reloading, Vec::new());
+        match self.keep_next(serial, &kept, &begun) {
+            // With the same table nothing comes back that should not.
+            Err(error) if !switches => {
+                log::warn!("{error}");
+                Ok(())
+            }
+            kept => kept,
+        }
     }
 
     /// The kernel has forgotten them with the table.
@@ -261,12 +291,10 @@ impl Daemon {
             return Ok(());
         }
         let steps = build::retry(&snapshot)?;
-        self.act(serial, &snapshot, &steps)?;
+        self.act_again(serial, &snapshot, &steps)?;
         self.forget_errors(serial);
-        let name = &snapshot.info.name;
         let text = "writes were held because a target has errors: they go on";
-        self.events.add(name, Kind::Retried, text);
-        self.keep_changed(name, serial);
+        self.events.add(&snapshot.info.name, Kind::Retried, text);
         Ok(())
     }
 
@@ -277,7 +305,7 @@ impl Daemon {
         if !build::has_word_to_lose(&snapshot) || judge(&snapshot) != Verdict::Healthy {
             return Ok(());
         }
-        self.act(serial, &snapshot, &build::retry(&snapshot)?)?;
+        self.act_again(serial, &snapshot, &build::retry(&snapshot)?)?;
         self.registry.update(serial, |entry| {
             entry.kept.iter_mut().for_each(|kept| kept.forged = false);
         });

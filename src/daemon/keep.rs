@@ -89,7 +89,8 @@ impl Daemon {
         self.keep_table(serial, Slot::Live, None, unfinished)
     }
 
-    /// Record a mirror with the table that it is about to switch to.
+    /// Record a mirror with the table that it is about to switch to, or that it goes
+    /// on with.
     ///
     /// # Errors
     /// Those of [`super::records::Records::write`].
@@ -111,7 +112,10 @@ impl Daemon {
         let Some(kept) = kept.or(entry.kept) else {
             return Ok(());
         };
-        let (info, lines) = self.engine.table(&entry.id, slot)?;
+        let (mut info, mut lines) = self.engine.table(&entry.id, slot)?;
+        if slot == Slot::Inactive && !info.inactive {
+            (info, lines) = self.engine.table(&entry.id, Slot::Live)?;
+        }
         // Without one it could not be known again.
         if info.uuid.is_empty() {
             return Ok(());

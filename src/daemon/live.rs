@@ -9,6 +9,7 @@ use super::events::Kind;
 use super::look::Detail;
 use super::own_logs::Making;
 use super::short::policy;
+use super::trust;
 use crate::engine::{Id, Info};
 use crate::error::{Error, Result};
 use crate::model::snapshot::Snapshot;
@@ -99,7 +100,7 @@ impl Daemon {
             // A log that was there already may call a region clean.
             let ready = self
                 .check_signatures(short)
-                .and_then(|()| self.clear_logs(&admitted.table));
+                .and_then(|()| trust::clear_all(self.devices.as_ref(), &admitted.table));
             match ready {
                 Ok(()) => self.change_to(serial, snapshot, change, kept, admitted),
                 Err(error) => {

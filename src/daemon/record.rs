@@ -60,6 +60,22 @@ pub struct Unfinished {
     /// Log files that are made for it or go with it: those that the mirror does not
     /// use afterwards are nobody's.
     pub files: Vec<PathBuf>,
+    /// Whether the disk logs of its table are to begin afresh, and may not have: they
+    /// would call a leg equal that they have never seen.
+    #[serde(default)]
+    pub afresh: bool,
+}
+
+impl Unfinished {
+    /// Something of which the logs stay as they are.
+    pub fn of(stage: Stage, files: Vec<PathBuf>) -> Unfinished {
+        let afresh = false;
+        Unfinished {
+            stage,
+            files,
+            afresh,
+        }
+    }
 }
 
 /// What is being done with a mirror.
@@ -112,9 +128,8 @@ impl Record {
 
     /// A mirror that is about to be made, with the files that will be made for it.
     pub fn intent(name: &str, uuid: &str, files: Vec<PathBuf>) -> Record {
-        let stage = Stage::Making;
         Record {
-            unfinished: Some(Unfinished { stage, files }),
+            unfinished: Some(Unfinished::of(Stage::Making, files)),
             ..Record::new(name, uuid)
         }
     }

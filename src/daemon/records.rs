@@ -247,6 +247,7 @@ mod tests {
             unfinished: Some(Unfinished {
                 stage: Stage::Reloading,
                 files: vec!["/a/log".into()],
+                afresh: true,
             }),
         }
     }

@@ -86,8 +86,9 @@ impl Daemon {
                 .unwrap_or_default(),
             _ => Kept::of(record),
         };
-        if begun.is_some_and(|begun| begun.stage == Stage::Reloading) && info.suspended {
-            self.free_again(info);
+        let switching = begun.is_some_and(|begun| begun.stage == Stage::Reloading);
+        if info.inactive || switching && info.suspended {
+            self.end_switch(info);
         }
         if let Ok((_, lines)) = self.engine.table(&info.id(), Slot::Live) {
             self.tidy(record, &Table::from_lines(&lines));
@@ -111,13 +112,18 @@ impl Daemon {
         }
     }
 
-    /// Free what a daemon that was killed in the middle of a switch has left
-    /// suspended.
-    fn free_again(&self, info: &Info) {
-        let freed = self.back_to_old_table(info);
-        if self.report(&info.name, freed).is_ok() {
-            let text = "the daemon was killed while it switched tables";
-            self.events.add(&info.name, Kind::Resumed, text);
+    /// Undo what a daemon that was killed in the middle of a switch has left: a loaded
+    /// table, to which the next resume would switch unasked, and held I/O.
+    fn end_switch(&self, info: &Info) {
+        let undone = match info.suspended {
+            true => self.back_to_old_table(info),
+            false => self.engine.clear(&info.id()),
+        };
+        let text = "the daemon was killed while it switched tables";
+        match self.report(&info.name, undone) {
+            Ok(()) if info.suspended => self.events.add(&info.name, Kind::Resumed, text),
+            Ok(()) => log::warn!("{}: its loaded table is cleared: {text}", info.name),
+            Err(_) => {}
         }
     }
 
@@ -201,6 +207,10 @@ impl Daemon {
     }
 
     fn remake_table(&self, record: &Record, name: &Reserved<'_>, table: &Table) -> Result<()> {
+        let begun = record.unfinished.as_ref();
+        if begun.is_some_and(|begun| begun.afresh) {
+            trust::clear_all(self.devices.as_ref(), table)?;
+        }
         let notes = trust::check(self.devices.as_ref(), table)?;
         let (uuid, read_only) = (&record.uuid, record.read_only);
         let mut steps = build::create(&record.name, uuid, None, table.clone(), read_only);

@@ -92,11 +92,22 @@ fn read(devices: &dyn Devices, device: &DeviceRef, at: u64, bytes: &mut [u8]) ->
     read.map_err(|error| Error::io(format!("reading {}", facts.node.display()), &error))
 }
 
+/// Let the logs of a table begin afresh.
+///
+/// # Errors
+/// What writing them answers.
+pub(super) fn clear_all(devices: &dyn Devices, table: &Table) -> Result<()> {
+    let mut logs = table
+        .mirrors()
+        .filter_map(|(_, mirror)| mirror.log_device());
+    logs.try_for_each(|log| clear(devices, log))
+}
+
 /// Without its header a log is begun afresh (`read_header`, drivers/md/dm-log.c).
 ///
 /// # Errors
 /// What writing the log answers.
-pub(super) fn clear(devices: &dyn Devices, log: &DeviceRef) -> Result<()> {
+fn clear(devices: &dyn Devices, log: &DeviceRef) -> Result<()> {
     let facts = devices.facts(log)?;
     let clear = || -> io::Result<()> {
         let file = OpenOptions::new().write(true).open(&facts.node)?;

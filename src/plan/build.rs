@@ -113,7 +113,7 @@ pub fn retry(snapshot: &Snapshot) -> Result<Vec<Step>> {
     }
     let healthy = snapshot.legs.iter().all(|leg| leg.letter == 'A');
     Ok(match healthy && !has_forged_log(snapshot) {
-        true => vec![Step::Suspend(REQUEUE), Step::Resume],
+        true => vec![Step::Record, Step::Suspend(REQUEUE), Step::Resume],
         false => go_on(snapshot, failure::again(snapshot)),
     })
 }

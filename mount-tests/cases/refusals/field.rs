@@ -1,16 +1,14 @@
 //! Disks and a folder that no refusal may touch, and the judge of each refusal.
 
-use std::fs::OpenOptions;
-use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::process::Command;
 
-use libc::O_NONBLOCK;
 use nix::errno::Errno;
 
 use super::rows::GOOD;
 use crate::lab::Lab;
 use crate::lab::disks::{self, MIB};
+use crate::lab::kernlog::KernelLog;
 use crate::lab::mount::{Mount, errno};
 use crate::lab::shell::output;
 use crate::lab::traces::Traces;
@@ -125,10 +123,7 @@ impl<'a> Field<'a> {
         if !self.lab.is_kernel() {
             return;
         }
-        let mut log = OpenOptions::new();
-        let log = log.read(true).custom_flags(O_NONBLOCK).open("/dev/kmsg");
-        let mut log = log.expect("the kernel log");
-        log.seek(SeekFrom::End(0)).expect("its end");
+        let mut log = KernelLog::from_now();
         let load = Command::new("dmsetup")
             .args(["load", "refused", "--table", table])
             .output()
@@ -138,10 +133,7 @@ impl<'a> Field<'a> {
             return self.note(format!("the kernel takes `{table}`"));
         }
         let text = String::from_utf8_lossy(&load.stderr);
-        let (mut said, mut record) = (String::new(), [0; 8192]);
-        while let Ok(length @ 1..) = log.read(&mut record) {
-            said.push_str(&String::from_utf8_lossy(&record[..length]));
-        }
+        let said = log.said();
         // A device that it does not find is ENODEV.
         let errnos = ["Invalid argument", "No such device"];
         if !said.contains(words) || !errnos.iter().any(|errno| text.contains(errno)) {

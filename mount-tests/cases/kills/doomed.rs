@@ -1,0 +1,181 @@
+//! A daemon that is to be killed: this program once more, as a child. It runs the
+//! daemon without FUSE over an engine that stops before a certain call, says when it
+//! is there, and waits for its end.
+
+use std::env;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::thread::{sleep, spawn};
+use std::time::Duration;
+
+use mirrorfs::daemon::Daemon;
+use mirrorfs::daemon::caller::Caller;
+use mirrorfs::daemon::look::Detail;
+use mirrorfs::daemon::records::Records;
+use mirrorfs::engine::Engine;
+use mirrorfs::engine::inject::{Inject, Op};
+use mirrorfs::engine::kernel::Kernel;
+use mirrorfs::engine::kernel::devices::Looped;
+use mirrorfs::error::Result;
+
+use crate::lab::wait_for;
+
+/// The first argument of a program that is such a daemon.
+pub const WORD: &str = "--doomed";
+
+/// Longer than any test.
+const FOR_EVER: Duration = Duration::from_secs(86_400);
+
+/// The calls that it may stop before.
+const OPS: [Op; 12] = [
+    Op::List,
+    Op::Info,
+    Op::Status,
+    Op::Table,
+    Op::Deps,
+    Op::Create,
+    Op::Load,
+    Op::Clear,
+    Op::Suspend,
+    Op::Resume,
+    Op::Remove,
+    Op::Rename,
+];
+
+/// The child, seen from the test.
+pub struct Doomed {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Doomed {
+    /// A daemon with this state directory that has made the mirror of the line
+    /// `first`, if that is not empty, and copied all of it.
+    pub fn new(state: &Path, first: &str) -> Doomed {
+        let program = env::current_exe().expect("a program");
+        let mut child = Command::new(program)
+            .arg(WORD)
+            .arg(state)
+            .arg(first)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a child");
+        let input = child.stdin.take().expect("a pipe");
+        let output = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut doomed = Doomed {
+            child,
+            input,
+            output,
+        };
+        assert_eq!(doomed.line(), "ready");
+        doomed
+    }
+
+    /// Let it write `line` to what `file` names and stop before the `nth` call of
+    /// `op`; without one it comes to the end. What it says then.
+    pub fn work(&mut self, file: &str, line: &str, stop: Option<(&str, usize)>) -> String {
+        let (op, nth) = stop.unwrap_or(("-", 0));
+        writeln!(self.input, "{op} {nth} {file} {line}").expect("it listens");
+        self.line()
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("it speaks");
+        line.trim_end().into()
+    }
+
+    /// SIGKILL, and wait for its end.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it lives");
+        self.child.wait().expect("a child");
+    }
+}
+
+impl Drop for Doomed {
+    /// A test that failed must not leave it holding what others need.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What the child does with its arguments.
+pub fn main(mut words: impl Iterator<Item = String>) -> ! {
+    let (state, first) = (words.next().expect("a folder"), words.next());
+    let engine = Arc::new(Inject::new(Kernel::open().expect("device-mapper")));
+    let daemon = daemon(&engine, Path::new(&state));
+    if let Some(line) = first.filter(|line| !line.is_empty()) {
+        make(&daemon, &line);
+    }
+    println!("ready");
+    let mut order = String::new();
+    std::io::stdin().read_line(&mut order).expect("an order");
+    let mut words = order.trim_end().splitn(4, ' ');
+    let mut word = || words.next().unwrap_or_default();
+    let (op, nth, file, line) = (word(), word(), word(), word());
+    stop_before(&engine, op, nth.parse().expect("a number"));
+    let made = engine.calls().len();
+    let done = work(&daemon, file, line);
+    let calls = engine.calls().split_off(made);
+    let calls: Vec<String> = calls.iter().map(|op| format!("{op:?}")).collect();
+    match done {
+        Ok(()) => println!("done {}", calls.join(" ")),
+        Err(error) => println!("failed: {error}"),
+    }
+    sleep(FOR_EVER);
+    unreachable!("nobody waits that long");
+}
+
+fn daemon(engine: &Arc<Inject<Kernel>>, state: &Path) -> Arc<Daemon> {
+    fs::create_dir_all(state).expect("a state directory");
+    let shared: Arc<dyn Engine> = Arc::<Inject<Kernel>>::clone(engine);
+    let devices = Arc::<Looped>::default();
+    Daemon::new(shared, devices, Records::below(state)).expect("a daemon")
+}
+
+fn make(daemon: &Arc<Daemon>, line: &str) {
+    let name = daemon.create(&Caller::daemon(), line).expect(line);
+    let serial = daemon.find(&name).expect("the mirror");
+    wait_for("in sync", || {
+        let snapshot = daemon.snapshot(serial, Detail::Kernel);
+        snapshot.is_ok_and(|snapshot| snapshot.whole)
+    });
+}
+
+/// Say so once it waits there.
+fn stop_before(engine: &Arc<Inject<Kernel>>, op: &str, nth: usize) {
+    let Some(op) = OPS.into_iter().find(|other| format!("{other:?}") == op) else {
+        return;
+    };
+    let count = move |engine: &Inject<Kernel>| {
+        let calls = engine.calls();
+        calls.iter().filter(|other| **other == op).count()
+    };
+    let wanted = count(engine) + nth;
+    engine.delay(op, nth, FOR_EVER);
+    let engine = Arc::clone(engine);
+    spawn(move || {
+        while count(&engine) < wanted {
+            sleep(Duration::from_millis(2));
+        }
+        println!("there");
+    });
+}
+
+fn work(daemon: &Arc<Daemon>, file: &str, line: &str) -> Result<()> {
+    let serial = |name: &str| daemon.find(name).expect("the mirror");
+    match file {
+        "new" => daemon.create(&Caller::daemon(), line).map(drop),
+        "ctl" => daemon.verb(&Caller::daemon(), serial("m"), line),
+        "table" => daemon.reload(&Caller::daemon(), serial("m"), line),
+        "name" => daemon.rename(serial("m"), line),
+        "mkdir" => daemon.create_empty(line).map(drop),
+        other => panic!("{other}?"),
+    }
+}

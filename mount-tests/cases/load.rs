@@ -1,0 +1,78 @@
+//! File systems in use on a mirror while everything that can be done to it is done:
+//! no error reaches them, nobody waits longer than for a suspend, and afterwards all
+//! that was written is there, on every leg.
+
+mod bed;
+mod fio;
+mod fs;
+mod random;
+
+use std::time::Duration;
+
+use self::bed::Bed;
+use self::fs::Fs;
+use super::failover::bed::NO_IO;
+use crate::lab::case::{Case, kernel_only};
+use crate::lab::shell::attempt;
+use crate::lab::{Lab, long};
+
+pub const CASES: &[Case] = &[
+    kernel_only("ext4", NO_IO, |lab| verbs(lab, Fs::Ext4)).needing(programs),
+    kernel_only("xfs", NO_IO, |lab| verbs(lab, Fs::Xfs)).needing(programs),
+];
+
+/// How many verbs each file system gets in random order.
+const PLAIN: usize = 10;
+const LONG: usize = 100;
+
+/// How long I/O is held on purpose.
+const HELD: Duration = Duration::from_millis(300);
+
+fn programs() -> Option<&'static str> {
+    let there = attempt("command -v fio mkfs.ext4 e2fsck mkfs.xfs xfs_repair");
+    (there.0 != 0).then_some("fio, e2fsprogs or xfsprogs is missing: `mount-tests/setup`")
+}
+
+/// Each verb, then some in random order.
+fn verbs(lab: &Lab, fs: Fs) {
+    let mut bed = Bed::new(lab, fs);
+    each_verb(&mut bed);
+    let count = if long() { LONG } else { PLAIN };
+    let told = random::verbs(&mut bed, count);
+    bed.end(&told);
+}
+
+fn each_verb(bed: &mut Bed<'_>) {
+    let lab = bed.lab;
+    let add = |number| format!("add {}", lab.disk(number));
+    bed.suspend("suspend", HELD);
+    bed.suspend("suspend noflush", HELD);
+    bed.write("ctl", "retry");
+    bed.write("ctl", "resync");
+    bed.write("ctl", &add(2));
+    bed.in_sync();
+    bed.write("ctl", "drop 0");
+    bed.write("ctl", &format!("replace 0 {}", lab.disk(3)));
+    bed.in_sync();
+    bed.write("ctl", "grow 56M");
+    // Before the rename: its tools look for the name that it was mounted by.
+    bed.grow_fs();
+    bed.rename("other");
+    bed.write("table", &with_a_log(bed));
+    bed.in_sync();
+    bed.write("ctl", "finish");
+    assert!(!bed.is_mirror());
+    bed.write("ctl", &add(0));
+    bed.write("ctl", "abort");
+    assert!(!bed.is_mirror());
+    bed.write("ctl", &add(1));
+}
+
+/// The table of its two legs with a log in a file.
+fn with_a_log(bed: &Bed<'_>) -> String {
+    let (legs, log) = (bed.legs(), bed.mount.scratch("log"));
+    let size: u64 = bed.read("size").parse().expect("a number");
+    let sectors = size / 512;
+    let (one, other) = (&legs[0], &legs[1]);
+    format!("0 {sectors} mirror disk 2 {log} 512 2 {one} 0 {other} 0 1 handle_errors")
+}
