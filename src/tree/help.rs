@@ -73,3 +73,17 @@ fn section<S>(text: &mut String, title: &str, prefix: &str, rows: &[Row<S>]) {
         text.push_str(&line(&path, access, row.doc));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `docs/files.md` has it in a block of its own.
+    #[test]
+    fn the_documentation_has_this_text() {
+        let page = include_str!("../../docs/files.md");
+        let block = page.split("```text\n").nth(1).unwrap_or_default();
+        let block = block.split("```").next().unwrap_or_default();
+        assert!(block == text(), "docs/files.md should have:\n{}", text());
+    }
+}
