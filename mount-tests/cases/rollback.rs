@@ -3,23 +3,18 @@
 //! without FUSE.
 
 mod bench;
-
-use std::path::Path;
-use std::sync::{Arc, mpsc};
-use std::thread;
-use std::time::{Duration, Instant};
+mod late;
 
 use mirrorfs::daemon::caller::Caller;
-use mirrorfs::daemon::desk::Desk;
 use mirrorfs::daemon::watch;
 use mirrorfs::engine::inject::Op;
 use nix::errno::Errno;
 
 use self::bench::{Bench, left, nothing};
+use self::late::{a_delayed_create_goes_on, a_delayed_verb_keeps_others_out, finish_looks_again};
 use crate::lab::Lab;
 use crate::lab::case::{Case, both, embedded_only, kernel_only};
 use crate::lab::dm::create;
-use crate::lab::shell::output;
 use crate::lab::{wait_for, wait_longer};
 
 pub const CASES: &[Case] = &[
@@ -258,126 +253,4 @@ fn of_live(lab: &Lab) {
         },
     );
     bench.end("live=yes");
-}
-
-/// The target fails after all was found to be in sync and before writes are held.
-fn finish_looks_again(lab: &Lab) {
-    let target = lab.fragile(3, 8192);
-    let bench = Bench::new(lab);
-    let (source, other) = (lab.disk(2), &target.path);
-    let table = format!("0 8192 mirror core 2 128 nosync 2 {source} 0 {other} 0 1 handle_errors");
-    bench
-        .daemon
-        .create(&Caller::daemon(), &format!("m0: {table}"))
-        .expect("a mirror");
-    let serial = bench.daemon.find("m0").expect("the mirror");
-    bench.engine.delay(Op::Suspend, 1, Duration::from_secs(5));
-    thread::scope(|scope| {
-        let verb = scope.spawn(|| bench.daemon.verb(&Caller::daemon(), serial, "finish"));
-        wait_for("it is about to suspend", || {
-            bench.engine.calls().contains(&Op::Suspend)
-        });
-        target.fail();
-        let write = scope
-            .spawn(|| output("dd if=/dev/zero of=/dev/mapper/m0 bs=4k count=1 oflag=direct 2>&1"));
-        let error = verb.join().expect("no panic").expect_err("it has failed");
-        assert_eq!(error.errno(), Errno::EBUSY, "{error}");
-        target.repair();
-        bench
-            .daemon
-            .verb(&Caller::daemon(), serial, "retry")
-            .expect("retried");
-        write.join().expect("the write is let go");
-    });
-    assert_eq!(bench.shape("mirror", 2), Vec::<String>::new());
-    bench
-        .daemon
-        .verb(&Caller::daemon(), serial, "remove")
-        .expect("removed");
-}
-
-fn a_delayed_create_goes_on(lab: &Lab) {
-    let bench = Bench::new(lab);
-    bench.engine.delay(Op::Load, 1, Duration::from_millis(1500));
-    let desk = Desk::open().expect("a desk");
-    let (daemon, line) = (Arc::clone(&bench.daemon), format!("m0: {}", bench.table()));
-    let (send, answers) = mpsc::channel();
-    let start = Instant::now();
-    desk.run(
-        Duration::from_millis(300),
-        move || daemon.create(&Caller::daemon(), &line),
-        move |answer| send.send(answer).expect("sent"),
-    );
-    let answer = answers
-        .recv()
-        .expect("an answer")
-        .map_err(|error| error.errno());
-    let waited = start.elapsed();
-    assert_eq!(answer, Err(Errno::EINPROGRESS));
-    assert!(
-        waited >= Duration::from_millis(300) && waited < Duration::from_millis(1400),
-        "{waited:?}"
-    );
-    // Until then its name and its disks are taken.
-    let refused = |line: String| {
-        bench
-            .daemon
-            .create(&Caller::daemon(), &line)
-            .map_err(|error| error.errno())
-    };
-    let other = format!("0 64 mirror core 1 8 2 {} 0 {} 0", lab.disk(2), lab.disk(1));
-    assert_eq!(refused(format!("m0: {other}")), Err(Errno::EEXIST));
-    assert_eq!(refused(format!("m1: {other}")), Err(Errno::EBUSY));
-    let told =
-        || String::from_utf8_lossy(&bench.daemon.events.read(0, 4096)).contains(" m0 created ");
-    wait_for("the event", told);
-    assert_eq!(bench.state("m0", false, 1024), Vec::<String>::new());
-    let serial = bench.daemon.find("m0").expect("the mirror");
-    bench
-        .daemon
-        .verb(&Caller::daemon(), serial, "remove")
-        .expect("removed");
-    assert!(!Path::new(&bench.log()).exists());
-}
-
-fn a_delayed_verb_keeps_others_out(lab: &Lab) {
-    let bench = Bench::new(lab);
-    let serial = bench.mirror();
-    bench
-        .engine
-        .delay(Op::Suspend, 1, Duration::from_millis(1000));
-    thread::scope(|scope| {
-        let verb = scope.spawn(|| bench.daemon.verb(&Caller::daemon(), serial, "suspend"));
-        wait_for("it runs", || bench.daemon.registry.is_running(serial));
-        for other in ["resume", "remove", "suspend"] {
-            let error = bench
-                .daemon
-                .verb(&Caller::daemon(), serial, other)
-                .expect_err(other);
-            assert_eq!(error.errno(), Errno::EBUSY, "{error}");
-        }
-        let renamed = bench.daemon.rename(serial, "m1").expect_err("it runs");
-        let table = format!(
-            "0 8192 mirror core 1 1024 2 {} 0 {} 0",
-            lab.disk(2),
-            lab.disk(3)
-        );
-        let reloaded = bench
-            .daemon
-            .reload(&Caller::daemon(), serial, &table)
-            .expect_err("it runs");
-        assert_eq!(
-            (renamed.errno(), reloaded.errno()),
-            (Errno::EBUSY, Errno::EBUSY)
-        );
-        assert!(bench.daemon.registry.known(serial).running.is_some());
-        verb.join().expect("no panic").expect("suspended");
-    });
-    assert_eq!(bench.state("m0", true, 2048), Vec::<String>::new());
-    for verb in ["resume", "remove"] {
-        bench
-            .daemon
-            .verb(&Caller::daemon(), serial, verb)
-            .expect(verb);
-    }
 }

@@ -8,7 +8,7 @@ use super::caller::Caller;
 use super::entry::Kept;
 use super::events::Kind;
 use super::look::Detail;
-use super::registry::{Reserved, taken};
+use super::running::{Reserved, taken};
 use super::short::policy;
 use crate::engine::Id;
 use crate::error::{Errno, Error, Result};

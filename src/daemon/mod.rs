@@ -27,6 +27,7 @@ pub mod record;
 pub mod records;
 pub mod registry;
 mod restore;
+pub mod running;
 mod settings;
 mod short;
 mod successor;

@@ -4,9 +4,9 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::entry::{Absent, By, Entry, Kept, Work};
+use super::entry::{Absent, Entry, Kept};
 use crate::engine::{Id, Info};
 use crate::error::{Errno, Error, Result};
 use crate::model::look::Look;
@@ -14,21 +14,20 @@ use crate::model::snapshot::Known;
 use crate::text::device::DevNo;
 
 #[derive(Debug, Default)]
-struct Inner {
+pub(super) struct Inner {
     last: u64,
-    entries: HashMap<u64, Entry>,
+    pub(super) entries: HashMap<u64, Entry>,
     by_id: HashMap<(Id, DevNo), u64>,
-    reserved: HashSet<String>,
+    /// The names of mirrors that are being made.
+    pub(super) reserved: HashSet<String>,
 }
-
-/// How long a verb waits for what the daemon itself is doing with the mirror.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The mirrors that the daemon knows.
 #[derive(Debug, Default)]
 pub struct Registry {
     inner: Mutex<Inner>,
-    ended: Condvar,
+    /// Something that ran on a mirror has come to its end.
+    pub(super) ended: Condvar,
 }
 
 impl Registry {
@@ -179,91 +178,7 @@ impl Registry {
         absent
     }
 
-    /// Keep a name for a mirror that is being made.
-    ///
-    /// # Errors
-    /// EEXIST where another one is being made under it.
-    pub fn reserve(&self, name: &str) -> Result<Reserved<'_>> {
-        if !self.inner().reserved.insert(name.into()) {
-            return Err(taken(name));
-        }
-        let name = name.into();
-        Ok(Reserved {
-            registry: self,
-            name,
-        })
-    }
-
-    /// Whether a name is kept for a mirror that is being made.
-    pub fn is_reserved(&self, name: &str) -> bool {
-        self.inner().reserved.contains(name)
-    }
-
-    /// Begin a verb that somebody asked for. What the daemon itself does with the
-    /// mirror is nobody's fault and mostly short: it is waited for.
-    ///
-    /// # Errors
-    /// EBUSY while another one runs, ENODEV where the mirror is gone.
-    pub fn begin(&self, serial: u64, verb: &str) -> Result<Begun<'_>> {
-        let own_runs = |inner: &mut Inner| {
-            let entry = inner.entries.get(&serial);
-            let running = entry.and_then(|entry| entry.running.as_ref());
-            running.is_some_and(|running| running.by == By::Daemon)
-        };
-        let waited = self
-            .ended
-            .wait_timeout_while(self.inner(), PATIENCE, own_runs);
-        let (mut inner, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        self.begin_in(&mut inner, serial, verb, By::Request)
-    }
-
-    /// Begin what the daemon does by itself; it comes again later.
-    ///
-    /// # Errors
-    /// As those of [`Registry::begin`].
-    pub fn begin_own(&self, serial: u64, verb: &str) -> Result<Begun<'_>> {
-        self.begin_in(&mut self.inner(), serial, verb, By::Daemon)
-    }
-
-    fn begin_in(&self, inner: &mut Inner, serial: u64, verb: &str, by: By) -> Result<Begun<'_>> {
-        let entry = inner.entries.get_mut(&serial);
-        let entry = entry.ok_or_else(gone)?;
-        if let Some(other) = &entry.running {
-            return Err(Error::busy(format!(
-                "`{}` has been running on {} for {} s: wait for its end in `events`",
-                other.verb,
-                entry.name,
-                other.start.elapsed().as_secs()
-            )));
-        }
-        entry.running = Some(Work {
-            verb: verb.into(),
-            by,
-            start: Instant::now(),
-        });
-        Ok(Begun {
-            registry: self,
-            serial,
-        })
-    }
-
-    /// Whether a verb runs on the mirror.
-    pub fn is_running(&self, serial: u64) -> bool {
-        let inner = self.inner();
-        inner
-            .entries
-            .get(&serial)
-            .is_some_and(|entry| entry.running.is_some())
-    }
-
-    /// Whether anything is being made or changed.
-    pub fn is_busy(&self) -> bool {
-        let inner = self.inner();
-        let mut entries = inner.entries.values();
-        !inner.reserved.is_empty() || entries.any(|entry| entry.running.is_some())
-    }
-
-    fn inner(&self) -> MutexGuard<'_, Inner> {
+    pub(super) fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -278,52 +193,15 @@ impl Inner {
     }
 }
 
-fn gone() -> Error {
+pub(super) fn gone() -> Error {
     Error::new(Errno::ENODEV, "the mirror is gone")
 }
 
-/// The error of a name that is in use.
-pub fn taken(name: &str) -> Error {
-    Error::new(
-        Errno::EEXIST,
-        format!("the name {name} is taken: choose another, or remove that device"),
-    )
-}
-
-/// A name that is kept until this is dropped.
-#[derive(Debug)]
-pub struct Reserved<'a> {
-    registry: &'a Registry,
-    /// The name.
-    pub name: String,
-}
-
-impl Drop for Reserved<'_> {
-    fn drop(&mut self) {
-        self.registry.inner().reserved.remove(&self.name);
-    }
-}
-
-/// A verb that runs until this is dropped.
-#[derive(Debug)]
-pub struct Begun<'a> {
-    registry: &'a Registry,
-    serial: u64,
-}
-
-impl Drop for Begun<'_> {
-    fn drop(&mut self) {
-        self.registry
-            .update(self.serial, |entry| entry.running = None);
-        self.registry.ended.notify_all();
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn info(name: &str, uuid: &str, minor: u32) -> Info {
+    pub(in super::super) fn info(name: &str, uuid: &str, minor: u32) -> Info {
         Info {
             name: name.into(),
             uuid: uuid.into(),
@@ -352,40 +230,5 @@ mod tests {
             registry.get(first).map_err(|e| e.errno()).err(),
             Some(Errno::ENODEV)
         );
-    }
-
-    #[test]
-    fn one_verb_at_a_time_and_one_maker_of_a_name() {
-        let registry = Registry::default();
-        let serial = registry.note(&info("a", "MIRRORFS-1", 0));
-        let begun = registry.begin(serial, "suspend").expect("free");
-        let error = registry.begin(serial, "resume").expect_err("busy");
-        assert_eq!(error.errno(), Errno::EBUSY);
-        assert!(error.sentence().contains("suspend"), "{error}");
-        drop(begun);
-        assert!(registry.begin(serial, "resume").is_ok());
-        let kept = registry.reserve("b").expect("free");
-        assert_eq!(
-            registry.reserve("b").err().map(|e| e.errno()),
-            Some(Errno::EEXIST)
-        );
-        drop(kept);
-        assert!(registry.reserve("b").is_ok());
-    }
-
-    #[test]
-    fn what_the_daemon_does_is_waited_for() {
-        let registry = Registry::default();
-        let serial = registry.note(&info("a", "MIRRORFS-1", 0));
-        let own = registry.begin_own(serial, "retry").expect("free");
-        let error = registry.begin_own(serial, "table").expect_err("busy");
-        assert_eq!(error.errno(), Errno::EBUSY);
-        std::thread::scope(|scope| {
-            let verb = scope.spawn(|| registry.begin(serial, "remove").map(drop));
-            std::thread::sleep(Duration::from_millis(50));
-            assert!(!verb.is_finished());
-            drop(own);
-            assert_eq!(verb.join().expect("no panic"), Ok(()));
-        });
     }
 }

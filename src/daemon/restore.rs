@@ -10,7 +10,7 @@ use super::entry::{Absent, Kept};
 use super::events::Kind;
 use super::look::Detail;
 use super::record::{Record, Stage};
-use super::registry::Reserved;
+use super::running::Reserved;
 use super::trust;
 use crate::engine::{Id, Info, Kind as EngineKind, Slot, Suspend};
 use crate::error::{Errno, Error, Result};
