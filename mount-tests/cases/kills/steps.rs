@@ -27,6 +27,7 @@ pub const CASES: &[Case] = &[
     kernel_only("of_add_and_a_power_cut", WHY, of_add_and_a_power_cut),
     kernel_only("of_resync", WHY, of_resync),
     kernel_only("of_grow", WHY, of_grow),
+    kernel_only("of_live", WHY, of_live),
 ];
 
 /// Bytes of the mirror.
@@ -117,6 +118,19 @@ fn of_resync(lab: &Lab) {
 
 fn of_grow(lab: &Lab) {
     of_verb(&Judge::new(lab), "grow 6M");
+}
+
+/// A mirror is slid under another program's device.
+fn of_live(lab: &Lab) {
+    let mut judge = Judge::new(lab);
+    judge.beneath = Some(format!("0 8192 linear {} 0", lab.disk(0)));
+    let (target, log) = (lab.disk(2), judge.mount.scratch("log"));
+    each_point(
+        &judge,
+        "",
+        "new",
+        &format!("/dev/mapper/m {target} live=yes log={log} region=128K"),
+    );
 }
 
 fn of_verb(judge: &Judge<'_>, verb: &str) {

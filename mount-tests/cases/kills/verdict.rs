@@ -16,7 +16,7 @@ use super::steps::SIZE;
 use crate::cases::records::{lasting, records};
 use crate::lab::Lab;
 use crate::lab::disks::{MIB, bytes, put};
-use crate::lab::dm::run;
+use crate::lab::dm::{create, dm, run};
 use crate::lab::mount::Mount;
 use crate::lab::traces::kernel;
 
@@ -32,6 +32,8 @@ pub struct Judge<'a> {
     pub lab: &'a Lab,
     /// Whether the mirrors go with the daemon.
     pub power_cut: bool,
+    /// The table of a device `m` that another program makes.
+    pub beneath: Option<String>,
     noise: Vec<u8>,
 }
 
@@ -42,6 +44,7 @@ impl<'a> Judge<'a> {
             mount: lasting(lab),
             lab,
             power_cut: false,
+            beneath: None,
             noise,
         }
     }
@@ -54,6 +57,9 @@ impl<'a> Judge<'a> {
             put(&self.lab.disk(number), 0, &self.noise);
         }
         put(&self.lab.disk(2), MIB, &[0x5a; 4096]);
+        if let Some(table) = &self.beneath {
+            create("m", "OTHER-1", table);
+        }
         Doomed::new(&self.mount.state(), first)
     }
 
@@ -83,6 +89,10 @@ impl<'a> Judge<'a> {
             let about = about.into_iter().flatten();
             wrong.extend(about.map(|what| format!("{name}: {what}")));
         }
+        if self.beneath.is_some() && self.names().is_empty() {
+            wrong.extend(device("m"));
+            wrong.extend(takes("/dev/mapper/m", self.noise[..4096].to_vec()));
+        }
         let (records, names) = (records(&self.mount).len(), self.names().len());
         if records != names {
             wrong.push(format!("{records} records of {names} devices"));
@@ -97,6 +107,9 @@ impl<'a> Judge<'a> {
     pub fn clear(&self) {
         for name in self.names() {
             self.mount.write(&format!("{name}/ctl"), "remove");
+        }
+        if self.beneath.is_some() && !shape().is_empty() {
+            dm("remove --retry m");
         }
         assert_eq!(shape(), "");
         assert!(records(&self.mount).is_empty(), "a record stays");
