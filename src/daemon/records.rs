@@ -16,6 +16,9 @@ use crate::text::device::DevNo;
 /// The folder of the records in the state directory.
 const FOLDER: &str = "mirrors";
 
+/// What ends the name of a record that is being written.
+const NEW: &str = "new";
+
 /// ramfs, which has no limit and no name in statfs(2).
 const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
 
@@ -69,6 +72,20 @@ impl Records {
         Ok(read.collect())
     }
 
+    /// Remove what a crash has left of records that were being written: the old ones
+    /// are still there.
+    pub fn sweep(&self) {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten();
+        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        let left = paths.filter(|path| path.extension().is_some_and(|kind| kind == NEW));
+        for path in left {
+            if let Err(error) = fs::remove_file(&path) {
+                log::warn!("{} stays: {error}", path.display());
+            }
+        }
+        self.close();
+    }
+
     /// Write a record, through to the disk, over the one that its mirror has.
     ///
     /// # Errors
@@ -76,7 +93,7 @@ impl Records {
     /// old record is still there then.
     pub fn write(&self, record: &Record) -> Result<()> {
         let path = self.path(&record.uuid)?;
-        let new = path.with_extension("new");
+        let new = path.with_extension(NEW);
         let text = serde_json::to_string_pretty(record)
             .map_err(|error| Error::invalid(format!("the record of {}: {error}", record.name)))?;
         let _turn = self.turn();
@@ -291,6 +308,21 @@ mod tests {
         fs::write(&path, text.replace("\"version\": 1", "\"version\": 2")).unwrap();
         let error = records.all().unwrap().remove(0).1.unwrap_err();
         assert!(error.sentence().contains("version 2"), "{error}");
+    }
+
+    #[test]
+    fn what_was_being_written_goes_and_the_old_one_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let records = Records::below(folder.path());
+        records.sweep();
+        records.write(&record("a", "A")).unwrap();
+        for name in ["A.new", "B.new"] {
+            fs::write(folder.path().join("mirrors").join(name), "{").unwrap();
+        }
+        records.sweep();
+        let left = fs::read_dir(folder.path().join("mirrors")).unwrap();
+        assert_eq!(left.count(), 1);
+        assert!(records.get("A").is_some());
     }
 
     #[test]

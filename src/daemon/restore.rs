@@ -24,6 +24,7 @@ impl Daemon {
     /// # Errors
     /// What the folder of the records answers.
     pub fn restore(&self, restart: bool) -> Result<()> {
+        self.records.sweep();
         let mut missing = Vec::new();
         for (path, record) in self.records.all()? {
             match record {
