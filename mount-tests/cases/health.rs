@@ -182,7 +182,12 @@ fn failed_log(lab: &Lab) {
     assert!(writer.is_held(), "the write was not held");
     mount.write("m/table", &table(&lab.blank(11)));
     writer.end();
-    assert!(mount.read("m/health").starts_with("ok\n"));
+    let health = mount.read("m/health");
+    assert!(
+        health.starts_with("ok\n"),
+        "{}{health}",
+        mount.read("m/status")
+    );
     disks::assert_equal(&one, &other, 4096);
     assert!(
         disks::bytes(&one, 0, 4096).iter().any(|byte| *byte != 0),
