@@ -122,7 +122,9 @@ fn degraded(lab: &Lab) {
             "{health}"
         );
         assert_eq!(mount.read("health"), "degraded\nm: degraded\n");
-        assert_eq!(mount.read("m/status"), dm("status m"));
+        wait_for("dmsetup says the same", || {
+            mount.read("m/status") == dm("status m")
+        });
         let roles = if broken == 1 {
             ["source", "target"]
         } else {
@@ -177,12 +179,17 @@ fn failed_log(lab: &Lab) {
         "{health}"
     );
     assert_eq!(mount.read("health"), "failed\nm: failed\n");
-    assert_eq!(mount.read("m/status"), dm("status m"));
+    wait_for("dmsetup says the same", || {
+        mount.read("m/status") == dm("status m")
+    });
     wait_for("the event", || mount.read("events").contains(" m log "));
     assert!(writer.is_held(), "the write was not held");
     mount.write("m/table", &table(&lab.blank(11)));
     writer.end();
-    assert!(mount.read("m/health").starts_with("ok\n"));
+    // The regions that were held are copied once more.
+    wait_for("health is ok", || {
+        mount.read("m/health").starts_with("ok\n")
+    });
     disks::assert_equal(&one, &other, 4096);
     assert!(
         disks::bytes(&one, 0, 4096).iter().any(|byte| *byte != 0),

@@ -9,6 +9,7 @@ use super::{no_readers, readers_agree};
 use crate::lab::Lab;
 use crate::lab::case::{Case, both};
 use crate::lab::disks::MIB;
+use crate::lab::dm::run;
 use crate::lab::mount::Mount;
 use crate::lab::shell::{Undo, attempt, output};
 use crate::lab::wait_for;
@@ -156,15 +157,25 @@ const CROWD: usize = 100;
 /// A hundred mirrors of two legs.
 fn crowd(lab: &Lab, mount: &Mount) -> Undo {
     if lab.is_kernel() {
-        let disks = [0, 1].map(|number| lab.number(&lab.disk(number)));
-        let [one, other] = disks;
-        output(&format!(
-            "modprobe dm-mirror; for n in $(seq {CROWD}); do dmsetup create c$n --noudevsync --table \
-             \"0 128 mirror core 2 64 nosync 2 {one} $((n * 128)) {other} $((n * 128))\" || exit 1; done"
+        let [one, other] = [0, 1].map(|number| lab.number(&lab.disk(number)));
+        let device = |number: usize| {
+            let at = number * 128;
+            format!("c{number},,,,0 128 mirror core 2 64 nosync 2 {one} {at} {other} {at}")
+        };
+        let devices: Vec<String> = (0..CROWD).map(device).collect();
+        // One process for all, and no udev, which would read from each of them:
+        // emulated, that takes minutes.
+        output("modprobe dm-mirror; udevadm control --stop-exec-queue");
+        let undo = Undo(format!(
+            "dmsetup remove --retry --noudevsync $(seq -f c%g 0 {}); \
+             udevadm control --start-exec-queue",
+            CROWD - 1
         ));
-        return Undo(format!(
-            "udevadm settle; for n in $(seq {CROWD}); do dmsetup remove --retry --noudevsync c$n; done"
-        ));
+        run(
+            "dmsetup",
+            &["create", "--noudevsync", "--concise", &devices.join(";")],
+        );
+        return undo;
     }
     for number in 0..CROWD {
         let [one, other] = ["s", "t"].map(|side| mount.scratch(&format!("{side}{number}")));

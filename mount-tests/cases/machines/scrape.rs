@@ -216,14 +216,14 @@ fn prometheus_alerts(lab: &Lab) {
             .collect::<Vec<_>>()
     };
     // It begins to ask five seconds after its start.
-    wait_longer(30, "the figures", || {
+    wait_longer(60, "the figures", || {
         asked("mirrorfs_regions_in_sync") == ["16"]
     });
     assert_eq!(asked("mirrorfs_size_bytes"), ["1048576"]);
     assert_eq!(asked("mirrorfs_build_info"), ["1"]);
     leg.fail();
     mount.write("m/ctl", "resync");
-    wait_longer(30, "the alert", || {
+    wait_longer(60, "the alert", || {
         let answer = prometheus.json("/api/v1/alerts");
         let alerts = answer["data"]["alerts"]
             .as_array()
