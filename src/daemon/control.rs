@@ -188,7 +188,7 @@ impl Daemon {
     /// A loop device that somebody else set up is theirs, and its file too; and
     /// where the file was replaced, the path is another's.
     pub(super) fn own_logs(&self, snapshot: &Snapshot) -> Vec<PathBuf> {
-        let ours = snapshot.owner() == Owner::Mirrorfs;
+        let ours = snapshot.owner() == Owner::Mirrorfs || snapshot.known.adopted;
         let facts = snapshot.logs.iter().filter_map(|log| log.facts.as_ref());
         let own = |facts: &&Facts| {
             let file = facts.file.as_ref();

@@ -124,6 +124,7 @@ impl Entry {
             on_failure: kept.map(|kept| kept.on_failure).unwrap_or_default(),
             dropped: kept.map(|kept| kept.dropped.clone()).unwrap_or_default(),
             forged: kept.is_some_and(|kept| kept.forged),
+            adopted: kept.is_some_and(|kept| kept.adopted),
             notes: self.notes.clone(),
             trouble: self.trouble.as_ref().map(|trouble| trouble.reason.clone()),
             absent: self.absent.as_ref().map(|absent| absent.reason.clone()),
@@ -164,6 +165,8 @@ pub struct Kept {
     pub dropped: Vec<Dropped>,
     /// Whether the sync word of its disk log was not written by anybody, and is to go.
     pub forged: bool,
+    /// Whether the mirror was slid under another program's device: its log is its own.
+    pub adopted: bool,
 }
 
 impl Kept {
@@ -175,6 +178,7 @@ impl Kept {
             on_failure: record.on_failure,
             dropped: record.dropped.clone(),
             forged: record.forged,
+            adopted: record.adopted,
         }
     }
 }

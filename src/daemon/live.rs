@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Daemon;
 use super::create::new_uuid;
+use super::entry::Kept;
 use super::events::Kind;
 use super::look::Detail;
 use super::own_logs::Making;
@@ -96,7 +97,10 @@ impl Daemon {
         }
         let admitted = self.admit_successor(snapshot, &change.table);
         let slid = admitted.and_then(|admitted| {
-            let kept = self.kept_of(&snapshot.info, &admitted.table, policy(short));
+            let kept = Kept {
+                adopted: true,
+                ..self.kept_of(&snapshot.info, &admitted.table, policy(short))
+            };
             // A log that was there already may call a region clean.
             let ready = self
                 .check_signatures(short)

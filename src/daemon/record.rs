@@ -47,6 +47,9 @@ pub struct Record {
     /// Whether the sync word of its disk log was not written by anybody.
     #[serde(default)]
     pub forged: bool,
+    /// Whether the mirror was slid under another program's device.
+    #[serde(default)]
+    pub adopted: bool,
     /// What was begun with it and has not come to its end.
     pub unfinished: Option<Unfinished>,
 }
@@ -122,6 +125,7 @@ impl Record {
             on_failure: kept.on_failure,
             dropped: kept.dropped,
             forged: kept.forged,
+            adopted: kept.adopted,
             ..self
         }
     }
@@ -148,6 +152,7 @@ impl Record {
             on_failure: OnFailure::default(),
             dropped: Vec::new(),
             forged: false,
+            adopted: false,
             unfinished: None,
         }
     }

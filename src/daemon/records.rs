@@ -261,6 +261,7 @@ mod tests {
                 letter: 'D',
             }],
             forged: true,
+            adopted: true,
             unfinished: Some(Unfinished {
                 stage: Stage::Reloading,
                 files: vec!["/a/log".into()],

@@ -71,6 +71,8 @@ pub struct Known {
     pub dropped: Vec<Dropped>,
     /// Whether the sync word of its disk log was not written by anybody.
     pub forged: bool,
+    /// Whether the mirror was slid under another program's device.
+    pub adopted: bool,
     /// What the health warns of beside.
     pub notes: Vec<String>,
     /// Why writes that something failed under still wait.
