@@ -29,7 +29,7 @@ const LONG: usize = 100;
 const HELD: Duration = Duration::from_millis(300);
 
 fn programs() -> Option<&'static str> {
-    let there = attempt("command -v fio mkfs.ext4 e2fsck mkfs.xfs xfs_repair");
+    let there = attempt("type fio mkfs.ext4 e2fsck mkfs.xfs xfs_repair");
     (there.0 != 0).then_some("fio, e2fsprogs or xfsprogs is missing: `mount-tests/setup`")
 }
 
