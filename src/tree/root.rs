@@ -29,7 +29,7 @@ pub const ROWS: &[Row<Root>] = &[
         "new",
         help::usage,
         Order::Create,
-        "write a table here to make a mirror; read: how",
+        "write SOURCE TARGET, or a table, to make a mirror; read: how",
     ),
     Row::read(
         "status",
