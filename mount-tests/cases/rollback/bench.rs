@@ -199,6 +199,7 @@ impl<'a> Bench<'a> {
                 let _ = fs::remove_file(file.path());
             }
         }
+        let _ = fs::remove_dir(self.folder.path().join("state/logs"));
         let _ = fs::remove_file(self.log());
     }
 
