@@ -1,14 +1,19 @@
 //! The command `mirrorfs`.
 
+use std::io::{Write, stdout};
 use std::process::exit;
 
 use mirrorfs::command::options::{self, Unusable};
-use mirrorfs::command::run;
+use mirrorfs::command::{papers, run};
 
 fn main() {
     match options::parse(std::env::args_os()) {
         Ok(options) => exit(run::run(options)),
         Err(Unusable::Words(error)) => error.exit(),
+        Err(Unusable::Paper(paper)) => {
+            let printed = stdout().write_all(&papers::text(paper));
+            exit(printed.map_or(1, |()| 0))
+        }
         Err(Unusable::Option(error)) => {
             eprintln!("mirrorfs: {error}");
             exit(1)

@@ -171,12 +171,18 @@ fn mount_8(lab: &Lab) {
     let _program = Undo(format!("rm {PROGRAM}"));
     let fstab = "new-disks {p} fuse.mirrorfs noauto,nofail,x-systemd.automount,state_dir={t}/state";
     place.run(&format!("echo '{fstab} 0 0' >{{t}}/fstab"));
+    let usual = "boot-disks {p} fuse.mirrorfs defaults,nofail,state_dir={t}/state";
+    place.run(&format!("echo '{usual} 0 0' >{{t}}/fstab-at-boot"));
     for (line, source) in [
         (
             "mount -t fuse.mirrorfs old-disks {p} -o state_dir={t}/state,ro",
             "old-disks",
         ),
         ("mount -T {t}/fstab {p}", "new-disks"),
+        (
+            "mount -a -T {t}/fstab-at-boot -t fuse.mirrorfs",
+            "boot-disks",
+        ),
     ] {
         place.run(line);
         place.run("cat {p}/version");

@@ -4,9 +4,12 @@
 pub mod background;
 pub mod engines;
 pub mod logging;
+pub mod manual;
+pub mod mount_option;
 pub mod mounting;
 pub mod mountpoint;
 pub mod options;
+pub mod papers;
 pub mod run;
 pub mod state;
 mod survival;

@@ -3,10 +3,12 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Parser, ValueEnum};
+use clap::{ArgAction, CommandFactory, Parser, ValueEnum, ValueHint};
 use nix::mount::MsFlags;
 
-use super::mounting::{FLAGS, default_flags};
+use super::mount_option;
+use super::mounting::default_flags;
+use super::papers::Paper;
 use crate::error::{Error, Result};
 
 /// Which engine does the mirroring.
@@ -27,7 +29,7 @@ struct Arguments {
     engine: Option<EngineName>,
     /// Where records and log files live [default: /var/lib/mirrorfs; with the embedded
     /// engine ${XDG_STATE_HOME:-~/.local/state}/mirrorfs]
-    #[arg(short, long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     state_dir: Option<PathBuf>,
     /// Stay in the foreground
     #[arg(short, long)]
@@ -44,8 +46,12 @@ struct Arguments {
     /// Log errors only
     #[arg(short, conflicts_with = "verbose")]
     quiet: bool,
+    /// Print the man page or a shell's completion, for who makes a package
+    #[arg(long, value_enum, value_name = "WHAT", hide = true, exclusive = true)]
+    generate: Option<Paper>,
     /// The folder to mount on; mount(8) puts a SOURCE before it
     #[arg(required = true, num_args = 1..=2, value_name = "MOUNTPOINT")]
+    #[arg(value_hint = ValueHint::DirPath)]
     places: Vec<PathBuf>,
 }
 
@@ -72,25 +78,6 @@ pub struct Options {
     pub verbosity: i8,
 }
 
-/// What `mount(8)`, fstab(5) and systemd.mount(5) mean for themselves.
-const FOR_OTHERS: &[&str] = &[
-    "defaults",
-    "auto",
-    "noauto",
-    "user",
-    "nouser",
-    "users",
-    "nofail",
-    "_netdev",
-    "relatime",
-    "norelatime",
-    "strictatime",
-    "nostrictatime",
-    "lazytime",
-    "nolazytime",
-    "default_permissions",
-];
-
 /// Why a command line is none to run.
 #[derive(Debug)]
 pub enum Unusable {
@@ -98,14 +85,24 @@ pub enum Unusable {
     Words(clap::Error),
     /// A mount option that is none.
     Option(Error),
+    /// Something to print.
+    Paper(Paper),
+}
+
+/// The options, as a table.
+pub fn table() -> clap::Command {
+    Arguments::command()
 }
 
 /// Parse a command line, its first word the program's name.
 ///
 /// # Errors
-/// What clap finds, or a mount option that is none.
+/// What clap finds, a mount option that is none, or something to print instead.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> std::result::Result<Options, Unusable> {
     let arguments = Arguments::try_parse_from(words).map_err(Unusable::Words)?;
+    if let Some(paper) = arguments.generate {
+        return Err(Unusable::Paper(paper));
+    }
     combine(arguments).map_err(Unusable::Option)
 }
 
@@ -126,41 +123,12 @@ fn combine(arguments: Arguments) -> Result<Options> {
         verbosity: quiet + arguments.verbose.min(2) as i8,
     };
     for word in arguments.options.iter().flat_map(|list| list.split(',')) {
-        options.mount_option(word)?;
+        mount_option::set(&mut options, word)?;
     }
     // What was given by its own flag wins over what stands in fstab.
     options.engine = arguments.engine.unwrap_or(options.engine);
     options.state_dir = arguments.state_dir.or(options.state_dir);
     Ok(options)
-}
-
-impl Options {
-    fn mount_option(&mut self, word: &str) -> Result<()> {
-        match word.split_once('=').unwrap_or((word, "")) {
-            ("", _) => {}
-            ("engine", name) => {
-                let engine = EngineName::from_str(name, false);
-                self.engine = engine
-                    .map_err(|_| Error::invalid(format!("-o engine={name}: kernel or embedded")))?;
-            }
-            ("state_dir", path) => self.state_dir = Some(path.into()),
-            ("fsname", name) => self.source = name.into(),
-            ("allow_other", "") => self.allow_other = Some(true),
-            (name, "") if FOR_OTHERS.contains(&name) => {}
-            (name, _) if name.starts_with("x-") || name == "comment" => {}
-            (name, "") => {
-                let row = FLAGS.iter().find(|(known, ..)| *known == name);
-                let (_, flag, on) = row.ok_or_else(|| unknown(word))?;
-                self.flags.set(*flag, *on);
-            }
-            _ => return Err(unknown(word)),
-        }
-        Ok(())
-    }
-}
-
-fn unknown(word: &str) -> Error {
-    Error::invalid(format!("-o {word}: mirrorfs knows no such mount option"))
 }
 
 #[cfg(test)]
@@ -172,6 +140,7 @@ mod tests {
         parsed.map_err(|error| match error {
             Unusable::Words(error) => error.to_string(),
             Unusable::Option(error) => error.to_string(),
+            Unusable::Paper(paper) => format!("{paper:?}"),
         })
     }
 

@@ -5,28 +5,68 @@ use super::{mirror, root};
 use crate::plan::verb;
 use crate::text::short;
 
+/// What can be written to `new`.
+pub const FORMS: &[&str] = &[
+    "[NAME: ]SOURCE[@OFFSET] TARGET[@OFFSET]... [KEY=VALUE...]",
+    "[NAME: ]START LENGTH mirror LOG_TYPE #LOGARGS LOGARG... #DEVS DEVICE OFFSET... [#FEATURES FEATURE...]",
+    "NAME,[UUID],[MINOR],[FLAGS],TABLE[,TABLE...]",
+];
+
+/// What the words of these forms are.
+pub const WORDS: &str = "\
+SOURCE, TARGET and DEVICE are a block device, a regular file or MAJOR:MINOR; the first is
+copied to the others. Sizes and offsets of the first form are bytes, or have s, K, M, G or T
+behind them; in tables they are sectors of 512 bytes.";
+
+/// Lines for `new`.
+pub const EXAMPLES: &[&str] = &[
+    "old: /dev/sdb /dev/sdc",
+    "/dev/mapper/home /dev/sdc live=yes",
+    "old: 0 209715200 mirror core 1 16384 2 /dev/sdb 0 /dev/sdc 0 1 handle_errors",
+    "old: 0 209715200 mirror disk 2 /var/lib/meta.dat 16384 2 /dev/sdb 0 /dev/sdc 0 1 handle_errors",
+];
+
 /// What reading `new` shows.
 pub fn usage() -> String {
-    let keys = short::help();
+    let (forms, keys, examples) = (FORMS.join("\n"), short::help(), EXAMPLES.join("\n"));
     format!(
         "Write one line to make a mirror; read on the same descriptor for its name, or the reason.\n\
-         \n\
-         [NAME: ]SOURCE[@OFFSET] TARGET[@OFFSET]... [KEY=VALUE...]\n\
-         [NAME: ]START LENGTH mirror LOG_TYPE #LOGARGS LOGARG... #DEVS DEVICE OFFSET... [#FEATURES FEATURE...]\n\
-         NAME,[UUID],[MINOR],[FLAGS],TABLE[,TABLE...]\n\
-         \n\
-         SOURCE, TARGET and DEVICE are a block device, a regular file or MAJOR:MINOR; the first is\n\
-         copied to the others. Sizes and offsets of the first form are bytes, or have s, K, M, G or T\n\
-         behind them; in tables they are sectors of 512 bytes. Keys:\n\
-         \n\
-         {keys}\n\
-         Examples:\n\
-         \n\
-         old: /dev/sdb /dev/sdc\n\
-         /dev/mapper/home /dev/sdc live=yes\n\
-         old: 0 209715200 mirror core 1 16384 2 /dev/sdb 0 /dev/sdc 0 1 handle_errors\n\
-         old: 0 209715200 mirror disk 2 /var/lib/meta.dat 16384 2 /dev/sdb 0 /dev/sdc 0 1 handle_errors\n"
+         \n{forms}\n\n{WORDS} Keys:\n\n{keys}\nExamples:\n\n{examples}\n"
     )
+}
+
+/// Files of one folder.
+pub struct Section {
+    /// Which.
+    pub title: &'static str,
+    /// They themselves.
+    pub entries: Vec<Entry>,
+}
+
+/// One file, or what else can be done in a folder.
+pub struct Entry {
+    /// Its path, or the command.
+    pub words: String,
+    /// Whether it is read or written.
+    pub access: &'static str,
+    /// What it is for.
+    pub doc: &'static str,
+}
+
+/// All that there is in the tree.
+pub fn sections() -> [Section; 3] {
+    let folders = FOLDERS.iter().map(|(words, doc)| Entry {
+        words: (*words).into(),
+        access: "w ",
+        doc,
+    });
+    let mut top = section("At the top", "", root::ROWS);
+    top.entries.extend(folders);
+    [
+        top,
+        section("Of each mirror", "NAME/", mirror::ROWS),
+        section("Of each leg, N from 0", "NAME/legs/N/", mirror::LEG_ROWS),
+    ]
 }
 
 /// What reading `help` shows.
@@ -34,17 +74,12 @@ pub fn text() -> String {
     let mut text = String::from(
         "mirrorfs: device-mapper mirrors as files. cat a file to look, echo a line to act.\n",
     );
-    section(&mut text, "At the top", "", root::ROWS);
-    for (words, doc) in FOLDERS {
-        text.push_str(&line(words, "w ", doc));
+    for section in sections() {
+        text.push_str(&format!("\n{}\n", section.title));
+        for Entry { words, access, doc } in section.entries {
+            text.push_str(&format!("  {words:<24} {access}  {doc}\n"));
+        }
     }
-    section(&mut text, "Of each mirror", "NAME/", mirror::ROWS);
-    section(
-        &mut text,
-        "Of each leg, N from 0",
-        "NAME/legs/N/",
-        mirror::LEG_ROWS,
-    );
     text.push_str("\nVerbs, written to NAME/ctl\n");
     text.extend(verb::help().lines().map(|line| format!("  {line}\n")));
     text.push_str("\nWhat was refused, and why, stands in events.\n");
@@ -61,16 +96,15 @@ const FOLDERS: &[(&str, &str)] = &[
     ("mv NAME NEW", "give a mirror another name"),
 ];
 
-fn line(words: &str, access: &str, doc: &str) -> String {
-    format!("  {words:<24} {access}  {doc}\n")
-}
-
-fn section<S>(text: &mut String, title: &str, prefix: &str, rows: &[Row<S>]) {
-    text.push_str(&format!("\n{title}\n"));
-    for row in rows {
-        let path = format!("{prefix}{}", row.path);
-        let access = if row.store.is_some() { "rw" } else { "r " };
-        text.push_str(&line(&path, access, row.doc));
+fn section<S>(title: &'static str, prefix: &str, rows: &'static [Row<S>]) -> Section {
+    let entries = rows.iter().map(|row| Entry {
+        words: format!("{prefix}{}", row.path),
+        access: if row.store.is_some() { "rw" } else { "r " },
+        doc: row.doc,
+    });
+    Section {
+        title,
+        entries: entries.collect(),
     }
 }
 
