@@ -1,5 +1,8 @@
 //! A disk of another machine as the target, by NBD; the link is cut, and comes back.
 
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
 use super::failover::bed::NO_IO;
 use crate::lab::Lab;
 use crate::lab::case::{Case, kernel_only};
@@ -68,10 +71,21 @@ fn cut(lab: &Lab) {
     let writer = Writer::start("/dev/mapper/m", SIZE);
     writer.wait_for(50);
     far.link("down");
-    wait_longer(60, "the far leg is out", || {
+    // What it met first was a write or a flush.
+    let end = Instant::now() + Duration::from_secs(60);
+    let is_out = |health: &str| {
+        let mut lines = health.lines();
+        health.starts_with("degraded\n")
+            && lines.any(|line| line.starts_with("leg 1 /dev/nbd0 ") && line.ends_with(", dropped"))
+    };
+    loop {
         let health = mount.read("m/health");
-        health.starts_with("degraded\n") && health.contains("/dev/nbd0 D write failed, dropped")
-    });
+        if is_out(&health) {
+            break;
+        }
+        assert!(Instant::now() < end, "the far leg is not out: {health}");
+        sleep(Duration::from_millis(50));
+    }
     writer.wait_for(50);
     far.link("up");
     attempt("nbd-client -d /dev/nbd0");
