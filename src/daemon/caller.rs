@@ -69,11 +69,12 @@ impl Daemon {
         &self,
         caller: &Caller,
         devices: impl Iterator<Item = &'a mut DeviceRef>,
-        own: &[DeviceRef],
+        own: impl FnOnce() -> Result<Vec<DeviceRef>>,
     ) -> Result<()> {
         if caller.is_trusted() {
             return Ok(());
         }
+        let own = own()?;
         devices.into_iter().try_for_each(|device| {
             check_is_device(device)?;
             let facts = self.devices.facts(device)?;

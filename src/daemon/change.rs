@@ -11,7 +11,6 @@ use super::admit::Admitted;
 use super::desk::spawn;
 use super::entry::Kept;
 use super::events::Kind;
-use super::look::Detail;
 use super::record::{Stage, Unfinished};
 use super::told::told;
 use super::trust;
@@ -23,8 +22,6 @@ use crate::plan::grow::grow;
 use crate::plan::legs::{self, Change};
 use crate::plan::step::Step;
 use crate::plan::verb::Command;
-use crate::text::mirror;
-use crate::text::place::Place;
 
 /// How long the record may take. One that takes longer stands on what is held, or
 /// on what is as dead: the writes go first then.
@@ -103,8 +100,9 @@ impl Daemon {
     /// Forget a device that is nothing to mirrorfs any more: another program's, and
     /// no mirror.
     pub(super) fn let_alone(&self, serial: u64) {
-        let there = self.snapshot(serial, Detail::Kernel);
-        if there.is_ok_and(|there| !self.shows(&there.info, &there.lines)) {
+        let address = self.registry.address(serial);
+        let there = address.and_then(|(id, _)| self.engine.table(&id, Slot::Live));
+        if there.is_ok_and(|(info, lines)| !self.shows(&info, &lines)) {
             self.registry.forget(serial);
         }
     }
@@ -143,9 +141,8 @@ impl Daemon {
             return Err(error);
         }
         self.switched(serial, &kept, change.equal);
-        let lines = change.table.to_lines();
-        let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
-        self.events.add(name, Kind::Reloaded, &lines.join(","));
+        self.events
+            .add(name, Kind::Reloaded, &change.table.joined());
         self.keep_new_table(name, serial, logs, begun);
         Ok(())
     }
@@ -225,19 +222,12 @@ fn plan(snapshot: &Snapshot, command: &Command) -> Result<Change> {
         Command::Finish(leg) => legs::finish(snapshot, *leg),
         Command::Abort => legs::abort(snapshot),
         Command::Drop(leg) => legs::drop(snapshot, *leg),
-        Command::Add(place) => legs::add(snapshot, leg_at(place)),
-        Command::Replace(leg, place) => legs::replace(snapshot, *leg, leg_at(place)),
+        Command::Add(place) => legs::add(snapshot, place.into()),
+        Command::Replace(leg, place) => legs::replace(snapshot, *leg, place.into()),
         Command::Resync => legs::resync(snapshot),
         Command::Grow(length) => grow(snapshot, *length),
         Command::Suspend(_) | Command::Resume | Command::Retry | Command::Remove { .. } => {
             Err(Error::invalid("it changes no legs"))
         }
-    }
-}
-
-fn leg_at(place: &Place) -> mirror::Leg {
-    mirror::Leg {
-        device: place.device.clone(),
-        offset: place.offset,
     }
 }

@@ -30,7 +30,7 @@ impl Daemon {
     pub fn verb(self: &Arc<Self>, caller: &Caller, serial: u64, line: &str) -> Result<()> {
         let result = verb::parse(line).and_then(|mut command| {
             let new = command.brings().map(|place| &mut place.device);
-            self.check_caller(caller, new.into_iter(), &[])?;
+            self.check_caller(caller, new.into_iter(), || Ok(Vec::new()))?;
             self.command(serial, command, line.trim())
         });
         self.ended(serial, result)
@@ -150,8 +150,8 @@ impl Daemon {
         self.check_started(serial)?;
         let snapshot = self.snapshot(serial, Detail::Devices)?;
         build::check_owner(&snapshot)?;
-        let own = self.engine.deps(&snapshot.info.id())?;
-        self.check_caller(caller, table.devices(), &own)?;
+        let own = || self.engine.deps(&snapshot.info.id());
+        self.check_caller(caller, table.devices(), own)?;
         let logs = self.own_logs(&snapshot);
         let files = [self.files_to_make(&table)?, logs.clone()].concat();
         let begun = Unfinished::of(Stage::Reloading, files);

@@ -36,7 +36,7 @@ impl Daemon {
         let wish = Wish::parse(line);
         let name = wish.as_ref().ok().and_then(Wish::name).map(str::to_owned);
         let result = wish.and_then(|mut wish| {
-            self.check_caller(caller, wish.devices().into_iter(), &[])?;
+            self.check_caller(caller, wish.devices().into_iter(), || Ok(Vec::new()))?;
             self.make_any(wish)
         });
         self.bell.ring();
@@ -102,8 +102,7 @@ impl Daemon {
             request.read_only,
         )?;
         let table = admitted.table.clone();
-        let lines: Vec<String> = table.to_lines().iter().map(ToString::to_string).collect();
-        let text = lines.join(",");
+        let text = table.joined();
         let steps = build::create(&name.name, uuid, request.minor, table, request.read_only);
         let on_failure = short.map(policy).unwrap_or_default();
         let kept = |id: &Id| self.kept_for(id, on_failure);

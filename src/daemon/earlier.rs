@@ -9,9 +9,8 @@ use super::Daemon;
 use super::trust;
 use crate::engine::identity::Identity;
 use crate::error::Result;
-use crate::model::snapshot::Snapshot;
+use crate::model::snapshot::{Leg, Snapshot};
 use crate::text::device::DeviceRef;
-use crate::text::mirror;
 use crate::text::place::Place;
 
 /// How many are remembered, the newest.
@@ -30,13 +29,15 @@ impl Earlier {
 impl Daemon {
     /// Remember what a mirror that is removed copied to what.
     pub(super) fn remember(&self, snapshot: &Snapshot) {
+        // Looked at before the lock: a device that does not answer holds up its own
+        // verb only.
         let (sources, targets) = snapshot.sides(0);
-        let known = |device: &DeviceRef| self.identity_of(device).ok();
+        let (sources, targets) = (self.identities(&sources), self.identities(&targets));
         let mut pairs = self.earlier.pairs();
-        for source in sources.iter().filter_map(|leg| known(&leg.device)) {
-            for target in targets.iter().filter_map(|leg| known(&leg.device)) {
-                pairs.retain(|(_, other)| *other != target);
-                pairs.push_back((source.clone(), target));
+        for source in &sources {
+            for target in &targets {
+                pairs.retain(|(_, other)| other != target);
+                pairs.push_back((source.clone(), target.clone()));
             }
         }
         let surplus = pairs.len().saturating_sub(MOST);
@@ -46,13 +47,9 @@ impl Daemon {
     /// Forget what everything stands on from now on: it is a target no more.
     pub(super) fn forget_target(&self, snapshot: &Snapshot, leg: usize) {
         let (chosen, _) = snapshot.sides(leg);
+        let chosen = self.identities(&chosen);
         let mut pairs = self.earlier.pairs();
-        for target in chosen
-            .iter()
-            .filter_map(|leg| self.identity_of(&leg.device).ok())
-        {
-            pairs.retain(|(_, other)| *other != target);
-        }
+        pairs.retain(|(_, target)| !chosen.contains(target));
     }
 
     /// Whether a target was one of this source, and begins with the same bytes: a
@@ -68,11 +65,13 @@ impl Daemon {
         if !self.earlier.pairs().contains(&pair) {
             return Ok(false);
         }
-        let leg = |place: &Place| mirror::Leg {
-            device: place.device.clone(),
-            offset: place.offset,
-        };
-        trust::begin_alike(self.devices.as_ref(), &leg(source), &leg(target))
+        trust::begin_alike(self.devices.as_ref(), &source.into(), &target.into())
+    }
+
+    /// What those of the legs are that can be looked at.
+    fn identities(&self, legs: &[&Leg]) -> Vec<Identity> {
+        let known = legs.iter().map(|leg| self.identity_of(&leg.device));
+        known.filter_map(Result::ok).collect()
     }
 
     fn identity_of(&self, device: &DeviceRef) -> Result<Identity> {

@@ -15,7 +15,7 @@ use crate::error::{Errno, Error, Result};
 use crate::model::policy::OnFailure;
 use crate::text::device::DeviceRef;
 use crate::text::mirror::Log;
-use crate::text::table::{Mapping, Table};
+use crate::text::table::Table;
 
 impl Daemon {
     /// Record that a mirror is about to be made: what a crash leaves half made can
@@ -238,13 +238,7 @@ impl Daemon {
     }
 
     pub(super) fn log_files(&self, table: &Table) -> Vec<PathBuf> {
-        let logs = table
-            .targets
-            .iter()
-            .filter_map(|target| match &target.mapping {
-                Mapping::Mirror(mirror) => mirror.log_device(),
-                _ => None,
-            });
+        let logs = table.log_devices();
         let facts = logs.filter_map(|device| self.devices.facts(device).ok());
         facts.filter_map(|facts: Facts| facts.file).collect()
     }
@@ -270,9 +264,7 @@ impl Daemon {
     /// The files that a mirror had for itself and that are still the same.
     fn own_files(&self, record: &Record) -> Vec<PathBuf> {
         let table = record.table().unwrap_or_default();
-        let logs = table
-            .mirrors()
-            .filter_map(|(_, mirror)| mirror.log_device());
+        let logs = table.log_devices();
         let places = logs.filter_map(|log| record.place(log));
         let ours = places.filter(|place| place.ours);
         let there = ours.filter(|place| self.devices.find(&place.identity).is_ok());

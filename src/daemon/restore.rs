@@ -8,7 +8,6 @@ use super::Daemon;
 use super::admit::admit;
 use super::entry::{Absent, Kept};
 use super::events::Kind;
-use super::look::Detail;
 use super::record::{Record, Stage};
 use super::running::Reserved;
 use super::trust;
@@ -91,13 +90,14 @@ impl Daemon {
         if info.inactive || switching && info.suspended {
             self.end_switch(info);
         }
-        if let Ok((_, lines)) = self.engine.table(&info.id(), Slot::Live) {
-            self.tidy(record, &Table::from_lines(&lines));
+        let live = self.engine.table(&info.id(), Slot::Live);
+        if let Ok((_, lines)) = &live {
+            self.tidy(record, &Table::from_lines(lines));
         }
         self.registry
             .update(serial, |entry| entry.kept = Some(kept));
-        match self.snapshot(serial, Detail::Kernel) {
-            Ok(there) if !self.shows(&there.info, &there.lines) => self.disown(serial, record),
+        match live {
+            Ok((info, lines)) if !self.shows(&info, &lines) => self.disown(serial, record),
             _ => self.keep_changed(&info.name, serial),
         }
     }

@@ -97,9 +97,7 @@ fn read(devices: &dyn Devices, device: &DeviceRef, at: u64, bytes: &mut [u8]) ->
 /// # Errors
 /// What writing them answers.
 pub(super) fn clear_all(devices: &dyn Devices, table: &Table) -> Result<()> {
-    let mut logs = table
-        .mirrors()
-        .filter_map(|(_, mirror)| mirror.log_device());
+    let mut logs = table.log_devices();
     logs.try_for_each(|log| clear(devices, log))
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::device::DeviceRef;
+use super::mirror::Leg;
 use super::size;
 use crate::error::{Error, Result};
 
@@ -32,6 +33,15 @@ impl FromStr for Place {
             device: device.parse()?,
             offset,
         })
+    }
+}
+
+impl From<&Place> for Leg {
+    fn from(place: &Place) -> Leg {
+        Leg {
+            device: place.device.clone(),
+            offset: place.offset,
+        }
     }
 }
 

@@ -228,6 +228,17 @@ impl Table {
             })
     }
 
+    /// The devices of the disk logs of its mirror targets.
+    pub fn log_devices(&self) -> impl Iterator<Item = &DeviceRef> {
+        self.mirrors().filter_map(|(_, mirror)| mirror.log_device())
+    }
+
+    /// Its lines as one, for a person.
+    pub fn joined(&self) -> String {
+        let lines: Vec<String> = self.targets.iter().map(Target::to_string).collect();
+        lines.join(",")
+    }
+
     /// Every device that an understood target names: logs, legs, linear ones.
     pub fn devices(&mut self) -> impl Iterator<Item = &mut DeviceRef> {
         self.targets.iter_mut().flat_map(Target::devices)
