@@ -13,6 +13,7 @@ mod health;
 mod idioms;
 mod interchange;
 pub mod kills;
+mod life;
 mod live;
 mod load;
 mod logs;
@@ -80,6 +81,7 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static Case)> {
         ("failover_legs", failover::legs::CASES),
         ("failover_logs", failover::logs::CASES),
         ("failover_held", failover::held::CASES),
+        ("life", life::CASES),
         ("live", live::CASES),
         ("under", under::CASES),
         ("story", story::CASES),
