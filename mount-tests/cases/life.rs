@@ -219,7 +219,8 @@ fn retry(lab: &Lab) {
 
 /// What begins no life, or one in which the legs are what they were.
 fn goes_on(lab: &Lab) {
-    let acts: [(&str, fn(&Rig)); 4] = [
+    type Act = (&'static str, fn(&Rig));
+    let acts: [Act; 4] = [
         ("suspend and resume", |rig| {
             rig.mount.write("m/ctl", "suspend");
             rig.mount.write("m/ctl", "resume");

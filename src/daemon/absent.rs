@@ -8,7 +8,7 @@ use super::events::Kind;
 use super::record::Record;
 use crate::engine::Info;
 use crate::error::{Error, Result};
-use crate::model::snapshot::Snapshot;
+use crate::model::snapshot::{Found, Snapshot};
 use crate::plan::verb::Command;
 use crate::text::device::{DevNo, DeviceRef};
 use crate::text::table::{Table, Target};
@@ -36,7 +36,7 @@ impl Daemon {
             table_then(record).to_lines(),
             None,
             known,
-            &|_| None,
+            &|_| Found::Unknown,
         )
     }
 

@@ -9,7 +9,7 @@ use super::events::Kind;
 use super::look::Detail;
 use crate::engine::{Info, Slot};
 use crate::error::Result;
-use crate::model::snapshot::Snapshot;
+use crate::model::snapshot::{Part, Snapshot};
 use crate::plan::execute::execute_noting;
 use crate::plan::step::Step;
 
@@ -57,9 +57,12 @@ impl Daemon {
     }
 
     /// A resume of the very table that was live begins a new life of it, in which the
-    /// legs have what they had. Only of a resume of our own that is known: what another
-    /// program resumed may have been loaded anew.
+    /// legs may have what they had. Only of a resume of our own that is known: what
+    /// another program resumed may have been loaded anew.
     fn carry_over(&self, serial: u64, before: &Snapshot) {
+        if !before.parts.iter().all(Part::keeps_whole) {
+            return;
+        }
         let dev = before.info.dev;
         let live = self.engine.table(&before.info.id(), Slot::Live);
         let same = live.is_ok_and(|(_, lines)| lines == before.lines);

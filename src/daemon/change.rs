@@ -34,7 +34,8 @@ impl Daemon {
     ) -> Result<()> {
         let change = plan(snapshot, command)?;
         if let Command::Finish(leg) = command {
-            self.check_alone(snapshot, leg.unwrap_or(1))?;
+            self.check_nobody_beside(snapshot)?;
+            self.check_alone(serial, snapshot, leg.unwrap_or(1))?;
         }
         let edit = edit(command);
         match command {
@@ -79,10 +80,11 @@ impl Daemon {
     /// What everything is to stand on must answer: of a leg that nobody has read from
     /// or written to since it went, the kernel knows nothing. And what was copied to it
     /// may be in its cache: with a log in memory nobody has flushed that yet.
-    fn check_alone(&self, snapshot: &Snapshot, leg: usize) -> Result<()> {
+    fn check_alone(&self, serial: u64, snapshot: &Snapshot, leg: usize) -> Result<()> {
         let (chosen, _) = snapshot.sides(leg);
         chosen.into_iter().try_for_each(|leg| {
-            self.check_answers(leg)?;
+            let answers = self.check_answers(leg);
+            answers.inspect_err(|_| self.note_silent(serial, snapshot, leg))?;
             self.devices.flush(&leg.device).map_err(|error| {
                 let (number, node) = (leg.number, leg.node());
                 error.context(format!("leg {number} {node} does not take a flush"))

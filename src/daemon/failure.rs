@@ -5,20 +5,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Daemon;
+use super::answers::has_listened;
 use super::desk::spawn;
 use super::entry::{Edit, Entry};
 use super::events::Kind;
 use super::look::Detail;
-use super::record::{Stage, Unfinished};
-use super::switch::Switching;
 use crate::error::{Errno, Error, Result};
 use crate::model::failure::{Hurt, Switch, Verdict, hurt, judge};
 use crate::model::health::left_out;
 use crate::model::policy::{Dropped, OnFailure};
-use crate::model::snapshot::{Leg, Owner, Silent, Snapshot};
+use crate::model::snapshot::{Leg, Owner, Snapshot};
 use crate::plan::build;
 use crate::plan::legs::Change;
-use crate::plan::step::Step;
 
 /// Between two attempts, where one failed.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -78,7 +76,15 @@ impl Daemon {
 
     /// The same, where no leg has to go.
     fn attend_healthy(self: &Arc<Self>, serial: u64, snapshot: &Snapshot, entry: &Entry) {
+        let asleep = |leg: &Leg| leg.silent && leg.letter == 'A';
         match hurt(snapshot) {
+            // It may be back.
+            Hurt::None if snapshot.legs.iter().any(asleep) && entry.due.is_none() => {
+                self.look_again(serial, AGAIN);
+            }
+            Hurt::None if snapshot.legs.iter().any(asleep) && !is_early(entry) => {
+                self.work(serial, Daemon::listen);
+            }
             Hurt::Targets | Hurt::Source if !has_listened(entry, snapshot) => {
                 self.work(serial, Daemon::listen);
             }
@@ -205,122 +211,6 @@ impl Daemon {
         }
         Ok(())
     }
-
-    /// Do the verb `retry`.
-    ///
-    /// # Errors
-    /// EIO where the source still cannot be read: what waits would fail.
-    pub(super) fn retry(self: &Arc<Self>, serial: u64, snapshot: &Snapshot) -> Result<()> {
-        let steps = build::retry(snapshot)?;
-        let sources = snapshot.legs.iter().filter(|leg| leg.source);
-        for leg in sources.filter(|leg| leg.letter != 'A') {
-            self.check_answers(leg)?;
-        }
-        self.act_again(serial, snapshot, steps, Edit::default())?;
-        self.forget_errors(serial);
-        let text = "what failed is tried again, by request";
-        self.events.add(&snapshot.info.name, Kind::Retried, text);
-        Ok(())
-    }
-
-    /// Let writes go that were held by what works again.
-    fn requeue(self: &Arc<Self>, serial: u64) -> Result<()> {
-        let _begun = self.registry.begin_own(serial, "retry")?;
-        self.planned(|| {
-            let snapshot = self.snapshot(serial, Detail::Kernel)?;
-            let steps = build::retry(&snapshot)?;
-            self.act_again(serial, &snapshot, steps, Edit::default())
-        })
-    }
-
-    /// Do the steps of a retry. The record says so first: a mirror that a killed
-    /// daemon leaves suspended could else not be told from one that is to be so.
-    fn act_again(
-        self: &Arc<Self>,
-        serial: u64,
-        snapshot: &Snapshot,
-        steps: Vec<Step>,
-        edit: Edit,
-    ) -> Result<()> {
-        let switch = Switching {
-            snapshot,
-            steps,
-            edit,
-            begun: Unfinished::of(Stage::Reloading, Vec::new()),
-            equal: false,
-        };
-        let done = self.switch_to(serial, &switch);
-        self.keep_changed(&snapshot.info.name, serial);
-        done
-    }
-
-    /// The kernel has forgotten them with the table.
-    fn forget_errors(&self, serial: u64) {
-        self.registry.update(serial, |entry| {
-            (entry.stuck, entry.silent) = Default::default();
-        });
-    }
-
-    /// See whether legs with errors answer at all.
-    fn listen(self: &Arc<Self>, serial: u64) -> Result<()> {
-        let snapshot = self.snapshot(serial, Detail::Kernel)?;
-        let hurt = snapshot.legs.iter().filter(|leg| leg.letter != 'A');
-        let silent = hurt.filter(|leg| self.check_answers(leg).is_err());
-        let silent = Silent {
-            legs: silent.map(|leg| leg.number).collect(),
-            life: snapshot.life,
-        };
-        let silent = (silent, letters(&snapshot));
-        self.registry.update(serial, |entry| entry.silent = silent);
-        Ok(())
-    }
-
-    /// The error of a leg of which neither the beginning nor the end can be read.
-    pub(super) fn check_answers(&self, leg: &Leg) -> Result<()> {
-        let last = leg.length.saturating_sub(1);
-        let read = |at: u64| {
-            self.devices
-                .probe(&leg.device, leg.offset.saturating_add(at))
-        };
-        read(0).or_else(|_| read(last)).map_err(|error| {
-            let what = format!("leg {} {} does not answer", leg.number, leg.node());
-            error.context(what)
-        })
-    }
-
-    /// Let writes go that are held because of a target's errors. It stays: errors
-    /// of a copy take no leg out.
-    fn release(self: &Arc<Self>, serial: u64) -> Result<()> {
-        let _begun = self.registry.begin_own(serial, "retry")?;
-        self.planned(|| {
-            let snapshot = self.snapshot(serial, Detail::Kernel)?;
-            if hurt(&snapshot) != Hurt::Targets || judge(&snapshot) != Verdict::Healthy {
-                return Ok(());
-            }
-            let steps = build::retry(&snapshot)?;
-            self.act_again(serial, &snapshot, steps, Edit::default())?;
-            self.forget_errors(serial);
-            let text = "writes were held because a target has errors: they go on";
-            self.events.add(&snapshot.info.name, Kind::Retried, text);
-            Ok(())
-        })
-    }
-
-    /// Take the sync word out, which would be believed at each resume.
-    fn lose_word(self: &Arc<Self>, serial: u64) -> Result<()> {
-        let _begun = self.registry.begin_own(serial, "table")?;
-        self.planned(|| {
-            let snapshot = self.snapshot(serial, Detail::Kernel)?;
-            if !build::has_word_to_lose(&snapshot) || judge(&snapshot) != Verdict::Healthy {
-                return Ok(());
-            }
-            let edit = Edit {
-                forged: Some(false),
-                ..Edit::default()
-            };
-            self.act_again(serial, &snapshot, build::retry(&snapshot)?, edit)
-        })
-    }
 }
 
 fn dropped(snapshot: &Snapshot, switch: &Switch) -> Vec<Dropped> {
@@ -339,16 +229,6 @@ fn dropped(snapshot: &Snapshot, switch: &Switch) -> Vec<Dropped> {
         letter: log.letter,
     });
     legs.chain(logs).collect()
-}
-
-/// Whether it was tried which legs answer, with these letters in this life of the table.
-fn has_listened(entry: &Entry, snapshot: &Snapshot) -> bool {
-    let (silent, then) = &entry.silent;
-    silent.life == snapshot.life && *then == letters(snapshot)
-}
-
-fn letters(snapshot: &Snapshot) -> Vec<char> {
-    snapshot.legs.iter().map(|leg| leg.letter).collect()
 }
 
 /// Whether it is to be looked at again, but not yet.

@@ -2,9 +2,9 @@
 //! in device-mapper.
 
 use super::Daemon;
-use crate::engine::{Facts, Id, Info, Slot};
+use crate::engine::{Id, Info, Slot};
 use crate::error::{Errno, Error, Result};
-use crate::model::snapshot::{Known, Snapshot, is_shown};
+use crate::model::snapshot::{Found, Known, Snapshot, is_shown};
 use crate::text::device::DeviceRef;
 use crate::text::table::Line;
 
@@ -83,14 +83,25 @@ impl Daemon {
             holds_writes: !self.forgets(),
             ..self.registry.known(serial)
         };
-        let facts = |device: &DeviceRef| self.facts(device, detail);
-        Ok(Snapshot::new(info, status, lines, life, known, &facts))
+        let look_up = |device: &DeviceRef| self.look_up(device, detail);
+        let snapshot = Snapshot::new(info, status, lines, life, known, &look_up);
+        Ok(match detail >= Detail::Devices {
+            true => Snapshot {
+                beside: self.beside(&snapshot),
+                ..snapshot
+            },
+            false => snapshot,
+        })
     }
 
-    fn facts(&self, device: &DeviceRef, detail: Detail) -> Option<Facts> {
-        match detail {
-            Detail::Engine | Detail::Kernel => None,
-            Detail::Devices | Detail::All => self.devices.facts(device).ok(),
+    fn look_up(&self, device: &DeviceRef, detail: Detail) -> Found {
+        if detail < Detail::Devices {
+            return Found::Unknown;
+        }
+        match self.devices.facts(device) {
+            Ok(facts) => Found::There(facts),
+            Err(error) if matches!(error.errno(), Errno::ENODEV | Errno::ENOENT) => Found::Gone,
+            Err(_) => Found::Unknown,
         }
     }
 }

@@ -4,6 +4,8 @@
 mod absent;
 mod act;
 pub mod admit;
+mod answers;
+mod beside;
 pub mod caller;
 mod change;
 pub mod changes;
@@ -27,6 +29,7 @@ pub mod record;
 pub mod records;
 pub mod registry;
 mod restore;
+mod retry;
 pub mod running;
 mod settings;
 mod short;

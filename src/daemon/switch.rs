@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::Daemon;
 use super::desk::spawn;
-use super::entry::Edit;
+use super::entry::{Edit, Entry};
 use super::look::Detail;
 use super::record::Unfinished;
 use super::trust;
@@ -82,6 +82,8 @@ impl Daemon {
         let note = |step: &Step| match step {
             Step::Record => self.record_next(serial, switch),
             Step::Confirm => self.confirm(serial, &grounds, switch),
+            // Asked of the kernel alone: nothing may be waited for now.
+            Step::ExpectWhole => self.check_nobody_beside(switch.snapshot),
             // A log knows no legs: what it calls clean would never be copied to a new
             // one.
             Step::ClearLogs => switch.table().map_or(Ok(()), |table| {
@@ -90,7 +92,7 @@ impl Daemon {
             // Before it can be seen: a mirror that lost its leg is not one that was
             // cut over.
             Step::Resume => {
-                let before = |entry: &mut super::entry::Entry| switch.edit.apply(&mut entry.kept);
+                let before = |entry: &mut Entry| switch.edit.apply(&mut entry.kept);
                 undo.replace(self.registry.update(serial, before));
                 Ok(())
             }

@@ -236,6 +236,18 @@ pub struct Facts {
     pub extent: Extent,
 }
 
+/// Somebody who holds a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// His number, to tell him from who is known.
+    pub dev: DevNo,
+    /// The mapping's name, where it is made of the very device: its table says which
+    /// part of it.
+    pub mapping: Option<String>,
+    /// Who he is, as a sentence names him.
+    pub words: String,
+}
+
 /// What has gone through a device and what is under way (Documentation/block/stat.rst).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Traffic {
@@ -270,6 +282,9 @@ pub trait Devices: Send + Sync {
     /// Read the block of `device` that has this byte, past every cache; the errno
     /// is read(2)'s.
     fn probe(&self, device: &DeviceRef, at: u64) -> Result<()>;
+    /// Who holds a block device, or what shares its bytes: mappings, arrays, loop
+    /// devices of the same file. Asks the kernel alone, and waits for nobody.
+    fn holders(&self, device: &DeviceRef) -> Vec<Holder>;
     /// Let the device's own cache reach its medium, as a flush through it does; the
     /// errno is fsync(2)'s.
     fn flush(&self, device: &DeviceRef) -> Result<()>;

@@ -133,9 +133,12 @@ fn views(snapshot: &Snapshot) -> Vec<View<'_>> {
     views
 }
 
-/// Without a status nothing is known, and without `handle_errors` nothing held.
+/// Without a status nothing is known, and without `handle_errors` nothing held. Nor by
+/// a leg that did not answer when it was tried, as long as the kernel has met no error
+/// on it.
 fn holds_writes(view: &View<'_>) -> bool {
-    let dead = view.legs.iter().any(|leg| leg.is_dead()) || view.log.letter != 'A';
+    let dead = |leg: &Leg| leg.is_dead() && leg.letter != 'A';
+    let dead = view.legs.iter().any(dead) || view.log.letter != 'A';
     dead && view.part.status.is_some() && view.part.tracks_errors()
 }
 

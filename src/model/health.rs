@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::failure::{Hurt, Switch, Verdict, hurt, judge};
 use super::policy::OnFailure;
 use super::progress::{Progress, SyncState};
-use super::snapshot::{Owner, Snapshot};
+use super::snapshot::{Leg, Owner, Snapshot};
 use crate::text::status::{leg_words, log_words};
 
 /// A verb that has run this long is worth a warning.
@@ -85,7 +85,8 @@ fn has_failed(snapshot: &Snapshot) -> bool {
 }
 
 fn is_degraded(snapshot: &Snapshot) -> bool {
-    !snapshot.known.dropped.is_empty() || snapshot.legs.iter().any(|leg| leg.letter != 'A')
+    let hurt = |leg: &Leg| leg.letter != 'A' || leg.silent || leg.gone;
+    !snapshot.known.dropped.is_empty() || snapshot.legs.iter().any(hurt)
 }
 
 /// The text of the file `health`.
@@ -94,14 +95,12 @@ pub fn text(snapshot: &Snapshot) -> String {
     // Of what is not there no letter is known.
     let there = snapshot.known.absent.is_none();
     lines.extend(snapshot.legs.iter().filter(|_| there).map(|leg| {
-        let words = leg_words(leg.letter);
-        let silent = if leg.silent { ", does not answer" } else { "" };
-        format!(
-            "leg {} {} {} {words}{silent}",
-            leg.number,
-            leg.node(),
-            leg.letter
-        )
+        let words = match snapshot.parts.is_empty() {
+            true => "linear, nobody sees its errors",
+            false => leg_words(leg.letter),
+        };
+        let (number, node, letter) = (leg.number, leg.node(), leg.letter);
+        format!("leg {number} {node} {letter} {words}{}", plight(leg))
     }));
     lines.extend(snapshot.logs.iter().filter(|_| there).map(|log| {
         let words = log_words(log.letter);
@@ -115,6 +114,15 @@ pub fn text(snapshot: &Snapshot) -> String {
             .map(|text| format!("warning {text}")),
     );
     lines.join("\n") + "\n"
+}
+
+/// What is known of a leg that the kernel does not know.
+fn plight(leg: &Leg) -> &'static str {
+    match () {
+        () if leg.gone => ", is not there any more",
+        () if leg.silent => ", does not answer",
+        () => "",
+    }
 }
 
 /// What a person should know beside the letters.
@@ -133,6 +141,10 @@ pub fn warnings(snapshot: &Snapshot) -> Vec<String> {
                 .into(),
         );
     }
+    let beside = snapshot.beside.iter();
+    warnings.extend(
+        beside.map(|other| format!("{other}: what is written through it goes past the mirror")),
+    );
     warnings.extend(held(snapshot));
     if snapshot.info.deferred {
         warnings.push("the device is removed when its last user closes it".into());

@@ -5,7 +5,7 @@ use crate::engine::Facts;
 use crate::text::device::DeviceRef;
 use crate::text::mirror::{Log, Mirror};
 use crate::text::status::{LogStatus, MirrorStatus};
-use crate::text::table::{Line, Table};
+use crate::text::table::{Line, Mapping, Table, Target};
 
 /// Bytes of a sector, the unit of tables.
 pub const SECTOR: u64 = 512;
@@ -39,6 +39,18 @@ impl Part {
         })
     }
 
+    /// Whether what was whole is so after a resume of the same table. A core log keeps
+    /// what is in sync (`core_resume`). A disk log is read again, and what was dirty is
+    /// copied once more (`disk_resume`, drivers/md/dm-log.c): until then what is written
+    /// there is on the default leg alone, unless a leg has an error already, which
+    /// holds such writes (`do_writes`, drivers/md/dm-raid1.c).
+    pub fn keeps_whole(&self) -> bool {
+        let mirror = self.mirror.as_ref();
+        let core = mirror.is_some_and(|mirror| matches!(mirror.log, Log::Core { .. }));
+        let mut letters = self.status.iter().flat_map(|status| &status.health);
+        core || letters.any(|letter| *letter != 'A') && self.tracks_errors()
+    }
+
     /// How many legs it has.
     pub fn leg_count(&self) -> usize {
         places_of(self).len()
@@ -49,6 +61,29 @@ impl Part {
         self.mirror.as_ref()?.region()?.checked_mul(SECTOR)
     }
 }
+
+/// What is known of a device that a table names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// Nobody asked, or it could not be looked at.
+    Unknown,
+    /// It is not there any more.
+    Gone,
+    /// It is there.
+    There(Facts),
+}
+
+impl Found {
+    fn facts(self) -> Option<Facts> {
+        match self {
+            Found::There(facts) => Some(facts),
+            Found::Unknown | Found::Gone => None,
+        }
+    }
+}
+
+/// Looks a device up, as far as the caller needs it.
+pub type Lookup<'a> = &'a dyn Fn(&DeviceRef) -> Found;
 
 /// One leg, numbered through all mirror targets of the device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +106,8 @@ pub struct Leg {
     pub errors: u64,
     /// Whether nothing can be read from it any more, as far as was tried.
     pub silent: bool,
+    /// Whether its device is not there any more, as far as was looked.
+    pub gone: bool,
 }
 
 impl Leg {
@@ -132,25 +169,48 @@ fn mirror_at(table: &Table, start: u64) -> Option<Mirror> {
     found.map(|(_, mirror)| mirror.clone())
 }
 
-pub(super) fn legs_of(
-    part: &Part,
-    whole: bool,
-    facts: &dyn Fn(&DeviceRef) -> Option<Facts>,
-) -> Vec<Leg> {
+pub(super) fn legs_of(part: &Part, whole: bool, look_up: Lookup<'_>) -> Vec<Leg> {
     let source = source_of(part, whole);
     let places = places_of(part).into_iter().enumerate();
-    let leg = |(number, (device, offset)): (usize, (DeviceRef, u64))| Leg {
+    let leg = |(number, (device, offset))| Leg {
         number,
-        facts: facts(&device),
-        device,
-        offset: offset.saturating_mul(SECTOR),
-        length: part.length.saturating_mul(SECTOR),
         letter: letter_of(part, number),
         source: number == source,
-        errors: 0,
-        silent: false,
+        ..leg_at(device, offset, part.length, look_up)
     };
     places.map(leg).collect()
+}
+
+/// What a device without a mirror target stands on: each linear target is a leg, of
+/// which the kernel tells no errors.
+pub(super) fn linear_legs(table: &Table, look_up: Lookup<'_>) -> Vec<Leg> {
+    let leg = |target: &Target| match &target.mapping {
+        Mapping::Linear(linear) => Some(leg_at(
+            linear.device.clone(),
+            linear.offset,
+            target.length,
+            look_up,
+        )),
+        Mapping::Mirror(_) | Mapping::Other { .. } => None,
+    };
+    table.targets.iter().filter_map(leg).collect()
+}
+
+/// The source, without an error; the caller knows better.
+fn leg_at(device: DeviceRef, offset: u64, length: u64, look_up: Lookup<'_>) -> Leg {
+    let found = look_up(&device);
+    Leg {
+        number: 0,
+        gone: found == Found::Gone,
+        facts: found.facts(),
+        device,
+        offset: offset.saturating_mul(SECTOR),
+        length: length.saturating_mul(SECTOR),
+        letter: 'A',
+        source: true,
+        errors: 0,
+        silent: false,
+    }
 }
 
 /// Devices and offsets, from the table or, where that is unknown, the status.
@@ -181,7 +241,7 @@ fn source_of(part: &Part, whole: bool) -> usize {
     clean.filter(|_| whole && part.tracks_errors()).unwrap_or(0)
 }
 
-pub(super) fn log_of(part: &Part, facts: &dyn Fn(&DeviceRef) -> Option<Facts>) -> LogView {
+pub(super) fn log_of(part: &Part, look_up: Lookup<'_>) -> LogView {
     let device = part.mirror.as_ref().and_then(Mirror::log_device).cloned();
     let letter = match part.status.as_ref().map(|status| &status.log) {
         Some(LogStatus::Disk { health, .. }) => *health,
@@ -190,7 +250,7 @@ pub(super) fn log_of(part: &Part, facts: &dyn Fn(&DeviceRef) -> Option<Facts>) -
     };
     LogView {
         kind: kind_of(part).into(),
-        facts: device.as_ref().and_then(facts),
+        facts: device.as_ref().and_then(|device| look_up(device).facts()),
         device,
         letter,
     }

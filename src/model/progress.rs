@@ -100,8 +100,16 @@ impl Progress {
         units::percent(self.regions_done, self.regions_total)
     }
 
-    /// The line of the file `progress`, without its newline.
-    pub fn line(&self) -> String {
+    /// The line of the file `progress` of a mirror, without its newline.
+    pub fn line_of(snapshot: &Snapshot) -> String {
+        let line = Progress::of(snapshot).line();
+        match (snapshot.parts.as_slice(), snapshot.legs.as_slice()) {
+            ([], [leg]) => format!("{line}, linear on {}", leg.node()),
+            _ => line,
+        }
+    }
+
+    fn line(&self) -> String {
         format!(
             "{}% {}/{} regions, {}, {}",
             self.percent(),

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use super::pace::Rate;
-use super::parts::{legs_of, log_of, parts};
+use super::parts::{legs_of, linear_legs, log_of, parts};
 use super::policy::{Dropped, OnFailure};
-use crate::engine::{Facts, Info};
-use crate::text::device::DeviceRef;
+use crate::engine::Info;
 use crate::text::table::{Line, Table};
 
-pub use super::parts::{Leg, LogView, Part, SECTOR};
+pub use super::parts::{Found, Leg, LogView, Lookup, Part, SECTOR};
 
 /// Who made the device, and so who may change it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,29 +115,37 @@ pub struct Snapshot {
     /// not get takes its region out again, and the status alone no longer tells that
     /// from a first copy that has not come to its end.
     pub whole: bool,
+    /// Who else holds a leg or a log, as sentences name them: what is written there goes
+    /// past the mirror. Empty where nobody looked.
+    pub beside: Vec<String>,
     /// What the daemon knows beside.
     pub known: Known,
 }
 
 impl Snapshot {
-    /// Put together what the seam answered. `facts` looks a device up, or
-    /// answers none where the caller needs no facts.
+    /// Put together what the seam answered.
     pub fn new(
         info: Info,
         status: Vec<Line>,
         lines: Vec<Line>,
         life: Option<u64>,
         known: Known,
-        facts: &dyn Fn(&DeviceRef) -> Option<Facts>,
+        look_up: Lookup<'_>,
     ) -> Self {
         let table = Table::from_lines(&lines);
         let parts = parts(&table, &lines, &status);
         let remembered = is_this(known.whole_in, life);
         let whole = parts.iter().all(|part| part.is_whole(remembered));
         let heard = is_this(known.silent.life, life);
-        let legs = parts
-            .iter()
-            .flat_map(|part| legs_of(part, whole, facts))
+        let legs = match parts.is_empty() {
+            true => linear_legs(&table, look_up),
+            false => parts
+                .iter()
+                .flat_map(|part| legs_of(part, whole, look_up))
+                .collect(),
+        };
+        let legs = legs
+            .into_iter()
             .enumerate()
             .map(|(number, leg)| Leg {
                 number,
@@ -147,7 +154,7 @@ impl Snapshot {
                 ..leg
             })
             .collect();
-        let logs = parts.iter().map(|part| log_of(part, facts)).collect();
+        let logs = parts.iter().map(|part| log_of(part, look_up)).collect();
         Snapshot {
             info,
             status,
@@ -158,6 +165,7 @@ impl Snapshot {
             logs,
             life,
             whole,
+            beside: Vec::new(),
             known,
         }
     }

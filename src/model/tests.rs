@@ -2,7 +2,7 @@
 
 use super::failure::{Hurt, Verdict, again, hurt, judge};
 use super::health::State;
-use super::snapshot::{Known, Silent, Snapshot};
+use super::snapshot::{Found, Known, Silent, Snapshot};
 use crate::engine::Info;
 use crate::text::device::DevNo;
 use crate::text::table::Line;
@@ -52,7 +52,9 @@ fn snapshot(log: &str, legs: usize, status: &str, known: Known) -> Snapshot {
         inactive: false,
         deferred: false,
     };
-    Snapshot::new(info, vec![status], vec![table], Some(1), known, &|_| None)
+    Snapshot::new(info, vec![status], vec![table], Some(1), known, &|_| {
+        Found::Unknown
+    })
 }
 
 /// What a mirror is switched to, or why it is not.

@@ -63,7 +63,7 @@ impl Follow {
             SyncState::InSync | SyncState::None => true,
         };
         self.stood = stands;
-        progress.line() + "\n"
+        Progress::line_of(&mirror) + "\n"
     }
 }
 

@@ -177,7 +177,7 @@ fn build(root: &Root) -> Sample {
 mod tests {
     use super::*;
     use crate::engine::Info;
-    use crate::model::snapshot::Known;
+    use crate::model::snapshot::{Found, Known};
     use crate::text::device::DevNo;
 
     fn mirror(name: &str, minor: u32) -> Snapshot {
@@ -199,7 +199,7 @@ mod tests {
             Vec::new(),
             None,
             Known::default(),
-            &|_| None,
+            &|_| Found::Unknown,
         )
     }
 

@@ -30,7 +30,7 @@ pub const ROWS: &[Row<Snapshot>] = &[
     Row::read(
         "progress",
         Kernel,
-        |m| value(Progress::of(m).line()),
+        |m| value(Progress::line_of(m)),
         "percent, regions, amount, rate and time left",
     ),
     Row::read(

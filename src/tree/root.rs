@@ -54,7 +54,7 @@ pub const ROWS: &[Row<Root>] = &[
     Row::read(
         "progress",
         Kernel,
-        |root| each(root, |mirror| vec![Progress::of(mirror).line()]),
+        |root| each(root, |mirror| vec![Progress::line_of(mirror)]),
         "how far every mirror is, a line each",
     ),
     Row::read(

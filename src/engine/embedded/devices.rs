@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Embedded;
 use super::hold::key;
 use crate::engine::identity::Identity;
-use crate::engine::{Attachment, Devices, Facts, Traffic};
+use crate::engine::{Attachment, Devices, Facts, Holder, Traffic};
 use crate::error::Result;
 use crate::text::device::{DevNo, DeviceRef};
 
@@ -51,6 +51,10 @@ impl Devices for Files {
 
     fn probe(&self, device: &DeviceRef, at: u64) -> Result<()> {
         self.engine.host.probe(device, at)
+    }
+
+    fn holders(&self, device: &DeviceRef) -> Vec<Holder> {
+        self.engine.host.holders(device)
     }
 
     fn flush(&self, device: &DeviceRef) -> Result<()> {

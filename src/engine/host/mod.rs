@@ -2,6 +2,7 @@
 //! sysfs says what a device is, `users` says who else uses it. Nothing here
 //! changes anything or needs root.
 
+mod holders;
 mod identity;
 mod mounts;
 mod probe;
@@ -19,7 +20,7 @@ use self::identity::{backing, identity, loops_of};
 use self::sysfs::{Block, Sysfs};
 use self::tell::Teller;
 use super::identity::Identity;
-use super::{Extent, Facts, Traffic};
+use super::{Extent, Facts, Holder, Traffic};
 use crate::error::{Errno, Error, Result};
 use crate::text::device::{DevNo, DeviceRef};
 
@@ -90,6 +91,12 @@ impl Host {
             DeviceRef::Number(dev) => users::of_block(&self.sys, &self.known(*dev)?, own),
             DeviceRef::Path(path) => users::of_file(&self.sys, path, own),
         }
+    }
+
+    /// Who holds it, as [`super::Devices::holders`] has it.
+    pub fn holders(&self, device: &DeviceRef) -> Vec<Holder> {
+        let block = device.number().and_then(|dev| self.sys.block(dev));
+        block.map_or_else(Vec::new, |block| holders::of(&self.sys, &block))
     }
 
     /// Whether it answers, as [`super::Devices::probe`] has it.

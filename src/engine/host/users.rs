@@ -112,7 +112,7 @@ fn belongs(sys: &Sysfs, device: &Block, own: &[DeviceRef]) -> bool {
 
 // The device itself, and what shares its bytes: a disk's partitions, a
 // partition's disk; each with the words that tell it from the device itself.
-fn parts(block: &Block) -> Vec<(Block, String)> {
+pub(super) fn parts(block: &Block) -> Vec<(Block, String)> {
     let itself = [(block.clone(), String::new())];
     let below = block.partitions().into_iter().map(|part| {
         let words = format!(" through its partition {}", part.name());

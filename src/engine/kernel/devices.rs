@@ -6,7 +6,7 @@ use std::path::Path;
 use super::loops;
 use crate::engine::host::Host;
 use crate::engine::identity::Identity;
-use crate::engine::{Attachment, Devices, Facts, Traffic};
+use crate::engine::{Attachment, Devices, Facts, Holder, Traffic};
 use crate::error::Result;
 use crate::text::device::{DevNo, DeviceRef};
 
@@ -36,6 +36,10 @@ impl Devices for Looped {
 
     fn probe(&self, device: &DeviceRef, at: u64) -> Result<()> {
         self.0.probe(device, at)
+    }
+
+    fn holders(&self, device: &DeviceRef) -> Vec<Holder> {
+        self.0.holders(device)
     }
 
     fn flush(&self, device: &DeviceRef) -> Result<()> {

@@ -1,0 +1,67 @@
+//! Whether legs answer: a device may be gone, or dead, without that the kernel has met
+//! an error on it.
+
+use std::sync::Arc;
+
+use super::Daemon;
+use super::entry::Entry;
+use super::look::Detail;
+use crate::error::Result;
+use crate::model::snapshot::{Leg, Silent, Snapshot};
+
+impl Daemon {
+    /// See whether legs with errors, and those that did not answer, answer at all.
+    pub(super) fn listen(self: &Arc<Self>, serial: u64) -> Result<()> {
+        let snapshot = self.snapshot(serial, Detail::Kernel)?;
+        let legs = snapshot.legs.iter();
+        let hurt = legs.filter(|leg| leg.letter != 'A' || leg.silent);
+        let silent = hurt.filter(|leg| self.check_answers(leg).is_err());
+        let silent = Silent {
+            legs: silent.map(|leg| leg.number).collect(),
+            life: snapshot.life,
+        };
+        let silent = (silent, letters(&snapshot));
+        self.registry.update(serial, |entry| {
+            entry.silent = silent;
+            entry.event_nr = None;
+        });
+        Ok(())
+    }
+
+    /// A leg did not answer when somebody asked: health says so as long as that is.
+    pub(super) fn note_silent(&self, serial: u64, snapshot: &Snapshot, leg: &Leg) {
+        let silent = Silent {
+            legs: vec![leg.number],
+            life: snapshot.life,
+        };
+        let silent = (silent, letters(snapshot));
+        self.registry.update(serial, |entry| {
+            entry.silent = silent;
+            entry.event_nr = None;
+        });
+        self.bell.ring();
+    }
+
+    /// The error of a leg of which neither the beginning nor the end can be read.
+    pub(super) fn check_answers(&self, leg: &Leg) -> Result<()> {
+        let last = leg.length.saturating_sub(1);
+        let read = |at: u64| {
+            self.devices
+                .probe(&leg.device, leg.offset.saturating_add(at))
+        };
+        read(0).or_else(|_| read(last)).map_err(|error| {
+            let what = format!("leg {} {} does not answer", leg.number, leg.node());
+            error.context(what)
+        })
+    }
+}
+
+/// Whether it was tried which legs answer, with these letters in this life of the table.
+pub(super) fn has_listened(entry: &Entry, snapshot: &Snapshot) -> bool {
+    let (silent, then) = &entry.silent;
+    silent.life == snapshot.life && *then == letters(snapshot)
+}
+
+fn letters(snapshot: &Snapshot) -> Vec<char> {
+    snapshot.legs.iter().map(|leg| leg.letter).collect()
+}

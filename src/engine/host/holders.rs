@@ -1,0 +1,91 @@
+//! Who holds a device beside somebody who is known: mappings and arrays that are made
+//! of it, and other loop devices of its file. An exclusive open keeps off all but other
+//! mappings: device-mapper opens for all of them in one name (`_dm_claim_ptr`,
+//! drivers/md/dm.c). Only sysfs is asked, which waits for no device.
+
+use super::sysfs::{Block, Sysfs};
+use super::users::parts;
+use crate::engine::Holder;
+
+/// All that hold a device.
+pub(super) fn of(sys: &Sysfs, block: &Block) -> Vec<Holder> {
+    let made_of = parts(block).into_iter().flat_map(|(part, how)| {
+        let direct = part == *block;
+        let holders = part.holders().into_iter();
+        holders.map(move |holder| made_of(&holder, direct, &how))
+    });
+    made_of.chain(same_file(sys, block)).collect()
+}
+
+fn made_of(holder: &Block, direct: bool, how: &str) -> Holder {
+    let mapping = holder.mapping();
+    let words = match &mapping {
+        Some(name) => format!("the mapping {name}"),
+        None if holder.is_array() => format!("the array {}", holder.name()),
+        None => holder.name(),
+    };
+    Holder {
+        dev: holder.dev,
+        mapping: mapping.filter(|_| direct),
+        words: words + how,
+    }
+}
+
+/// Loop devices whose file has the same name: whether it is the same file only stat(2)
+/// could tell, which may wait for the file system below.
+fn same_file(sys: &Sysfs, block: &Block) -> Vec<Holder> {
+    let disk = block.whole().unwrap_or_else(|| block.clone());
+    let Some(file) = disk.backing_file() else {
+        return Vec::new();
+    };
+    let others = sys
+        .loops()
+        .into_iter()
+        .filter(|other| other.dev != disk.dev);
+    let others = others.filter(|other| other.backing_file().as_ref() == Some(&file));
+    let holder = |other: Block| Holder {
+        dev: other.dev,
+        mapping: None,
+        words: format!("{} over the same file", other.node().display()),
+    };
+    others.map(holder).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::host::sysfs::fake::Tree;
+
+    fn words(tree: &Tree, dev: &str) -> Vec<String> {
+        let sys = tree.sysfs();
+        let block = sys.block(dev.parse().unwrap()).unwrap();
+        let holders = of(&sys, &block).into_iter();
+        holders.map(|holder| holder.words).collect()
+    }
+
+    #[test]
+    fn what_shares_the_bytes_is_named() {
+        let tree = Tree::new();
+        tree.device("sdx", "4000:0", &[]);
+        tree.device("sdx/sdx1", "4000:1", &[("partition", "1")]);
+        tree.device("dm-9", "4001:9", &[("dm/name", "m")]);
+        tree.device("dm-8", "4001:8", &[("dm/name", "t")]);
+        assert!(words(&tree, "4000:0").is_empty());
+        tree.hold("sdx", "dm-9");
+        tree.hold("sdx/sdx1", "dm-8");
+        let through = "the mapping t through its partition sdx1";
+        assert_eq!(words(&tree, "4000:0"), ["the mapping m", through]);
+        let with = "the mapping m with the whole disk sdx";
+        assert_eq!(words(&tree, "4000:1"), ["the mapping t", with]);
+    }
+
+    #[test]
+    fn another_loop_device_of_the_file_is_named() {
+        let tree = Tree::new();
+        let backing = [("loop/backing_file", "/a/file")];
+        tree.device("loop7", "4003:7", &backing);
+        tree.device("loop8", "4003:8", &backing);
+        tree.device("loop9", "4003:9", &[("loop/backing_file", "/a/other")]);
+        assert_eq!(words(&tree, "4003:7"), ["/dev/loop8 over the same file"]);
+    }
+}
