@@ -8,7 +8,7 @@ use nix::errno::Errno;
 
 use super::failover::bed::NO_IO;
 use crate::lab::case::{Case, kernel_only};
-use crate::lab::disks::MIB;
+use crate::lab::disks::{self, MIB};
 use crate::lab::dm::{dm, run};
 use crate::lab::fragile::Fragile;
 use crate::lab::mount::Mount;
@@ -25,7 +25,7 @@ pub const CASES: &[Case] = &[
     kernel_only("a_hold_that_is_suspended_and_resumed", NO_IO, held),
 ];
 
-const SIZE: u64 = 64 * MIB;
+const SIZE: u64 = 24 * MIB;
 const SECTORS: u64 = SIZE / 512;
 
 /// The last block of the device.
@@ -43,7 +43,7 @@ impl Rig {
     /// In sync, and seen to be so; from now on a copy takes long.
     fn new(lab: &Lab) -> Rig {
         let legs = [0, 1].map(|number| {
-            lab.zeroed(number);
+            disks::put(&lab.disk(number), LAST * 4096, &[0; 4096]);
             lab.fragile(number, SECTORS)
         });
         let mount = lab.mount();
@@ -170,8 +170,8 @@ fn replace(lab: &Lab) {
     rig.mount.write("m/ctl", "resync");
     rig.write_last(9);
     rig.wait_half_way();
-    lab.zeroed(5);
-    rig.refused("replace 0 /dev/ram5");
+    let new = lab.blank(5);
+    rig.refused(&format!("replace 0 {new}"));
     rig.mended(9);
 }
 

@@ -125,8 +125,18 @@ fn finish_on_what_is_gone(lab: &Lab) {
         (kind().as_str(), mount.read("m/suspended").as_str()),
         ("mirror", "0\n")
     );
-    assert!(mount.read("m/health").starts_with("ok\n"));
+    let health = mount.read("m/health");
+    assert!(
+        health.starts_with("degraded\n")
+            && health.contains("leg 1 ")
+            && health.contains("does not answer"),
+        "{health}"
+    );
+    assert_eq!(kind(), "mirror", "the kernel has met no error");
     target.repair();
+    wait_longer(30, "it answers again", || {
+        mount.read("m/health").starts_with("ok\n")
+    });
     mount.write("m/ctl", "finish");
     assert_eq!(kind(), "linear");
     mount.write("m/ctl", "remove");

@@ -1,5 +1,6 @@
 //! The tests, a file for each subject.
 
+mod beside;
 mod command;
 mod crowd;
 pub mod differential;
@@ -33,6 +34,7 @@ mod soak;
 mod speed;
 mod story;
 mod survival;
+mod switching;
 mod under;
 mod values;
 mod waiting;
@@ -83,6 +85,8 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static Case)> {
         ("failover_held", failover::held::CASES),
         ("life", life::CASES),
         ("live", live::CASES),
+        ("switching", switching::CASES),
+        ("beside", beside::CASES),
         ("under", under::CASES),
         ("story", story::CASES),
         ("nbd", nbd::CASES),
