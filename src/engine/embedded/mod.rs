@@ -10,6 +10,7 @@ mod copy;
 mod device;
 pub mod devices;
 mod hold;
+mod holes;
 mod leg;
 mod loaded;
 mod log;
