@@ -208,8 +208,14 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::Ordering::Relaxed;
+
     use super::*;
+    use crate::error::Errno;
     use crate::text::disklog::{BITSET_OFFSET, size_for};
+
+    static LOSING: AtomicBool = AtomicBool::new(false);
 
     fn disk(file: &tempfile::NamedTempFile) -> LogDisk {
         LogDisk::open(file.path()).unwrap()
@@ -287,5 +293,46 @@ mod tests {
         assert!(log.resume().unwrap());
         assert_eq!((log.in_sync(), log.disk().unwrap().letter()), (0, 'D'));
         assert!(!log.resume().unwrap());
+    }
+
+    /// A log whose disk can be told to lose what it is told.
+    fn losing(path: &std::path::Path) -> Log {
+        let disk = LogDisk::open_with(path, |file| match LOSING.load(Relaxed) {
+            true => Err(Errno::EIO.into()),
+            false => file.sync_data(),
+        });
+        Log::new(20, None, Some(disk.unwrap())).unwrap()
+    }
+
+    /// The kernel takes what it could not write for written, and may drop it: the
+    /// disk has what it had.
+    fn lose(log: &Log, file: &tempfile::NamedTempFile) {
+        let before = std::fs::read(file.path()).unwrap();
+        LOSING.store(true, Relaxed);
+        log.flush();
+        LOSING.store(false, Relaxed);
+        std::fs::write(file.path(), before).unwrap();
+        assert!(!log.is_written());
+    }
+
+    #[test]
+    fn what_the_disk_was_told_in_vain_is_told_again_and_not_believed() {
+        let file = file();
+        let log = losing(file.path());
+        assert!(!log.resume().unwrap());
+        [0, 1].map(|region| log.complete(region, true, true));
+        lose(&log, &file);
+        log.complete(17, true, true);
+        assert!(!log.flush() && log.is_written());
+        let bits = std::fs::read(file.path()).unwrap();
+        assert_eq!(bits[BITSET_OFFSET as usize..][..3], [3, 0, 2]);
+        // Lost again, as a leg that was cut: the disk still calls them clean.
+        [0, 1].map(|region| log.complete(region, false, false));
+        lose(&log, &file);
+        assert_eq!(log.disk().unwrap().letter(), 'D');
+        assert!(!log.resume().unwrap());
+        assert_eq!((log.in_sync(), log.work(20)), (1, Some(0..17)));
+        let bits = std::fs::read(file.path()).unwrap();
+        assert_eq!(bits[BITSET_OFFSET as usize..][..3], [0, 0, 2]);
     }
 }

@@ -14,8 +14,12 @@ use crate::text::disklog::{BITSET_OFFSET, Header, VERSION};
 #[derive(Debug)]
 pub(super) struct LogDisk {
     file: File,
+    flush: Flush,
     failed: AtomicBool,
 }
+
+/// fdatasync(2).
+pub(super) type Flush = fn(&File) -> io::Result<()>;
 
 impl LogDisk {
     /// Open the node or file.
@@ -23,9 +27,15 @@ impl LogDisk {
     /// # Errors
     /// Those of open(2).
     pub(super) fn open(path: &Path) -> io::Result<LogDisk> {
+        LogDisk::open_with(path, File::sync_data)
+    }
+
+    /// The same, with another fdatasync(2).
+    pub(super) fn open_with(path: &Path, flush: Flush) -> io::Result<LogDisk> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         Ok(LogDisk {
             file,
+            flush,
             failed: AtomicBool::new(false),
         })
     }
@@ -59,10 +69,10 @@ impl LogDisk {
         header: Option<&Header>,
     ) -> io::Result<()> {
         self.file.write_all_at(bits, BITSET_OFFSET + start as u64)?;
-        self.file.sync_data()?;
+        (self.flush)(&self.file)?;
         let Some(header) = header else { return Ok(()) };
         self.file.write_all_at(&header.to_bytes(), 0)?;
-        self.file.sync_data()
+        (self.flush)(&self.file)
     }
 
     /// Note a failure; answers whether it is the first one (`fail_log_device`).

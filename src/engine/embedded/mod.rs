@@ -19,6 +19,8 @@ mod mirror;
 mod recovery;
 mod store;
 mod throttle;
+#[cfg(test)]
+mod turns;
 mod window;
 mod work;
 

@@ -94,6 +94,13 @@ impl Recovery {
         Ok(())
     }
 
+    /// Whether nothing is copied, and nothing will be before the next start.
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        let control = self.shared.control();
+        !control.busy && !control.look
+    }
+
     /// Stop as soon as what is in flight has ended, and wait for that.
     pub(super) fn stop(&self) {
         self.shared.stop.store(true, Ordering::Relaxed);

@@ -9,7 +9,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -43,7 +43,7 @@ impl Store {
     /// block device.
     ///
     /// # Errors
-    /// Those of open(2).
+    /// Those of open(2); ESTALE where another file got its name meanwhile.
     pub(super) fn open(path: &Path, block: Option<u64>, write: bool) -> io::Result<Store> {
         Store::open_with(path, block, write, sync_range)
     }
@@ -63,12 +63,20 @@ impl Store {
             let works = AtomicBool::new(true);
             Ok::<_, io::Error>(Direct { file, align, works })
         });
-        let flushing = write.then(|| options.open(path));
+        let (cached, direct) = (options.open(path)?, direct.transpose()?);
+        let flushing = write.then(|| options.open(path)).transpose()?;
+        let others = direct.iter().map(|direct| &direct.file).chain(&flushing);
+        for other in others {
+            // A flush of another file would always succeed.
+            if identity(other)? != identity(&cached)? {
+                return Err(Errno::ESTALE.into());
+            }
+        }
         Ok(Store {
-            cached: options.open(path)?,
-            flushing: flushing.transpose()?,
+            cached,
+            flushing,
             window: Window::new(sync),
-            direct: direct.transpose()?,
+            direct,
         })
     }
 
@@ -167,10 +175,10 @@ impl Store {
     fn holes_in(&self, written: &[(u64, u64)]) -> io::Result<Vec<Span>> {
         let mut holes = Vec::new();
         let length = self.cached.metadata()?.len();
-        for (at, size) in written.iter().filter(|_| self.direct.is_none()) {
-            // What is cut off is another matter.
-            let size = length.saturating_sub(*at).min(*size);
-            let spans = self.spans(*at, size)?;
+        // What was cut off is another matter.
+        let left = written.iter().filter(|(at, _)| *at < length);
+        for (at, size) in left.filter(|_| self.direct.is_none()) {
+            let spans = self.spans(*at, (length - at).min(*size))?;
             holes.extend(spans.into_iter().filter(|span| span.hole));
         }
         Ok(holes)
@@ -206,6 +214,12 @@ impl Direct {
     }
 }
 
+/// Whatever its name is: file system, inode, and the number of a device.
+fn identity(file: &File) -> io::Result<[u64; 3]> {
+    let data = file.metadata()?;
+    Ok([data.dev(), data.ino(), data.rdev()])
+}
+
 fn cut(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => io::Error::from_raw_os_error(Errno::EIO as i32),
@@ -215,9 +229,9 @@ fn cut(error: io::Error) -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use std::os::unix::fs::MetadataExt;
+    use nix::fcntl::fallocate;
 
+    use super::*;
     use crate::engine::buffer::Buffer;
 
     const MIB: u64 = 1 << 20;
@@ -290,10 +304,70 @@ mod tests {
     fn a_file_that_was_cut_is_found_out() {
         let file = file(MIB);
         let store = Store::open(file.path(), None, true).unwrap();
-        assert!(!store.is_shorter(MIB));
+        assert!(!store.is_shorter(MIB).unwrap());
+        store.write(&[1; 8192], MIB - 8192).unwrap();
         file.as_file().set_len(10).unwrap();
-        assert!(store.is_shorter(MIB));
+        assert!(store.is_shorter(MIB).unwrap());
+        // The flush has nothing to say of that.
+        assert_eq!(store.flush().unwrap(), []);
         store.lengthen(MIB).unwrap();
-        assert!(!store.is_shorter(MIB));
+        assert!(!store.is_shorter(MIB).unwrap());
+    }
+
+    #[test]
+    fn what_was_met_before_a_flush_is_told_by_it_once() {
+        let file = file(MIB);
+        let full: Sync = |_, _, _, flags| match flags {
+            libc::SYNC_FILE_RANGE_WRITE => Err(Errno::ENOSPC.into()),
+            _ => Ok(()),
+        };
+        let store = Store::open_with(file.path(), None, true, full).unwrap();
+        // The write itself has succeeded, in another thread.
+        std::thread::scope(|scope| {
+            scope.spawn(|| store.write(&[1; 4096], 0).unwrap());
+        });
+        let error = store.flush().unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(Errno::ENOSPC as i32));
+        assert_eq!(store.flush().unwrap(), []);
+    }
+
+    #[test]
+    fn what_was_written_and_lost_without_an_error_is_seen() {
+        let file = file(MIB);
+        let dropped: Sync = |file, at, size, flags| match flags {
+            libc::SYNC_FILE_RANGE_WRITE if at == 8192 => {
+                let how = FallocateFlags::FALLOC_FL_PUNCH_HOLE;
+                let how = how | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+                Ok(fallocate(file, how, at as i64, size as i64)?)
+            }
+            _ => Ok(()),
+        };
+        let store = Store::open_with(file.path(), None, true, dropped).unwrap();
+        for at in [0, 4096, 8192, 12_288] {
+            store.write(&[1; 4096], at).unwrap();
+        }
+        let lost = Span {
+            start: 8192,
+            size: 4096,
+            hole: true,
+        };
+        assert_eq!(store.flush().unwrap(), [lost]);
+        assert_eq!(store.flush().unwrap(), []);
+    }
+
+    #[test]
+    fn what_is_written_and_flushed_by_turns_is_one_file() {
+        let file = file(MIB);
+        let other = tempfile::NamedTempFile::new_in(file.path().parent().unwrap()).unwrap();
+        let [one, two] = [&file, &other].map(|file| identity(file.as_file()).unwrap());
+        assert_ne!(one, two);
+        let store = Store::open(file.path(), None, true).unwrap();
+        assert_eq!(identity(store.flushing.as_ref().unwrap()).unwrap(), one);
+        assert!(
+            Store::open(file.path(), None, false)
+                .unwrap()
+                .flushing
+                .is_none()
+        );
     }
 }

@@ -134,3 +134,54 @@ pub(super) fn sync_range(file: &File, at: u64, size: u64, flags: u32) -> io::Res
     let done = unsafe { libc::sync_file_range(file.as_raw_fd(), number(at), number(size), flags) };
     Errno::result(done).map(drop).map_err(Into::into)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The errno that these calls answer by turns: sent on its way, waited for.
+    fn met(sync: Sync, pieces: u64) -> Vec<Option<i32>> {
+        let (file, window) = (tempfile::tempfile().unwrap(), Window::new(sync));
+        (0..pieces).for_each(|piece| window.wrote(&file, piece * WINDOW, WINDOW));
+        let told = || {
+            let (written, result) = window.settle(&file);
+            let error = result.err().and_then(|error| error.raw_os_error());
+            (written, error)
+        };
+        let (first, again) = (told(), told());
+        assert_eq!((first.0, again.0.len()), (vec![(0, pieces * WINDOW)], 0));
+        vec![first.1, again.1]
+    }
+
+    #[test]
+    fn an_error_is_told_once_wherever_it_is_met() {
+        let late: Sync = |_, _, _, flags| match flags {
+            SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_BEFORE => Ok(()),
+            _ => Err(Errno::EIO.into()),
+        };
+        assert_eq!(met(late, 1), [None, None]);
+        assert_eq!(met(late, 2), [Some(Errno::EIO as i32), None]);
+        let at_once: Sync = |_, at, _, flags| match (at, flags) {
+            (0, SYNC_FILE_RANGE_WRITE) => Err(Errno::ENOSPC.into()),
+            (_, SYNC_FILE_RANGE_WAIT_BEFORE) => Ok(()),
+            _ => Err(Errno::EIO.into()),
+        };
+        assert_eq!(met(at_once, 1), [Some(Errno::ENOSPC as i32), None]);
+        assert_eq!(met(at_once, 3), [Some(Errno::ENOSPC as i32), None]);
+    }
+
+    #[test]
+    fn what_the_flush_has_told_is_not_told_by_the_window_too() {
+        let flush_told: Sync = |_, _, _, flags| match flags {
+            SYNC_FILE_RANGE_WAIT_BEFORE => Err(Errno::EIO.into()),
+            _ => Ok(()),
+        };
+        assert_eq!(met(flush_told, 3), [None, None]);
+    }
+
+    #[test]
+    fn a_call_that_a_sandbox_refuses_is_no_error_of_the_disk() {
+        assert_eq!(met(|_, _, _, _| Err(Errno::ENOSYS.into()), 3), [None, None]);
+        assert_eq!(met(|_, _, _, _| Err(Errno::EPERM.into()), 3), [None, None]);
+    }
+}
