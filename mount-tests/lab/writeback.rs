@@ -9,7 +9,7 @@ use super::dm::{create, reload, run};
 use super::shell::{Undo, attempt, output};
 
 /// Bytes of the disk below: one group of blocks, whose metadata lie together.
-const DISK: u64 = 120 * MIB;
+const DISK: u64 = 88 * MIB;
 
 /// Bytes of a block of the file system.
 const BLOCK: u64 = 4096;
@@ -71,10 +71,14 @@ impl Lab {
              && fallocate -l {DISK} {image}"
         ));
         make(&image);
-        // mkfs has made holes where its zeros are.
+        // mkfs has made holes where its zeros are. A few blocks here and there: then the
+        // file has a block of extents before the disk is full, and only its data fail.
         output(&format!(
             "fallocate -l {DISK} {image} && mount -o loop {image} {folder}/fs \
-             && chmod 777 {folder}/fs && truncate -s {size} {folder}/fs/disk && sync -f {folder}/fs"
+             && chmod 777 {folder}/fs && cd {folder}/fs && truncate -s {size} disk \
+             && for at in 1 2 3 4 5 6 7; do \
+                dd if=/dev/zero of=disk bs={BLOCK} count=1 seek=$((at * 1000)) conv=notrunc 2>/dev/null; \
+             done && sync -f ."
         ));
         Late {
             path: format!("{folder}/fs/disk"),
@@ -113,11 +117,15 @@ impl Late {
                 reload(name, &table.concat());
             }
             Way::Full { folder, room } => {
-                let (first, count) = free(&format!("{folder}/pool/image"));
-                let (start, length) = (first * BLOCK, count * BLOCK);
+                let punch = |(first, count): (u64, u64)| {
+                    let (start, length) = (first * BLOCK, count * BLOCK);
+                    format!("fallocate --punch-hole -o {start} -l {length} image && ")
+                };
+                let free = free(&format!("{folder}/pool/image")).into_iter();
+                let punched: String = free.map(punch).collect();
                 output(&format!(
-                    "cd {folder}/pool && fallocate --punch-hole -o {start} -l {length} image \
-                     && ! dd if=/dev/zero of=filler bs=64K 2>/dev/null && truncate -s -{room} filler"
+                    "cd {folder}/pool && {punched} ! dd if=/dev/zero of=filler bs=64K 2>/dev/null \
+                     && truncate -s -{room} filler"
                 ));
             }
         }
@@ -148,18 +156,21 @@ impl Late {
     }
 }
 
-/// The largest run of free blocks: where it begins, and how many.
-fn free(image: &str) -> (u64, u64) {
+/// The runs of free blocks: where each begins, and how many.
+fn free(image: &str) -> Vec<(u64, u64)> {
     let (_, text) = attempt(&format!("dumpe2fs {image} 2>/dev/null"));
     let lists = text
         .lines()
         .filter_map(|line| line.strip_prefix("  Free blocks: "));
-    let runs = lists.flat_map(|list| list.split(", "));
     let run = |run: &str| {
         let (first, last) = run.split_once('-')?;
         let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
         Some((first, last + 1 - first))
     };
-    let largest = runs.filter_map(run).max_by_key(|(_, count)| *count);
-    largest.unwrap_or_else(|| panic!("no free blocks: {text}"))
+    let runs: Vec<(u64, u64)> = lists
+        .flat_map(|list| list.split(", "))
+        .filter_map(run)
+        .collect();
+    assert!(!runs.is_empty(), "no free blocks: {text}");
+    runs
 }

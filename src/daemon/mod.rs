@@ -13,6 +13,7 @@ pub mod counts;
 pub mod create;
 pub mod cycle;
 pub mod desk;
+pub mod durable;
 mod earlier;
 pub mod entry;
 pub mod events;

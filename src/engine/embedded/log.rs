@@ -320,14 +320,14 @@ mod tests {
         let file = file();
         let log = losing(file.path());
         assert!(!log.resume().unwrap());
-        [0, 1].map(|region| log.complete(region, true, true));
+        (0..2).for_each(|region| log.complete(region, true, true));
         lose(&log, &file);
         log.complete(17, true, true);
         assert!(!log.flush() && log.is_written());
         let bits = std::fs::read(file.path()).unwrap();
         assert_eq!(bits[BITSET_OFFSET as usize..][..3], [3, 0, 2]);
         // Lost again, as a leg that was cut: the disk still calls them clean.
-        [0, 1].map(|region| log.complete(region, false, false));
+        (0..2).for_each(|region| log.complete(region, false, false));
         lose(&log, &file);
         assert_eq!(log.disk().unwrap().letter(), 'D');
         assert!(!log.resume().unwrap());
