@@ -9,7 +9,7 @@ use super::dm::{create, reload, run};
 use super::shell::{Undo, attempt, output};
 
 /// Bytes of the disk below: one group of blocks, whose metadata lie together.
-const DISK: u64 = 88 * MIB;
+const DISK: u64 = 120 * MIB;
 
 /// Bytes of a block of the file system.
 const BLOCK: u64 = 4096;

@@ -27,8 +27,8 @@ pub const CASES: &[Case] = &[
     embedded_only("restarted_in_between", FILES, restarted_in_between).needing(no_loops),
 ];
 
-/// Bytes of these mirrors: twice what may be on its way to a disk.
-const SIZE: u64 = 64 * MIB;
+/// Bytes of these mirrors: three times what may be on its way to a disk.
+const SIZE: u64 = 96 * MIB;
 
 /// What a disk that runs full still takes: less than may be on its way.
 const ROOM: u64 = 8 * MIB;
@@ -156,7 +156,7 @@ fn late_allocation(lab: &Lab) {
 /// last pieces are written long before it ends.
 fn large_regions(lab: &Lab) {
     let target = lab.late_full(SIZE, ROOM);
-    told_and_mended(lab, &target, 32 * MIB);
+    told_and_mended(lab, &target, 64 * MIB);
 }
 
 /// Stopped and started while the disk fails, again and again: no region comes to
