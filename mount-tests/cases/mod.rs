@@ -97,6 +97,7 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static Case)> {
         ("command", command::CASES),
         ("user", embedded::user::CASES),
         ("failing", embedded::failing::CASES),
+        ("writeback", embedded::writeback::CASES),
         ("crash", embedded::crash::CASES),
         ("restart", embedded::restart::CASES),
         ("locks", embedded::locks::CASES),

@@ -14,6 +14,7 @@ pub mod shared;
 pub mod shell;
 pub mod slow;
 pub mod traces;
+pub mod writeback;
 pub mod writer;
 
 use std::fs::{Permissions, set_permissions};

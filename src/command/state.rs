@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use nix::fcntl::{Flock, FlockArg};
 
 use super::options::{EngineName, Options};
+use crate::daemon::durable::sync_parent;
 use crate::error::{Errno, Error, Result};
 
 /// The kernel engine's: one for the whole machine, as its mirrors are.
@@ -71,6 +72,9 @@ pub fn take(folder: &Path) -> Result<Lock> {
     let missing = folder.ancestors().take_while(|folder| !folder.exists());
     let mut made: Vec<PathBuf> = missing.map(Into::into).collect();
     create_dir_all(folder).map_err(at)?;
+    for error in made.iter().filter_map(|made| sync_parent(made).err()) {
+        log::warn!("{}", at(error));
+    }
     let path = folder.join("lock");
     let mut held = lock(folder, &path)?;
     if made.is_empty() {

@@ -137,7 +137,9 @@ impl Daemon {
             unfinished: unfinished(before.as_ref()),
             ..Record::of(&info, &lines).with(places, kept)
         };
-        match before.as_ref() == Some(&record) {
+        // What could not be flushed reads as it should and may not be on the disk.
+        let known = before.as_ref() == Some(&record) && self.records.is_settled(&record.uuid);
+        match known {
             true => Ok(()),
             false => self.records.write(&record),
         }

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
+use super::durable::sync_parent;
 use crate::engine::Facts;
 use crate::error::{Errno, Error, Result};
 use crate::model::snapshot::SECTOR;
@@ -33,7 +34,7 @@ pub fn make(path: &Path, regions: u64) -> Result<()> {
         .open(path);
     let mut file = opened.map_err(|error| Error::io(what(), &error))?;
     fill(&mut file, size)
-        .and_then(|()| sync_folder(path))
+        .and_then(|()| sync_parent(path))
         .map_err(|error| {
             // Half a log is worse than none; the cause is what matters.
             let _ = std::fs::remove_file(path);
@@ -76,13 +77,6 @@ fn fill(file: &mut File, size: u64) -> std::io::Result<()> {
         left -= part;
     }
     file.sync_all()
-}
-
-fn sync_folder(path: &Path) -> std::io::Result<()> {
-    match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
-    }
 }
 
 fn too_many(regions: u64) -> Error {

@@ -15,6 +15,7 @@ pub mod counts;
 pub mod create;
 pub mod cycle;
 pub mod desk;
+pub mod durable;
 mod earlier;
 pub mod entry;
 pub mod events;

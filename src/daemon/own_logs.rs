@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Daemon;
 use super::control::remove_file;
+use super::durable::sync_parent;
 use super::logfile;
 use super::records::Records;
 use crate::engine::{Id, Slot};
@@ -38,12 +39,12 @@ impl Making<'_> {
     /// What the file system answers.
     pub fn place(&self, stem: &str, number: usize) -> Result<PathBuf> {
         let folder = &self.0.folder;
-        match DirBuilder::new().mode(0o700).create(folder) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-                Err(Error::io(folder.display(), &error))
-            }
-            _ => Ok(folder.join(format!("{stem}.{number}.log"))),
-        }
+        let made = match DirBuilder::new().mode(0o700).create(folder) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            made => made.and_then(|()| sync_parent(folder)),
+        };
+        made.map_err(|error| Error::io(folder.display(), &error))?;
+        Ok(folder.join(format!("{stem}.{number}.log")))
     }
 }
 

@@ -1,14 +1,16 @@
 //! Records: what has to be known to make a mirror again, one file each, so that
 //! mirrors outlive whoever runs them. A crash leaves the old file or the new one.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
 
+use super::durable::{put, sync_folder, sync_parent};
 use super::record::{Record, VERSION};
 use crate::error::{Error, Result};
 use crate::text::device::DevNo;
@@ -32,8 +34,13 @@ pub struct Records {
     // Asked at once: later it may be on what does not answer.
     device: Option<DevNo>,
     /// The folder comes with the first record and goes with the last.
-    turn: Mutex<()>,
+    turn: Mutex<Unsettled>,
+    sync: fn(&Path) -> io::Result<()>,
 }
+
+/// The files that the folder has another state of on its disk, or may have: its
+/// flush failed.
+type Unsettled = BTreeSet<PathBuf>;
 
 impl Records {
     /// The records below `state`; nothing is made before there is one.
@@ -44,6 +51,7 @@ impl Records {
             folder: state.join(FOLDER),
             device,
             turn: Mutex::default(),
+            sync: sync_folder,
         }
     }
 
@@ -90,14 +98,15 @@ impl Records {
     ///
     /// # Errors
     /// EINVAL where its UUID makes no file name; what the file system answers: the
-    /// old record is still there then.
+    /// old record is still on the disk then, or it is the new one, where the folder
+    /// alone could not be flushed ([`Records::is_settled`]).
     pub fn write(&self, record: &Record) -> Result<()> {
         let path = self.path(&record.uuid)?;
         let new = path.with_extension(NEW);
         let text = serde_json::to_string_pretty(record)
             .map_err(|error| Error::invalid(format!("the record of {}: {error}", record.name)))?;
-        let _turn = self.turn();
-        fs::create_dir_all(&self.folder).map_err(|error| at(&self.folder, &error))?;
+        let mut turn = self.turn();
+        self.open().map_err(|error| at(&self.folder, &error))?;
         let written = put(&new, text.as_bytes()).and_then(|()| fs::rename(&new, &path));
         written.map_err(|error| {
             // Half a record is worse than none; the cause is what matters.
@@ -105,7 +114,21 @@ impl Records {
             self.close();
             at(&path, &error)
         })?;
-        self.settle()
+        self.settle(&mut turn, &path)
+    }
+
+    fn open(&self) -> io::Result<()> {
+        if self.folder.is_dir() {
+            return Ok(());
+        }
+        fs::create_dir_all(&self.folder)?;
+        sync_parent(&self.folder)
+    }
+
+    /// Whether the disk has the record of a UUID as it is read.
+    pub fn is_settled(&self, uuid: &str) -> bool {
+        let path = self.path(uuid);
+        path.is_ok_and(|path| !self.turn().contains(&path))
     }
 
     /// The record of a UUID; none where there is none, or none that can be read.
@@ -124,8 +147,9 @@ impl Records {
     /// What the file system answers.
     pub fn put_aside(&self, path: &Path) -> Result<PathBuf> {
         let aside = path.with_extension("bad");
+        let mut turn = self.turn();
         fs::rename(path, &aside).map_err(|error| at(path, &error))?;
-        self.settle()?;
+        self.settle(&mut turn, path)?;
         Ok(aside)
     }
 
@@ -148,16 +172,17 @@ impl Records {
     /// What the file system answers.
     pub fn remove(&self, uuid: &str) -> Result<()> {
         let path = self.path(uuid)?;
-        let _turn = self.turn();
+        let mut turn = self.turn();
         match fs::remove_file(&path) {
-            Ok(()) => {
-                let settled = self.settle();
-                self.close();
-                settled
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(at(&path, &error)),
+            Ok(()) => {}
+            // Removed before, and it may come again.
+            Err(_) if turn.contains(&path) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(at(&path, &error)),
         }
+        let settled = self.settle(&mut turn, &path);
+        self.close();
+        settled
     }
 
     /// Leave no empty folder behind.
@@ -182,15 +207,18 @@ impl Records {
         Ok(self.folder.join(name + ".json"))
     }
 
-    fn turn(&self) -> MutexGuard<'_, ()> {
+    fn turn(&self) -> MutexGuard<'_, Unsettled> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn settle(&self) -> Result<()> {
-        let folder = File::open(&self.folder);
-        folder
-            .and_then(|folder| folder.sync_all())
-            .map_err(|error| at(&self.folder, &error))
+    /// Let the disk have what was done with a file of the folder.
+    fn settle(&self, unsettled: &mut Unsettled, path: &Path) -> Result<()> {
+        let done = (self.sync)(&self.folder).map_err(|error| at(&self.folder, &error));
+        match done {
+            Ok(()) => unsettled.remove(path),
+            Err(_) => unsettled.insert(path.into()),
+        };
+        done
     }
 }
 
@@ -208,14 +236,6 @@ fn is_record(path: &Path) -> bool {
     path.extension().is_some_and(|kind| kind == "json")
 }
 
-fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let mut file = options.open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
 fn read(path: &Path) -> Result<Record> {
     let text = fs::read_to_string(path).map_err(|error| at(path, &error))?;
     let wrong = |why: String| Error::invalid(format!("the record {}: {why}", path.display()));
@@ -227,112 +247,4 @@ fn read(path: &Path) -> Result<Record> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::daemon::record::{Place, Stage, Unfinished};
-    use crate::engine::identity::Identity;
-    use crate::error::Errno;
-    use crate::model::look::Look;
-    use crate::model::policy::{Dropped, OnFailure};
-
-    fn record(name: &str, uuid: &str) -> Record {
-        Record {
-            version: VERSION,
-            name: name.into(),
-            uuid: uuid.into(),
-            read_only: false,
-            suspended: true,
-            persist: true,
-            table: vec!["0 8 mirror core 1 2 2 /a\\ b 0 8:1 0".into()],
-            places: vec![Place {
-                device: "8:1".into(),
-                identity: Identity::Device {
-                    node: "/dev/sda1".into(),
-                    ids: [("wwid".to_string(), "naa.5".to_string())].into(),
-                    size: 4096,
-                },
-                ours: false,
-            }],
-            looks: [("ctl".to_string(), Look::default())].into(),
-            on_failure: OnFailure::Hold,
-            dropped: vec![Dropped {
-                leg: Some(1),
-                node: "/dev/sdb".into(),
-                letter: 'D',
-            }],
-            forged: true,
-            adopted: true,
-            unfinished: Some(Unfinished {
-                stage: Stage::Reloading,
-                files: vec!["/a/log".into()],
-                afresh: true,
-            }),
-        }
-    }
-
-    #[test]
-    fn records_come_back_and_go() {
-        let folder = tempfile::tempdir().unwrap();
-        let records = Records::below(folder.path());
-        assert!(records.all().unwrap().is_empty());
-        let (one, two) = (record("a", "MIRRORFS-1"), record("b", "../x/.."));
-        records.write(&one).unwrap();
-        records.write(&two).unwrap();
-        let renamed = record("c", "MIRRORFS-1");
-        records.write(&renamed).unwrap();
-        let all = records.all().unwrap().into_iter();
-        let all: Vec<Record> = all.map(|(_, record)| record.unwrap()).collect();
-        assert_eq!(all, [two, renamed]);
-        records.remove("MIRRORFS-1").unwrap();
-        records.remove("MIRRORFS-1").unwrap();
-        records.remove("../x/..").unwrap();
-        records.close();
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn a_record_cut_or_broken_anywhere_is_none_and_the_others_are_read() {
-        let folder = tempfile::tempdir().unwrap();
-        let records = Records::below(folder.path());
-        records.write(&record("a", "A")).unwrap();
-        records.write(&record("b", "B")).unwrap();
-        let path = folder.path().join("mirrors/A.json");
-        let whole = fs::read(&path).unwrap();
-        for length in 0..whole.len() {
-            fs::write(&path, &whole[..length]).unwrap();
-            let all = records.all().unwrap();
-            assert!(all[0].1.is_err() && all[1].1.is_ok(), "{length}");
-        }
-        let aside = records.put_aside(&path).unwrap();
-        assert!(aside.exists() && records.all().unwrap().len() == 1);
-        let text = String::from_utf8(whole).unwrap();
-        fs::write(&path, text.replace("\"version\": 1", "\"version\": 2")).unwrap();
-        let error = records.all().unwrap().remove(0).1.unwrap_err();
-        assert!(error.sentence().contains("version 2"), "{error}");
-    }
-
-    #[test]
-    fn what_was_being_written_goes_and_the_old_one_stays() {
-        let folder = tempfile::tempdir().unwrap();
-        let records = Records::below(folder.path());
-        records.sweep();
-        records.write(&record("a", "A")).unwrap();
-        for name in ["A.new", "B.new"] {
-            fs::write(folder.path().join("mirrors").join(name), "{").unwrap();
-        }
-        records.sweep();
-        let left = fs::read_dir(folder.path().join("mirrors")).unwrap();
-        assert_eq!(left.count(), 1);
-        assert!(records.get("A").is_some());
-    }
-
-    #[test]
-    fn what_makes_no_file_name_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let records = Records::below(folder.path());
-        for uuid in ["", &"/".repeat(100)] {
-            let error = records.write(&record("a", uuid)).unwrap_err();
-            assert_eq!(error.errno(), Errno::EINVAL);
-        }
-    }
-}
+mod tests;

@@ -9,3 +9,4 @@ pub mod restart;
 pub mod sparse;
 pub mod throttle;
 pub mod user;
+pub mod writeback;

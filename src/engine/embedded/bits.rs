@@ -47,6 +47,12 @@ impl Bits {
         (self.regions..last).for_each(|region| self.put(region, false));
     }
 
+    /// Unset those that are not set in `others`.
+    pub(super) fn keep(&mut self, others: &Bits) {
+        let bytes = self.bytes.iter_mut().zip(&others.bytes);
+        bytes.for_each(|(byte, other)| *byte &= other);
+    }
+
     pub(super) fn get(&self, region: u64) -> bool {
         let byte = self.bytes.get((region / 8) as usize);
         byte.is_some_and(|byte| byte >> (region % 8) & 1 == 1)

@@ -2,9 +2,9 @@
 //! what cannot be read is not written: the kernel, told to ignore errors, would
 //! write what happened to be in memory.
 
+use super::holes::Span;
 use super::leg::{Failure, Leg};
 use super::mirror::Mirror;
-use super::store::Span;
 use crate::engine::buffer::Buffer;
 
 /// The largest piece that is copied in one go.
@@ -62,6 +62,21 @@ fn data(mirror: &Mirror, source: &Leg, span: &Span, buffer: &mut Buffer) -> Fail
     to_all(mirror, |leg| {
         leg.store
             .write(bytes, leg.offset + span.start - source.offset)
+    })
+}
+
+/// Whether a span of a target, which it has as a hole, is all zeros in the source.
+pub(super) fn is_zero(mirror: &Mirror, leg: &Leg, span: &Span) -> bool {
+    let Some(source) = mirror.source() else {
+        return false;
+    };
+    let mut buffer = Buffer::new(STEP as usize);
+    let start = span.start - leg.offset + source.offset;
+    let mut steps = (0..span.size).step_by(STEP as usize);
+    steps.all(|done| {
+        let bytes = buffer.part(STEP.min(span.size - done) as usize);
+        let read = source.store.read(bytes, start + done);
+        read.is_ok() && bytes.iter().all(|byte| *byte == 0)
     })
 }
 

@@ -46,9 +46,10 @@ impl Leg {
     }
 
     /// Whether the file was cut, so that what it had is lost; a write behind its end
-    /// would hide that. Once noticed, that stays so until it is mended.
+    /// would hide that. Once noticed, that stays so until it is mended. One that does
+    /// not say how long it is may have been cut.
     pub(super) fn is_cut(&self) -> bool {
-        if self.store.is_shorter(self.end) {
+        if self.store.is_shorter(self.end).unwrap_or(true) {
             self.cut.store(true, Ordering::Relaxed);
         }
         self.cut.load(Ordering::Relaxed)
@@ -57,9 +58,9 @@ impl Leg {
     /// Make a file that was cut as long again as it has to be.
     ///
     /// # Errors
-    /// Those of ftruncate(2).
+    /// Those of fstat(2) and ftruncate(2).
     pub(super) fn mend(&self) -> std::io::Result<()> {
-        if self.store.is_shorter(self.end) {
+        if self.store.is_shorter(self.end)? {
             self.store.lengthen(self.end)?;
         }
         self.cut.store(false, Ordering::Relaxed);

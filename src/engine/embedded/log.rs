@@ -29,8 +29,10 @@ struct State {
     count: u64,
     /// Regions whose legs are equal; only a disk log keeps them apart.
     clean: Option<Bits>,
-    /// The bytes of `clean` that the disk does not have yet.
+    /// The bytes of `clean` that the disk does not have yet, or may not have.
     unwritten: Option<Range<usize>>,
+    /// Whether the same is to be said of the header.
+    headless: bool,
     /// Where the next look for a region to copy begins.
     search: u64,
 }
@@ -51,6 +53,7 @@ impl Log {
             count: if equal { regions } else { 0 },
             clean,
             unwritten: None,
+            headless: false,
             search: 0,
         };
         Ok(Log {
@@ -75,20 +78,23 @@ impl Log {
             clean.load(&bytes);
             self.known(header)
         });
+        // What it could not be told in this life it cannot know.
+        if !self.is_written()
+            && let Some(told) = &self.state().clean
+        {
+            clean.keep(told);
+        }
         // Regions that the log does not know yet: the mirror has grown.
         clean.set_from(known, self.word == Some(Sync::NoSync) && !failed);
-        let header = Header {
-            version: VERSION,
-            regions: self.regions,
-        };
-        let written = disk.write_all(&header, clean.bytes());
         let mut state = self.state();
         state.count = clean.count();
         state.sync = clean.clone();
+        state.unwritten = Some(0..clean.bytes().len());
         state.clean = Some(clean);
-        (state.unwritten, state.search) = (None, 0);
+        (state.headless, state.search) = (true, 0);
         drop(state);
-        Ok((failed || written.is_err()) && disk.fail())
+        let failed = failed && disk.fail();
+        Ok(self.flush() || failed)
     }
 
     /// How many regions of a log that was read can be believed. A sync word, and
@@ -101,20 +107,34 @@ impl Log {
     }
 
     /// Write what has changed, through to the disk; answers whether the log has
-    /// failed now.
+    /// failed now. What could not be written is tried again the next time.
     pub(super) fn flush(&self) -> bool {
         let Some(disk) = &self.disk else { return false };
         let mut state = self.state();
         let Some(range) = state.unwritten.take() else {
             return false;
         };
-        let bytes = state
-            .clean
-            .as_ref()
-            .and_then(|clean| clean.bytes().get(range.clone()));
+        let headless = std::mem::take(&mut state.headless);
+        let clean = state.clean.as_ref().map(Bits::bytes);
+        let bytes = clean.and_then(|bytes| bytes.get(range.clone()));
         let bytes = bytes.unwrap_or_default().to_vec();
         drop(state);
-        disk.write_bits(range.start, &bytes).is_err() && disk.fail()
+        let header = headless.then_some(Header {
+            version: VERSION,
+            regions: self.regions,
+        });
+        let written = disk.write(range.start, &bytes, header.as_ref());
+        if written.is_err() {
+            let mut state = self.state();
+            state.owe(range);
+            state.headless |= headless;
+        }
+        written.is_err() && disk.fail()
+    }
+
+    /// Whether the log's disk has all that it was told.
+    pub(super) fn is_written(&self) -> bool {
+        self.state().unwritten.is_none()
     }
 
     /// A run of at most `most` regions that are to be copied; each is answered
@@ -160,8 +180,7 @@ impl Log {
         };
         bits.put(region, clean);
         let byte = (region / 8) as usize;
-        let range = state.unwritten.take().unwrap_or(byte..byte);
-        state.unwritten = Some(range.start.min(byte)..range.end.max(byte + 1));
+        state.owe(byte..byte + 1);
     }
 
     /// How many regions are in sync.
@@ -179,10 +198,24 @@ impl Log {
     }
 }
 
+impl State {
+    /// The disk does not have these bytes.
+    fn owe(&mut self, more: Range<usize>) {
+        let range = self.unwritten.take().unwrap_or(more.clone());
+        self.unwritten = Some(range.start.min(more.start)..range.end.max(more.end));
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::Ordering::Relaxed;
+
     use super::*;
+    use crate::error::Errno;
     use crate::text::disklog::{BITSET_OFFSET, size_for};
+
+    static LOSING: AtomicBool = AtomicBool::new(false);
 
     fn disk(file: &tempfile::NamedTempFile) -> LogDisk {
         LogDisk::open(file.path()).unwrap()
@@ -260,5 +293,46 @@ mod tests {
         assert!(log.resume().unwrap());
         assert_eq!((log.in_sync(), log.disk().unwrap().letter()), (0, 'D'));
         assert!(!log.resume().unwrap());
+    }
+
+    /// A log whose disk can be told to lose what it is told.
+    fn losing(path: &std::path::Path) -> Log {
+        let disk = LogDisk::open_with(path, |file| match LOSING.load(Relaxed) {
+            true => Err(Errno::EIO.into()),
+            false => file.sync_data(),
+        });
+        Log::new(20, None, Some(disk.unwrap())).unwrap()
+    }
+
+    /// The kernel takes what it could not write for written, and may drop it: the
+    /// disk has what it had.
+    fn lose(log: &Log, file: &tempfile::NamedTempFile) {
+        let before = std::fs::read(file.path()).unwrap();
+        LOSING.store(true, Relaxed);
+        log.flush();
+        LOSING.store(false, Relaxed);
+        std::fs::write(file.path(), before).unwrap();
+        assert!(!log.is_written());
+    }
+
+    #[test]
+    fn what_the_disk_was_told_in_vain_is_told_again_and_not_believed() {
+        let file = file();
+        let log = losing(file.path());
+        assert!(!log.resume().unwrap());
+        (0..2).for_each(|region| log.complete(region, true, true));
+        lose(&log, &file);
+        log.complete(17, true, true);
+        assert!(!log.flush() && log.is_written());
+        let bits = std::fs::read(file.path()).unwrap();
+        assert_eq!(bits[BITSET_OFFSET as usize..][..3], [3, 0, 2]);
+        // Lost again, as a leg that was cut: the disk still calls them clean.
+        (0..2).for_each(|region| log.complete(region, false, false));
+        lose(&log, &file);
+        assert_eq!(log.disk().unwrap().letter(), 'D');
+        assert!(!log.resume().unwrap());
+        assert_eq!((log.in_sync(), log.work(20)), (1, Some(0..17)));
+        let bits = std::fs::read(file.path()).unwrap();
+        assert_eq!(bits[BITSET_OFFSET as usize..][..3], [0, 0, 2]);
     }
 }

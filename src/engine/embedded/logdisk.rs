@@ -14,8 +14,12 @@ use crate::text::disklog::{BITSET_OFFSET, Header, VERSION};
 #[derive(Debug)]
 pub(super) struct LogDisk {
     file: File,
+    flush: Flush,
     failed: AtomicBool,
 }
+
+/// fdatasync(2).
+pub(super) type Flush = fn(&File) -> io::Result<()>;
 
 impl LogDisk {
     /// Open the node or file.
@@ -23,9 +27,15 @@ impl LogDisk {
     /// # Errors
     /// Those of open(2).
     pub(super) fn open(path: &Path) -> io::Result<LogDisk> {
+        LogDisk::open_with(path, File::sync_data)
+    }
+
+    /// The same, with another fdatasync(2).
+    pub(super) fn open_with(path: &Path, flush: Flush) -> io::Result<LogDisk> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         Ok(LogDisk {
             file,
+            flush,
             failed: AtomicBool::new(false),
         })
     }
@@ -44,25 +54,25 @@ impl LogDisk {
         Ok((header, bytes.split_off(BITSET_OFFSET as usize)))
     }
 
-    /// Write bitset and header, through to the disk: the header last, since it
-    /// says how many of the bits can be believed.
-    ///
-    /// # Errors
-    /// Those of pwrite(2) and fdatasync(2).
-    pub(super) fn write_all(&self, header: &Header, bits: &[u8]) -> io::Result<()> {
-        self.write_bits(0, bits)?;
-        self.file.write_all_at(&header.to_bytes(), 0)?;
-        self.file.sync_data()
-    }
-
     /// Write a part of the bitset that begins at its byte `start`, through to the
-    /// disk.
+    /// disk, and then the header: it says how many of the bits can be believed.
+    ///
+    /// After an error the kernel takes all for written: only what is written again
+    /// is on the disk after the next call.
     ///
     /// # Errors
     /// Those of pwrite(2) and fdatasync(2).
-    pub(super) fn write_bits(&self, start: usize, bits: &[u8]) -> io::Result<()> {
+    pub(super) fn write(
+        &self,
+        start: usize,
+        bits: &[u8],
+        header: Option<&Header>,
+    ) -> io::Result<()> {
         self.file.write_all_at(bits, BITSET_OFFSET + start as u64)?;
-        self.file.sync_data()
+        (self.flush)(&self.file)?;
+        let Some(header) = header else { return Ok(()) };
+        self.file.write_all_at(&header.to_bytes(), 0)?;
+        (self.flush)(&self.file)
     }
 
     /// Note a failure; answers whether it is the first one (`fail_log_device`).

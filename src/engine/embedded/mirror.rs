@@ -105,7 +105,8 @@ impl Mirror {
     }
 
     /// A target that was cut has lost what was copied to it, whatever the log says.
-    /// The log says so before the file is made long again, which hides the cut.
+    /// The log says so before the file is made long again, which hides the cut: one
+    /// that cannot be told keeps it short.
     fn mend(&self) {
         let cut = self.targets().iter().filter(|leg| leg.is_cut());
         let cut: Vec<&Leg> = cut.collect();
@@ -114,8 +115,9 @@ impl Mirror {
         }
         self.lose_all();
         self.flush_log();
+        let told = self.parts.log.is_written();
         for leg in cut {
-            if leg.mend().is_err() {
+            if !told || leg.mend().is_err() {
                 self.fail(leg, Failure::Sync);
             }
         }

@@ -10,6 +10,7 @@ mod copy;
 mod device;
 pub mod devices;
 mod hold;
+mod holes;
 mod leg;
 mod loaded;
 mod log;
@@ -18,6 +19,8 @@ mod mirror;
 mod recovery;
 mod store;
 mod throttle;
+#[cfg(test)]
+mod turns;
 mod window;
 mod work;
 

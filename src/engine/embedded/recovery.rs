@@ -8,7 +8,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::copy::{PIECE, copy, last_try};
+use super::copy::{PIECE, copy, is_zero, last_try};
+use super::holes::Span;
 use super::leg::{Failure, Leg};
 use super::mirror::Mirror;
 use super::work::{Harvest, Job, Work};
@@ -91,6 +92,13 @@ impl Recovery {
         drop(control);
         self.shared.changed.notify_all();
         Ok(())
+    }
+
+    /// Whether nothing is copied, and nothing will be before the next start.
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        let control = self.shared.control();
+        !control.busy && !control.look
     }
 
     /// Stop as soon as what is in flight has ended, and wait for that.
@@ -205,9 +213,10 @@ impl Shared {
     }
 
     /// Flush the targets, then count the regions that have come to their end.
-    /// Answers whether all that was written is safe.
+    /// Answers whether all that was written is safe. What was written of a region
+    /// that is partly out is flushed too: an error belongs to the turn that it is of.
     fn bring_in(&self, harvest: &Harvest) -> bool {
-        if harvest.ended.is_empty() {
+        if harvest.ended.is_empty() && !harvest.open {
             return true;
         }
         let safe = self.flush();
@@ -223,10 +232,13 @@ impl Shared {
         safe
     }
 
-    /// Whether all that was written is on the targets' disks.
+    /// Whether all that was written is on the targets' disks. Nobody writes
+    /// meanwhile.
     fn flush(&self) -> bool {
+        let is_kept = |leg: &Leg, hole: &Span| is_zero(&self.mirror, leg, hole);
         let flushed = |leg: &Leg| {
-            let done = leg.store.flush().is_ok();
+            let holes = leg.store.flush();
+            let done = holes.is_ok_and(|holes| holes.iter().all(|hole| is_kept(leg, hole)));
             if !done {
                 self.mirror.fail(leg, Failure::Flush);
             }

@@ -1,27 +1,30 @@
 //! One leg's bytes. A block device is read and written past the page cache, so
 //! that each error is met where it happens; a regular file by way of a small window
 //! of the page cache. Either way copying a disk does not push everything else out
-//! of memory. Holes of files are seen, and made.
+//! of memory.
+//!
+//! An error of what was written late is told once to each open file, by whichever
+//! call meets it first. So the flush has an open file of its own, which nothing else
+//! uses: no call can take from it what it has to tell.
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use nix::fcntl::{FallocateFlags, fallocate};
-use nix::unistd::{Whence, lseek};
+use nix::fcntl::FallocateFlags;
 
-use super::window::{Window, forget};
+use super::holes::{Span, make, spans};
+use super::window::{Sync, Window, forget, sync_range};
 use crate::error::Errno;
-
-/// Zeros are written in pieces of this many bytes where no hole can be made.
-const ZEROS: usize = 256 * 1024;
 
 /// A file or device, open.
 #[derive(Debug)]
 pub(super) struct Store {
     cached: File,
+    /// For the flush alone; none where nothing is to be written.
+    flushing: Option<File>,
     window: Window,
     /// Of a block device.
     direct: Option<Direct>,
@@ -35,21 +38,23 @@ struct Direct {
     works: AtomicBool,
 }
 
-/// A span of bytes that holds data, or a hole, which reads as zeros.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Span {
-    pub(super) start: u64,
-    pub(super) size: u64,
-    pub(super) hole: bool,
-}
-
 impl Store {
     /// Open the node or file; `block` is the size of a logical block where it is a
     /// block device.
     ///
     /// # Errors
-    /// Those of open(2).
+    /// Those of open(2); ESTALE where another file got its name meanwhile.
     pub(super) fn open(path: &Path, block: Option<u64>, write: bool) -> io::Result<Store> {
+        Store::open_with(path, block, write, sync_range)
+    }
+
+    /// The same, with another sync_file_range(2).
+    pub(super) fn open_with(
+        path: &Path,
+        block: Option<u64>,
+        write: bool,
+        sync: Sync,
+    ) -> io::Result<Store> {
         let mut options = OpenOptions::new();
         options.read(true).write(write);
         let direct = block.map(|align| {
@@ -58,10 +63,20 @@ impl Store {
             let works = AtomicBool::new(true);
             Ok::<_, io::Error>(Direct { file, align, works })
         });
+        let (cached, direct) = (options.open(path)?, direct.transpose()?);
+        let flushing = write.then(|| options.open(path)).transpose()?;
+        let others = direct.iter().map(|direct| &direct.file).chain(&flushing);
+        for other in others {
+            // A flush of another file would always succeed.
+            if identity(other)? != identity(&cached)? {
+                return Err(Errno::ESTALE.into());
+            }
+        }
         Ok(Store {
-            cached: options.open(path)?,
-            window: Window::default(),
-            direct: direct.transpose()?,
+            cached,
+            flushing,
+            window: Window::new(sync),
+            direct,
         })
     }
 
@@ -113,60 +128,14 @@ impl Store {
     /// # Errors
     /// EIO where the file ends before.
     pub(super) fn spans(&self, at: u64, size: u64) -> io::Result<Vec<Span>> {
-        let data = |start, size| Span {
-            start,
-            size,
-            hole: false,
-        };
         if self.direct.is_some() {
-            return Ok(vec![data(at, size)]);
+            return Ok(vec![Span {
+                start: at,
+                size,
+                hole: false,
+            }]);
         }
-        let end = at + size;
-        if self.cached.metadata()?.len() < end {
-            return Err(io::Error::from_raw_os_error(Errno::EIO as i32));
-        }
-        let mut spans = Vec::new();
-        let mut here = at;
-        while here < end {
-            let Some(start) = self.seek(here, Whence::SeekData)? else {
-                spans.push(Span {
-                    start: here,
-                    size: end - here,
-                    hole: true,
-                });
-                break;
-            };
-            let start = start.clamp(here, end);
-            if start > here {
-                spans.push(Span {
-                    start: here,
-                    size: start - here,
-                    hole: true,
-                });
-            }
-            if start == end {
-                break;
-            }
-            let next = self.seek(start, Whence::SeekHole)?.unwrap_or(end);
-            // A file system that answers oddly must not keep us here.
-            let next = next.clamp(start + 1, end);
-            spans.push(data(start, next - start));
-            here = next;
-        }
-        Ok(spans)
-    }
-
-    /// lseek(2) for data or a hole; none where there is none behind.
-    fn seek(&self, at: u64, whence: Whence) -> io::Result<Option<u64>> {
-        let at = i64::try_from(at).map_err(|_| io::ErrorKind::InvalidInput)?;
-        let data = matches!(whence, Whence::SeekData);
-        match lseek(&self.cached, at, whence) {
-            Ok(found) => Ok(u64::try_from(found).ok()),
-            Err(Errno::ENXIO) => Ok(None),
-            // A file system that knows no holes: all is data.
-            Err(Errno::EINVAL | Errno::EOPNOTSUPP) => Ok(data.then_some(at.unsigned_abs())),
-            Err(errno) => Err(errno.into()),
-        }
+        spans(&self.cached, at, size)
     }
 
     /// Let `size` bytes from `at` on read as zeros, by a hole where that can be
@@ -175,58 +144,53 @@ impl Store {
     /// # Errors
     /// Those of fallocate(2) and pwrite(2).
     pub(super) fn zero(&self, at: u64, size: u64) -> io::Result<()> {
-        for span in self.spans(at, size)?.iter().filter(|span| !span.hole) {
-            match self.punch(span) {
-                Err(Errno::EOPNOTSUPP | Errno::EINVAL | Errno::ENOTTY | Errno::ENODEV) => {
-                    self.write_zeros(span)?;
-                }
-                result => result?,
-            }
-        }
-        Ok(())
-    }
-
-    fn punch(&self, span: &Span) -> nix::Result<()> {
         let how = match self.direct.is_some() {
             true => FallocateFlags::FALLOC_FL_ZERO_RANGE,
             false => FallocateFlags::FALLOC_FL_PUNCH_HOLE,
         };
-        let number = |bytes: u64| i64::try_from(bytes).map_err(|_| Errno::EINVAL);
-        let (start, size) = (number(span.start)?, number(span.size)?);
-        fallocate(
-            &self.cached,
-            how | FallocateFlags::FALLOC_FL_KEEP_SIZE,
-            start,
-            size,
-        )
+        let spans = self.spans(at, size)?;
+        let mut data = spans.iter().filter(|span| !span.hole);
+        data.try_for_each(|span| make(&self.cached, span, how))
     }
 
-    fn write_zeros(&self, span: &Span) -> io::Result<()> {
-        let zeros = vec![0; ZEROS];
-        let mut done = 0;
-        while done < span.size {
-            let part = (span.size - done).min(ZEROS as u64);
-            let part = zeros.get(..part as usize).unwrap_or(&zeros);
-            self.cached.write_all_at(part, span.start + done)?;
-            done += part.len() as u64;
-        }
-        Ok(())
-    }
-
-    /// Let what was written reach the disk (fdatasync(2)).
+    /// Let what was written reach the disk (fdatasync(2)); no write may be under
+    /// way. Answers the spans that were written since the last flush and are holes
+    /// all the same: ext4 drops what it cannot find a block for, and tells that to
+    /// whoever wrote it back, which may have been somebody's sync(2). A file system
+    /// may also make holes of zeros.
+    ///
+    /// What failed is told once. The kernel takes it for written then: only what is
+    /// written again is on the disk after the next flush.
     ///
     /// # Errors
     /// EIO, ENOSPC and EDQUOT of writes that seemed to be done.
-    pub(super) fn flush(&self) -> io::Result<()> {
-        self.cached.sync_data()?;
-        self.window.flushed(&self.cached);
-        Ok(())
+    pub(super) fn flush(&self) -> io::Result<Vec<Span>> {
+        let file = self.flushing.as_ref().unwrap_or(&self.cached);
+        let flushed = file.sync_data();
+        let (written, owed) = self.window.settle(&self.cached);
+        flushed.and(owed)?;
+        self.holes_in(&written)
+    }
+
+    fn holes_in(&self, written: &[(u64, u64)]) -> io::Result<Vec<Span>> {
+        let mut holes = Vec::new();
+        let length = self.cached.metadata()?.len();
+        // What was cut off is another matter.
+        let left = written.iter().filter(|(at, _)| *at < length);
+        for (at, size) in left.filter(|_| self.direct.is_none()) {
+            let spans = self.spans(*at, (length - at).min(*size))?;
+            holes.extend(spans.into_iter().filter(|span| span.hole));
+        }
+        Ok(holes)
     }
 
     /// Whether the file was cut so that `end` is behind its end. A block device
     /// says so by errors.
-    pub(super) fn is_shorter(&self, end: u64) -> bool {
-        self.direct.is_none() && self.cached.metadata().is_ok_and(|data| data.len() < end)
+    ///
+    /// # Errors
+    /// Those of fstat(2).
+    pub(super) fn is_shorter(&self, end: u64) -> io::Result<bool> {
+        Ok(self.direct.is_none() && self.cached.metadata()?.len() < end)
     }
 
     /// Make a file as long again as it has to be.
@@ -250,6 +214,12 @@ impl Direct {
     }
 }
 
+/// Whatever its name is: file system, inode, and the number of a device.
+fn identity(file: &File) -> io::Result<[u64; 3]> {
+    let data = file.metadata()?;
+    Ok([data.dev(), data.ino(), data.rdev()])
+}
+
 fn cut(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => io::Error::from_raw_os_error(Errno::EIO as i32),
@@ -259,9 +229,9 @@ fn cut(error: io::Error) -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use std::os::unix::fs::MetadataExt;
+    use nix::fcntl::fallocate;
 
+    use super::*;
     use crate::engine::buffer::Buffer;
 
     const MIB: u64 = 1 << 20;
@@ -334,10 +304,70 @@ mod tests {
     fn a_file_that_was_cut_is_found_out() {
         let file = file(MIB);
         let store = Store::open(file.path(), None, true).unwrap();
-        assert!(!store.is_shorter(MIB));
+        assert!(!store.is_shorter(MIB).unwrap());
+        store.write(&[1; 8192], MIB - 8192).unwrap();
         file.as_file().set_len(10).unwrap();
-        assert!(store.is_shorter(MIB));
+        assert!(store.is_shorter(MIB).unwrap());
+        // The flush has nothing to say of that.
+        assert_eq!(store.flush().unwrap(), []);
         store.lengthen(MIB).unwrap();
-        assert!(!store.is_shorter(MIB));
+        assert!(!store.is_shorter(MIB).unwrap());
+    }
+
+    #[test]
+    fn what_was_met_before_a_flush_is_told_by_it_once() {
+        let file = file(MIB);
+        let full: Sync = |_, _, _, flags| match flags {
+            libc::SYNC_FILE_RANGE_WRITE => Err(Errno::ENOSPC.into()),
+            _ => Ok(()),
+        };
+        let store = Store::open_with(file.path(), None, true, full).unwrap();
+        // The write itself has succeeded, in another thread.
+        std::thread::scope(|scope| {
+            scope.spawn(|| store.write(&[1; 4096], 0).unwrap());
+        });
+        let error = store.flush().unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(Errno::ENOSPC as i32));
+        assert_eq!(store.flush().unwrap(), []);
+    }
+
+    #[test]
+    fn what_was_written_and_lost_without_an_error_is_seen() {
+        let file = file(MIB);
+        let dropped: Sync = |file, at, size, flags| match flags {
+            libc::SYNC_FILE_RANGE_WRITE if at == 8192 => {
+                let how = FallocateFlags::FALLOC_FL_PUNCH_HOLE;
+                let how = how | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+                Ok(fallocate(file, how, at as i64, size as i64)?)
+            }
+            _ => Ok(()),
+        };
+        let store = Store::open_with(file.path(), None, true, dropped).unwrap();
+        for at in [0, 4096, 8192, 12_288] {
+            store.write(&[1; 4096], at).unwrap();
+        }
+        let lost = Span {
+            start: 8192,
+            size: 4096,
+            hole: true,
+        };
+        assert_eq!(store.flush().unwrap(), [lost]);
+        assert_eq!(store.flush().unwrap(), []);
+    }
+
+    #[test]
+    fn what_is_written_and_flushed_by_turns_is_one_file() {
+        let file = file(MIB);
+        let other = tempfile::NamedTempFile::new_in(file.path().parent().unwrap()).unwrap();
+        let [one, two] = [&file, &other].map(|file| identity(file.as_file()).unwrap());
+        assert_ne!(one, two);
+        let store = Store::open(file.path(), None, true).unwrap();
+        assert_eq!(identity(store.flushing.as_ref().unwrap()).unwrap(), one);
+        assert!(
+            Store::open(file.path(), None, false)
+                .unwrap()
+                .flushing
+                .is_none()
+        );
     }
 }

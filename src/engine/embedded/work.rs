@@ -34,6 +34,8 @@ pub(super) struct Work {
 pub(super) struct Harvest {
     pub(super) ended: Vec<Range<u64>>,
     pub(super) failed: BTreeSet<u64>,
+    /// Whether one more is partly out.
+    pub(super) open: bool,
 }
 
 impl Work {
@@ -96,6 +98,7 @@ impl Work {
         Harvest {
             ended: std::mem::take(&mut self.given),
             failed,
+            open: open.is_some(),
         }
     }
 
