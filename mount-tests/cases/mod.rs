@@ -1,5 +1,6 @@
 //! The tests, a file for each subject.
 
+mod anonymous;
 mod command;
 mod crowd;
 pub mod differential;
@@ -82,6 +83,7 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static Case)> {
         ("failover_held", failover::held::CASES),
         ("live", live::CASES),
         ("under", under::CASES),
+        ("anonymous", anonymous::CASES),
         ("story", story::CASES),
         ("nbd", nbd::CASES),
         ("load", load::CASES),

@@ -15,6 +15,7 @@ use super::record::{Stage, Unfinished};
 use super::told::told;
 use super::trust;
 use crate::engine::Slot;
+use crate::engine::home::Lying;
 use crate::error::{Error, Result};
 use crate::model::snapshot::Snapshot;
 use crate::plan::build;
@@ -185,7 +186,9 @@ impl Daemon {
         });
     }
 
-    /// Record what is about to be switched to.
+    /// Record what is about to be switched to. Where it is not known whether the
+    /// record lies on what is held, it is tried: one that is not written before the
+    /// writes are let go is the worse fault.
     ///
     /// # Errors
     /// What the file system answers, where the mirror would come back by its record.
@@ -196,8 +199,7 @@ impl Daemon {
         begun: &Unfinished,
     ) -> Result<()> {
         let dev = self.registry.address(serial)?.1;
-        let on = self.records.device();
-        if on.is_some_and(|on| self.devices.stands_on(on, dev)) {
+        if self.devices.lies_on(&self.records_home, dev) == Lying::OnIt {
             log::debug!("the record stands on the mirror itself, and is written afterwards");
             return Ok(());
         }

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -11,7 +11,6 @@ use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
 
 use super::record::{Record, VERSION};
 use crate::error::{Error, Result};
-use crate::text::device::DevNo;
 
 /// The folder of the records in the state directory.
 const FOLDER: &str = "mirrors";
@@ -29,8 +28,6 @@ const MAX_NAME: usize = 240;
 #[derive(Debug)]
 pub struct Records {
     folder: PathBuf,
-    // Asked at once: later it may be on what does not answer.
-    device: Option<DevNo>,
     /// The folder comes with the first record and goes with the last.
     turn: Mutex<()>,
 }
@@ -38,11 +35,8 @@ pub struct Records {
 impl Records {
     /// The records below `state`; nothing is made before there is one.
     pub fn below(state: &Path) -> Records {
-        let stat = fs::metadata(state).ok();
-        let device = stat.map(|stat| DevNo::of_dev_t(stat.dev()));
         Records {
             folder: state.join(FOLDER),
-            device,
             turn: Mutex::default(),
         }
     }
@@ -135,11 +129,9 @@ impl Records {
         existing.is_some_and(is_lasting)
     }
 
-    /// The number of the device that the state directory is on, as stat(2) has it:
-    /// one of a kind that no device has, where its file system is on none or on
-    /// several; none where the directory was not there.
-    pub fn device(&self) -> Option<DevNo> {
-        self.device
+    /// Their folder, which comes with the first.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Remove the record of a UUID, where there is one.

@@ -2,6 +2,7 @@
 //! sysfs says what a device is, `users` says who else uses it. Nothing here
 //! changes anything or needs root.
 
+mod home;
 mod identity;
 mod mounts;
 mod probe;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use self::identity::{backing, identity, loops_of};
 use self::sysfs::{Block, Sysfs};
 use self::tell::Teller;
+use super::home::{Home, Lying, Part};
 use super::identity::Identity;
 use super::{Extent, Facts, Traffic};
 use crate::error::{Errno, Error, Result};
@@ -123,10 +125,28 @@ impl Host {
         })
     }
 
-    /// Whether one stands on the other, as [`super::Devices::stands_on`] has it.
-    pub fn stands_on(&self, above: DevNo, below: DevNo) -> bool {
-        let block = self.sys.block(below);
-        block.is_some_and(|block| reaches(&block, above, DEEPEST))
+    /// What it lies on, as [`super::Devices::home`] has it.
+    pub fn home(&self, device: &DeviceRef) -> Home {
+        home::home(&self.sys, device)
+    }
+
+    /// Whether that is on a device, as [`super::Devices::lies_on`] has it.
+    pub fn lies_on(&self, home: &Home, dev: DevNo) -> Lying {
+        let Some(below) = self.sys.block(dev) else {
+            return Lying::Unknown(format!("there is no block device {dev}"));
+        };
+        let one = |above: &DevNo| match reaches(&below, *above, DEEPEST) {
+            true => Lying::OnIt,
+            false => Lying::Elsewhere,
+        };
+        Lying::of_all(home.parts.iter().map(|part| match part {
+            Part::Device(above) => one(above),
+            Part::Btrfs(uuid) => match self.sys.btrfs_devices(uuid).as_slice() {
+                [] => Lying::Unknown(format!("the btrfs {uuid} does not show its disks")),
+                members => Lying::of_all(members.iter().map(one)),
+            },
+            Part::Unknown(why) => Lying::Unknown(why.clone()),
+        }))
     }
 
     fn known(&self, dev: DevNo) -> Result<Block> {
