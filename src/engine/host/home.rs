@@ -42,6 +42,13 @@ const IN_MEMORY: &[&str] = &[
 /// Options that name further devices of a file system (xfs(5)).
 const FURTHER: &[&str] = &["logdev", "rtdev"];
 
+/// File systems whose journal may be on a disk of its own (mke2fs(8), `-J device=`).
+const JOURNALED: &[&str] = &["ext3", "ext4", "ocfs2"];
+
+/// The journals of those that are in use, by the names of their devices; an
+/// inode's number follows where one is a file in its own file system (fs/jbd2).
+const JOURNALS: &str = "/proc/fs/jbd2";
+
 /// What the kernel says of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Spot {
@@ -82,8 +89,8 @@ fn is_nothing(error: &io::Error) -> bool {
 
 /// The home of a path, or of where it would be made, or of a device.
 pub(super) fn home(sys: &Sysfs, device: &DeviceRef) -> Home {
-    let mounts = mounts();
-    let mut finder = Finder::new(sys, &mounts, &look);
+    let (mounts, journals) = (mounts(), journals());
+    let mut finder = Finder::new(sys, &mounts, &journals, &look);
     match device {
         DeviceRef::Number(dev) => finder.device(*dev),
         DeviceRef::Path(path) => finder.path(path),
@@ -91,10 +98,17 @@ pub(super) fn home(sys: &Sysfs, device: &DeviceRef) -> Home {
     finder.home
 }
 
+fn journals() -> Vec<String> {
+    let entries = fs::read_dir(JOURNALS).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.collect()
+}
+
 /// One search; what it asks paths is handed in.
 pub(super) struct Finder<'a> {
     sys: &'a Sysfs,
     mounts: &'a Result<Vec<Mount>>,
+    journals: &'a [String],
     look: &'a dyn Fn(&Path) -> io::Result<Option<Spot>>,
     home: Home,
     /// Devices that were followed down already.
@@ -107,11 +121,13 @@ impl<'a> Finder<'a> {
     pub(super) fn new(
         sys: &'a Sysfs,
         mounts: &'a Result<Vec<Mount>>,
+        journals: &'a [String],
         look: &'a dyn Fn(&Path) -> io::Result<Option<Spot>>,
     ) -> Self {
         Finder {
             sys,
             mounts,
+            journals,
             look,
             home: Home::default(),
             seen: Vec::new(),
@@ -180,6 +196,9 @@ impl<'a> Finder<'a> {
                     self.device(dev);
                     let further = mount.options(FURTHER);
                     further.iter().for_each(|path| self.existing(path));
+                    if JOURNALED.contains(&mount.kind.as_str()) {
+                        self.journal(dev);
+                    }
                 }
                 None => self.unknown(format!(
                     "a file system of type {} does not say on which disks it is",
@@ -187,6 +206,24 @@ impl<'a> Finder<'a> {
                 )),
             },
         }
+    }
+
+    /// A file system whose journal is no file of its own has it on another disk. Which
+    /// of those with a journal it is, nothing tells.
+    fn journal(&mut self, of: DevNo) {
+        let block = self.sys.block(of);
+        let inside = block.map(|block| block.name() + "-").unwrap_or_default();
+        let names: Vec<String> = self
+            .journals
+            .iter()
+            .map(|name| name.replace('!', "/"))
+            .collect();
+        if names.iter().any(|name| name.starts_with(&inside)) {
+            return;
+        }
+        let all = self.sys.all().into_iter();
+        let outside = all.filter(|block| names.contains(&block.name()));
+        outside.for_each(|block| self.device(block.dev));
     }
 
     /// The one device of a file system. What a program serves is where that puts it,
@@ -247,8 +284,10 @@ impl<'a> Finder<'a> {
         let Some(block) = self.sys.block(dev) else {
             return self.unknown(format!("there is no block device {dev}"));
         };
-        if let Some(file) = block.backing_file() {
-            self.existing(Path::new(&file));
+        match block.backing_file() {
+            Some(file) => self.existing(&file),
+            None if block.is_attached() => self.unknown(format!("{dev} does not show its file")),
+            None => {}
         }
         let lower = block.whole().into_iter().chain(block.slaves());
         let lower: Vec<Block> = lower.collect();

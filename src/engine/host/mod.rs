@@ -11,8 +11,10 @@ pub(super) mod sysfs;
 mod tell;
 mod users;
 
+use std::ffi::OsStr;
 use std::fs::{self, Metadata};
 use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -247,10 +249,11 @@ fn bottom(disk: &Block) -> (String, u64) {
 }
 
 // The path that a deleted file had; the file may be another one by now.
-fn named(backing: &str) -> PathBuf {
-    let gone = !Path::new(backing).exists();
-    let deleted = backing.strip_suffix(DELETED).filter(|_| gone);
-    deleted.unwrap_or(backing).into()
+fn named(backing: &Path) -> PathBuf {
+    let gone = !backing.exists();
+    let bytes = backing.as_os_str().as_bytes();
+    let deleted = bytes.strip_suffix(DELETED.as_bytes()).filter(|_| gone);
+    OsStr::from_bytes(deleted.unwrap_or(bytes)).into()
 }
 
 #[cfg(test)]
@@ -305,6 +308,23 @@ mod tests {
         assert_eq!(whole.extent.base, itself.extent.base);
         assert_eq!(part.extent.base, itself.extent.base);
         assert_eq!((whole.extent.start, part.extent.start), (4096, 4096 + 1024));
+    }
+
+    #[test]
+    fn a_file_whose_name_is_no_text_is_behind_its_loop_device() {
+        let (tree, folder) = (Tree::new(), tempfile::tempdir().unwrap());
+        let path = folder.path().join(OsStr::from_bytes(b"l\xffeg"));
+        fs::write(&path, "x").unwrap();
+        tree.device(
+            "loop3",
+            "7:3",
+            &[("size", "100"), ("loop/autoclear", "0"), BLOCK],
+        );
+        let line = [path.as_os_str().as_bytes(), b"\n"].concat();
+        fs::write(tree.path("block/loop3/loop/backing_file"), line).unwrap();
+        let (whole, itself) = (facts(&tree, "7:3").unwrap(), fs::metadata(&path).unwrap());
+        assert_eq!(whole.file.as_deref(), Some(path.as_path()));
+        assert_eq!(whole.extent.base, identity(&itself));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Block devices as /sys shows them (Documentation/ABI/stable/sysfs-block). Reads
 //! only, needs no privilege, and knows nothing of what an answer is for.
 
+use std::ffi::OsString;
 use std::fs;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use crate::text::device::DevNo;
@@ -181,11 +183,17 @@ impl Block {
         slaves.iter().filter_map(|path| Block::at(path)).collect()
     }
 
+    /// Whether it is a loop device that is attached to a file.
+    pub(super) fn is_attached(&self) -> bool {
+        self.folder.join("loop").is_dir()
+    }
+
     /// The path of the file behind a loop device, as it was when it was
     /// attached; the kernel ends it with ` (deleted)` once it has no name.
-    pub(super) fn backing_file(&self) -> Option<String> {
-        self.text("loop/backing_file")
-            .filter(|path| !path.is_empty())
+    pub(super) fn backing_file(&self) -> Option<PathBuf> {
+        let mut path = fs::read(self.folder.join("loop/backing_file")).ok()?;
+        path.pop_if(|last| *last == b'\n');
+        (!path.is_empty()).then(|| OsString::from_vec(path).into())
     }
 }
 
@@ -216,6 +224,11 @@ pub(super) mod fake {
     impl Tree {
         pub(in crate::engine::host) fn new() -> Self {
             Tree(tempfile::tempdir().unwrap())
+        }
+
+        /// A path in it.
+        pub(in crate::engine::host) fn path(&self, path: &str) -> PathBuf {
+            self.0.path().join(path)
         }
 
         pub(in crate::engine::host) fn sysfs(&self) -> Sysfs {

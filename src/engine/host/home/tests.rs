@@ -10,6 +10,7 @@ use crate::error::Error;
 struct Machine {
     tree: Option<Tree>,
     mounts: String,
+    journals: Vec<String>,
     spots: Vec<(&'static str, Spot)>,
 }
 
@@ -76,7 +77,7 @@ impl Machine {
 
     fn home_in(&self, path: &str, mounts: &Result<Vec<Mount>>) -> Home {
         let (sys, look) = (self.tree().sysfs(), |path: &Path| self.look(path));
-        let mut finder = Finder::new(&sys, mounts, &look);
+        let mut finder = Finder::new(&sys, mounts, &self.journals, &look);
         finder.path(Path::new(path));
         finder.home
     }
@@ -220,6 +221,11 @@ fn a_loop_device_lies_where_its_file_does() {
         assert_eq!(machine.lies(path, "8:16"), Lying::Elsewhere, "{path}");
     }
     assert_eq!(machine.lies("/inner", "7:0"), Lying::OnIt);
+    machine
+        .tree()
+        .device("loop2", "7:2", &[("loop/offset", "0")]);
+    machine.node("/dev/loop2", "7:2");
+    machine.assert_unknown("/dev/loop2", "does not show its file");
     let gone = [("loop/backing_file", "/home/other (deleted)")];
     machine.tree().device("loop1", "7:1", &gone);
     machine.node("/dev/loop1", "7:1");
@@ -254,6 +260,20 @@ fn a_log_or_realtime_device_counts() {
     machine.mount(21, "8:16", "xfs /dev/sdb rw,rtdev=/dev/gone");
     machine.at("/y", 21, "8:16");
     machine.assert_unknown("/y", "/dev/gone");
+}
+
+#[test]
+fn a_journal_on_another_disk_counts() {
+    let mut machine = Machine::new();
+    machine.mount(20, "8:16", "ext4 /dev/sdb rw");
+    machine.at("/x", 20, "8:16");
+    machine.mount(21, "8:1", "xfs /dev/sda1 rw");
+    machine.at("/y", 21, "8:1");
+    machine.journals = vec!["dm-0".into(), "sda1-8".into()];
+    assert_eq!(machine.lies("/x", "254:0"), Lying::OnIt);
+    assert_eq!(machine.lies("/y", "254:0"), Lying::Elsewhere);
+    machine.journals.push("sdb-8".into());
+    assert_eq!(machine.lies("/x", "254:0"), Lying::Elsewhere);
 }
 
 #[test]
