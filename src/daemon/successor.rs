@@ -1,6 +1,9 @@
 //! The table that a device is to get which is there already: what must be true of
 //! its devices beside what is true of those of a new one.
 
+use std::thread::sleep;
+use std::time::Duration;
+
 use super::Daemon;
 use super::admit::{Admitted, admit};
 use super::cycle;
@@ -10,6 +13,10 @@ use crate::error::{Error, Result};
 use crate::model::snapshot::Snapshot;
 use crate::text::device::DeviceRef;
 use crate::text::table::Table;
+
+/// udev and the like have a device open for a moment whenever it changes.
+const PAUSE: Duration = Duration::from_millis(75);
+const TRIES: u32 = 5;
 
 impl Daemon {
     /// Check every device of a table that a device is to get, and make it usable.
@@ -83,12 +90,21 @@ impl Daemon {
         })
     }
 
-    /// Whether a device or file, or one that would be made, lies on a device. On one
-    /// that nobody has open there is no file system.
+    /// Whether a device or file, or one that would be made, lies on a device. Where that
+    /// is unknown it does not if nobody has the device open: no file system is on it.
     pub(super) fn lies_on(&self, device: &DeviceRef, info: &Info) -> Lying {
-        match info.open_count {
-            0 => Lying::Elsewhere,
-            _ => self.devices.lies_on(&self.devices.home(device), info.dev),
+        let home = self.devices.home(device);
+        match self.devices.lies_on(&home, info.dev) {
+            Lying::Unknown(_) if !self.is_in_use(info) => Lying::Elsewhere,
+            known => known,
         }
+    }
+
+    fn is_in_use(&self, info: &Info) -> bool {
+        (0..TRIES).all(|turn| {
+            sleep(PAUSE * turn.min(1));
+            let now = self.engine.info(&info.id());
+            now.is_ok_and(|info| info.open_count > 0)
+        })
     }
 }
