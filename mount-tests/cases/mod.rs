@@ -1,5 +1,6 @@
 //! The tests, a file for each subject.
 
+mod anonymous;
 mod beside;
 mod command;
 mod crowd;
@@ -88,6 +89,7 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static Case)> {
         ("switching", switching::CASES),
         ("beside", beside::CASES),
         ("under", under::CASES),
+        ("anonymous", anonymous::CASES),
         ("story", story::CASES),
         ("nbd", nbd::CASES),
         ("load", load::CASES),

@@ -1,5 +1,6 @@
 //! What the tests stand on: an engine, disks, a mounted mirrorfs, a shell.
 
+pub mod bounded;
 pub mod case;
 pub mod disklog;
 pub mod disks;

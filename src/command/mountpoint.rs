@@ -52,8 +52,9 @@ fn is_stale(path: &Path) -> bool {
 
 /// Whether the topmost mount on `path` is a mirrorfs.
 fn is_mounted(path: &Path) -> bool {
-    let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    top_type(&table, path).is_some_and(|fs_type| fs_type == FS_TYPE)
+    // A name of another mount that is no text must not hide this one.
+    let table = fs::read("/proc/self/mountinfo").unwrap_or_default();
+    top_type(&String::from_utf8_lossy(&table), path).is_some_and(|fs_type| fs_type == FS_TYPE)
 }
 
 /// The type of the last mount on `path`, from the text of proc_pid_mountinfo(5).

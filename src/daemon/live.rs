@@ -11,6 +11,7 @@ use super::look::Detail;
 use super::own_logs::Making;
 use super::short::policy;
 use super::trust;
+use crate::engine::home::Lying;
 use crate::engine::{Id, Info};
 use crate::error::{Error, Result};
 use crate::model::snapshot::Snapshot;
@@ -136,22 +137,34 @@ impl Daemon {
         let targets = snapshot.table.targets.len();
         match &short.log {
             LogAt::Core => Ok(Vec::new()),
-            // In a file on the device itself the log would wait for itself.
-            LogAt::Auto if self.lies_on(self.own_logs.folder(), snapshot.info.dev) => {
-                let text = "the state directory is on it: its log is in memory";
-                self.events.add(&snapshot.info.name, Kind::Set, text);
-                Ok(Vec::new())
-            }
-            LogAt::Auto => {
-                let stem = new_uuid()?;
-                let file = |number| making.place(&stem, number).map(DeviceRef::Path);
-                (0..targets).map(file).collect()
-            }
+            LogAt::Auto => match self.why_in_memory(&snapshot.info) {
+                Some(why) => {
+                    let text = format!("{why}: its log is in memory");
+                    self.events.add(&snapshot.info.name, Kind::Set, &text);
+                    Ok(Vec::new())
+                }
+                None => {
+                    let stem = new_uuid()?;
+                    let file = |number| making.place(&stem, number).map(DeviceRef::Path);
+                    (0..targets).map(file).collect()
+                }
+            },
             LogAt::Device(device) if targets == 1 => Ok(vec![device.clone()]),
             LogAt::Device(device) => Err(Error::invalid(format!(
                 "{} has {targets} targets, {device} can be the log of one: leave log= out",
                 snapshot.info.name
             ))),
+        }
+    }
+
+    /// Why there can be no log file for the device: in one that lies on the device
+    /// itself the log would wait for itself.
+    fn why_in_memory(&self, info: &Info) -> Option<String> {
+        let folder = DeviceRef::Path(self.own_logs.folder().into());
+        match self.lies_on(&folder, info) {
+            Lying::Elsewhere => None,
+            Lying::OnIt => Some("the state directory is on it".into()),
+            Lying::Unknown(why) => Some(format!("the state directory may be on it, {why}")),
         }
     }
 }

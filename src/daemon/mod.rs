@@ -43,8 +43,10 @@ pub mod watch;
 
 use std::sync::Arc;
 
+use crate::engine::home::Home;
 use crate::engine::{Devices, Engine};
 use crate::error::Result;
+use crate::text::device::DeviceRef;
 
 /// Everything that a mounted mirrorfs consists of, below the tree.
 pub struct Daemon {
@@ -60,6 +62,8 @@ pub struct Daemon {
     pub desk: Arc<desk::Desk>,
     /// What is kept for the next mount.
     records: records::Records,
+    /// What they lie on. Asked at once: later it may be on what does not answer.
+    records_home: Home,
     own_logs: own_logs::OwnLogs,
     claims: claims::Claims,
     earlier: earlier::Earlier,
@@ -77,6 +81,7 @@ impl Daemon {
         devices: Arc<dyn Devices>,
         records: records::Records,
     ) -> Result<Arc<Daemon>> {
+        let records_home = devices.home(&DeviceRef::Path(records.folder().into()));
         Ok(Arc::new(Daemon {
             engine,
             devices,
@@ -84,6 +89,7 @@ impl Daemon {
             events: events::Events::default(),
             desk: desk::Desk::open()?,
             own_logs: own_logs::OwnLogs::beside(&records),
+            records_home,
             records,
             claims: claims::Claims::default(),
             earlier: earlier::Earlier::default(),

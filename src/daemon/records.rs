@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -13,7 +12,6 @@ use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
 use super::durable::{put, sync_folder, sync_parent};
 use super::record::{Record, VERSION};
 use crate::error::{Error, Result};
-use crate::text::device::DevNo;
 
 /// The folder of the records in the state directory.
 const FOLDER: &str = "mirrors";
@@ -31,8 +29,6 @@ const MAX_NAME: usize = 240;
 #[derive(Debug)]
 pub struct Records {
     folder: PathBuf,
-    // Asked at once: later it may be on what does not answer.
-    device: Option<DevNo>,
     /// The folder comes with the first record and goes with the last.
     turn: Mutex<Unsettled>,
     sync: fn(&Path) -> io::Result<()>,
@@ -45,11 +41,8 @@ type Unsettled = BTreeSet<PathBuf>;
 impl Records {
     /// The records below `state`; nothing is made before there is one.
     pub fn below(state: &Path) -> Records {
-        let stat = fs::metadata(state).ok();
-        let device = stat.map(|stat| DevNo::of_dev_t(stat.dev()));
         Records {
             folder: state.join(FOLDER),
-            device,
             turn: Mutex::default(),
             sync: sync_folder,
         }
@@ -159,11 +152,9 @@ impl Records {
         existing.is_some_and(is_lasting)
     }
 
-    /// The number of the device that the state directory is on, as stat(2) has it:
-    /// one of a kind that no device has, where its file system is on none or on
-    /// several; none where the directory was not there.
-    pub fn device(&self) -> Option<DevNo> {
-        self.device
+    /// Their folder, which comes with the first.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Remove the record of a UUID, where there is one.

@@ -1,16 +1,22 @@
 //! The table that a device is to get which is there already: what must be true of
 //! its devices beside what is true of those of a new one.
 
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
 
 use super::Daemon;
 use super::admit::{Admitted, admit};
 use super::cycle;
+use crate::engine::Info;
+use crate::engine::home::Lying;
 use crate::error::{Error, Result};
 use crate::model::snapshot::Snapshot;
-use crate::text::device::{DevNo, DeviceRef};
+use crate::text::device::DeviceRef;
 use crate::text::table::Table;
+
+/// udev and the like have a device open for a moment whenever it changes.
+const PAUSE: Duration = Duration::from_millis(75);
+const TRIES: u32 = 5;
 
 impl Daemon {
     /// Check every device of a table that a device is to get, and make it usable.
@@ -29,7 +35,7 @@ impl Daemon {
         let mut own = self.engine.deps(&snapshot.info.id())?;
         own.push(DeviceRef::Number(dev));
         self.check_blocks(snapshot, table, &own)?;
-        self.check_files(dev, table)?;
+        self.check_homes(&snapshot.info, table, &own)?;
         let read_only = snapshot.info.read_only;
         let admitted = admit(devices, &self.claims, table, &own, read_only)?;
         match cycle::check(self.engine.as_ref(), dev, &admitted.table) {
@@ -65,32 +71,40 @@ impl Daemon {
         })
     }
 
-    /// A file in a file system on the device itself is written through the device:
-    /// its log, or a leg, would wait for itself.
-    fn check_files(&self, dev: DevNo, table: &Table) -> Result<()> {
+    /// What lies on the device itself, as a file in a file system there, is written
+    /// through the device: as its log, or as a leg, it would wait for itself. What the
+    /// device has already was looked at before.
+    fn check_homes(&self, info: &Info, table: &Table, own: &[DeviceRef]) -> Result<()> {
         let mut table = table.clone();
-        let mut within = table
-            .devices()
-            .filter(|device| self.is_within(device, dev))
-            .map(|device| device.to_string());
-        within.next().map_or(Ok(()), |file| {
-            Err(Error::invalid(format!(
-                "{file} is a file in a file system on the mirror itself: \
-                 put it where the mirror does not reach"
-            )))
+        let mut new = table.devices().filter(|device| !own.contains(device));
+        new.try_for_each(|device| match self.lies_on(device, info) {
+            Lying::Elsewhere => Ok(()),
+            Lying::OnIt => Err(Error::invalid(format!(
+                "{device} lies on the mirror itself and would wait for itself: \
+                 take one that the mirror does not reach"
+            ))),
+            Lying::Unknown(why) => Err(Error::invalid(format!(
+                "{device} may lie on the mirror itself, which is in use: {why}. \
+                 Take one on a disk that is known"
+            ))),
         })
     }
 
-    fn is_within(&self, device: &DeviceRef, dev: DevNo) -> bool {
-        let facts = self.devices.facts(device).ok();
-        let file = facts.and_then(|facts| facts.file);
-        let path = file.as_deref().or(device.path());
-        path.is_some_and(|path| self.lies_on(path, dev))
+    /// Whether a device or file, or one that would be made, lies on a device. Where that
+    /// is unknown it does not if nobody has the device open: no file system is on it.
+    pub(super) fn lies_on(&self, device: &DeviceRef, info: &Info) -> Lying {
+        let home = self.devices.home(device);
+        match self.devices.lies_on(&home, info.dev) {
+            Lying::Unknown(_) if !self.is_in_use(info) => Lying::Elsewhere,
+            known => known,
+        }
     }
 
-    /// Whether a path is, or would be made, in a file system on the device.
-    pub(super) fn lies_on(&self, path: &Path, dev: DevNo) -> bool {
-        let there = path.ancestors().find_map(|path| path.metadata().ok());
-        there.is_some_and(|stat| self.devices.stands_on(DevNo::of_dev_t(stat.dev()), dev))
+    fn is_in_use(&self, info: &Info) -> bool {
+        (0..TRIES).all(|turn| {
+            sleep(PAUSE * turn.min(1));
+            let now = self.engine.info(&info.id());
+            now.is_ok_and(|info| info.open_count > 0)
+        })
     }
 }

@@ -15,6 +15,7 @@ use super::look::Detail;
 use super::record::Unfinished;
 use super::trust;
 use crate::engine::Slot;
+use crate::engine::home::Lying;
 use crate::error::{Errno, Error, Result};
 use crate::model::grounds::Grounds;
 use crate::model::snapshot::Snapshot;
@@ -155,8 +156,9 @@ impl Daemon {
     /// What the file system answers, where the mirror would come back by its record.
     fn record_next(self: &Arc<Self>, serial: u64, switch: &Switching<'_>) -> Result<()> {
         let entry = self.registry.get(serial)?;
-        let on = self.records.device();
-        if on.is_some_and(|on| self.devices.stands_on(on, entry.dev)) {
+        // Where it is not known whether the record lies on what is held, it is tried: one
+        // that is not written before the writes are let go is the worse fault.
+        if self.devices.lies_on(&self.records_home, entry.dev) == Lying::OnIt {
             log::debug!("the record stands on the mirror itself, and is written afterwards");
             return Ok(());
         }

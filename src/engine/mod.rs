@@ -6,6 +6,7 @@
 
 mod buffer;
 pub mod embedded;
+pub mod home;
 pub mod host;
 pub mod identity;
 pub mod inject;
@@ -15,6 +16,7 @@ use std::any::Any;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
+use self::home::{Home, Lying};
 use self::identity::Identity;
 use crate::error::{Error, Result};
 use crate::text::device::{DevNo, DeviceRef};
@@ -294,8 +296,13 @@ pub trait Devices: Send + Sync {
     fn signature(&self, device: &DeviceRef, offset: u64) -> Result<Option<String>>;
     /// What goes through a block device; none of what is none.
     fn traffic(&self, dev: DevNo) -> Option<Traffic>;
-    /// Whether the device `above` is made of `below`, or of what is made of it.
-    fn stands_on(&self, above: DevNo, below: DevNo) -> bool;
+    /// What the bytes of a device, of a file, or of a file that would be made, lie on.
+    /// This looks at file systems, which may not answer while a device below them is
+    /// held: ask before.
+    fn home(&self, device: &DeviceRef) -> Home;
+    /// Whether something with this home lies on a device, or on what is made of it.
+    /// This looks at no file system.
+    fn lies_on(&self, home: &Home, dev: DevNo) -> Lying;
     /// Who else uses the device or file, as words for a sentence: `mounted on
     /// /home`, `used by the mapping vg0-root`; none where it is free. What the
     /// devices in `own` hold does not count.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Embedded;
 use super::hold::key;
+use crate::engine::home::{Home, Lying};
 use crate::engine::identity::Identity;
 use crate::engine::{Attachment, Devices, Facts, Holder, Traffic};
 use crate::error::Result;
@@ -69,8 +70,12 @@ impl Devices for Files {
         self.engine.host.traffic(dev)
     }
 
-    fn stands_on(&self, above: DevNo, below: DevNo) -> bool {
-        self.engine.host.stands_on(above, below)
+    fn home(&self, device: &DeviceRef) -> Home {
+        self.engine.host.home(device)
+    }
+
+    fn lies_on(&self, home: &Home, dev: DevNo) -> Lying {
+        self.engine.host.lies_on(home, dev)
     }
 
     fn user(&self, facts: &Facts, own: &[DeviceRef]) -> Result<Option<String>> {

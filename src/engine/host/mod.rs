@@ -3,6 +3,7 @@
 //! changes anything or needs root.
 
 mod holders;
+mod home;
 mod identity;
 mod mounts;
 mod probe;
@@ -11,14 +12,17 @@ pub(super) mod sysfs;
 mod tell;
 mod users;
 
+use std::ffi::OsStr;
 use std::fs::{self, Metadata};
 use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use self::identity::{backing, identity, loops_of};
 use self::sysfs::{Block, Sysfs};
 use self::tell::Teller;
+use super::home::{Home, Lying, Part};
 use super::identity::Identity;
 use super::{Extent, Facts, Holder, Traffic};
 use crate::error::{Errno, Error, Result};
@@ -141,10 +145,28 @@ impl Host {
         })
     }
 
-    /// Whether one stands on the other, as [`super::Devices::stands_on`] has it.
-    pub fn stands_on(&self, above: DevNo, below: DevNo) -> bool {
-        let block = self.sys.block(below);
-        block.is_some_and(|block| reaches(&block, above, DEEPEST))
+    /// What it lies on, as [`super::Devices::home`] has it.
+    pub fn home(&self, device: &DeviceRef) -> Home {
+        home::home(&self.sys, device)
+    }
+
+    /// Whether that is on a device, as [`super::Devices::lies_on`] has it.
+    pub fn lies_on(&self, home: &Home, dev: DevNo) -> Lying {
+        let Some(below) = self.sys.block(dev) else {
+            return Lying::Unknown(format!("there is no block device {dev}"));
+        };
+        let one = |above: &DevNo| match reaches(&below, *above, DEEPEST) {
+            true => Lying::OnIt,
+            false => Lying::Elsewhere,
+        };
+        Lying::of_all(home.parts.iter().map(|part| match part {
+            Part::Device(above) => one(above),
+            Part::Btrfs(uuid) => match self.sys.btrfs_devices(uuid).as_slice() {
+                [] => Lying::Unknown(format!("the btrfs {uuid} does not show its disks")),
+                members => Lying::of_all(members.iter().map(one)),
+            },
+            Part::Unknown(why) => Lying::Unknown(why.clone()),
+        }))
     }
 
     fn known(&self, dev: DevNo) -> Result<Block> {
@@ -245,10 +267,11 @@ fn bottom(disk: &Block) -> (String, u64) {
 }
 
 // The path that a deleted file had; the file may be another one by now.
-fn named(backing: &str) -> PathBuf {
-    let gone = !Path::new(backing).exists();
-    let deleted = backing.strip_suffix(DELETED).filter(|_| gone);
-    deleted.unwrap_or(backing).into()
+fn named(backing: &Path) -> PathBuf {
+    let gone = !backing.exists();
+    let bytes = backing.as_os_str().as_bytes();
+    let deleted = bytes.strip_suffix(DELETED.as_bytes()).filter(|_| gone);
+    OsStr::from_bytes(deleted.unwrap_or(bytes)).into()
 }
 
 #[cfg(test)]
@@ -303,6 +326,23 @@ mod tests {
         assert_eq!(whole.extent.base, itself.extent.base);
         assert_eq!(part.extent.base, itself.extent.base);
         assert_eq!((whole.extent.start, part.extent.start), (4096, 4096 + 1024));
+    }
+
+    #[test]
+    fn a_file_whose_name_is_no_text_is_behind_its_loop_device() {
+        let (tree, folder) = (Tree::new(), tempfile::tempdir().unwrap());
+        let path = folder.path().join(OsStr::from_bytes(b"l\xffeg"));
+        fs::write(&path, "x").unwrap();
+        tree.device(
+            "loop3",
+            "7:3",
+            &[("size", "100"), ("loop/autoclear", "0"), BLOCK],
+        );
+        let line = [path.as_os_str().as_bytes(), b"\n"].concat();
+        fs::write(tree.path("block/loop3/loop/backing_file"), line).unwrap();
+        let (whole, itself) = (facts(&tree, "7:3").unwrap(), fs::metadata(&path).unwrap());
+        assert_eq!(whole.file.as_deref(), Some(path.as_path()));
+        assert_eq!(whole.extent.base, identity(&itself));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Block devices as /sys shows them (Documentation/ABI/stable/sysfs-block). Reads
 //! only, needs no privilege, and knows nothing of what an answer is for.
 
+use std::ffi::OsString;
 use std::fs;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use crate::text::device::DevNo;
@@ -51,13 +53,25 @@ impl Sysfs {
             .collect()
     }
 
-    /// Whether a mounted btrfs has the device `name` among its own: it mounts
-    /// under a number that is none of theirs.
-    pub(super) fn in_btrfs(&self, name: &str) -> bool {
+    /// The UUID of the mounted btrfs that has this device among its own: its files
+    /// show a number that is none of theirs.
+    pub(super) fn btrfs_of(&self, dev: DevNo) -> Option<String> {
+        let mut all = self.btrfs_all().into_iter();
+        all.find(|uuid| self.btrfs_devices(uuid).contains(&dev))
+    }
+
+    /// The UUIDs of all mounted btrfs.
+    pub(super) fn btrfs_all(&self) -> Vec<String> {
         let systems = entries(&self.0.join("fs/btrfs"));
-        systems
-            .iter()
-            .any(|system| system.join("devices").join(name).exists())
+        let systems = systems.iter().filter(|path| path.join("devices").is_dir());
+        systems.map(|path| file_name(path)).collect()
+    }
+
+    /// The devices of a mounted btrfs, as they are now.
+    pub(super) fn btrfs_devices(&self, uuid: &str) -> Vec<DevNo> {
+        let links = entries(&self.0.join("fs/btrfs").join(uuid).join("devices"));
+        let blocks = links.iter().filter_map(|path| Block::at(path));
+        blocks.map(|block| block.dev).collect()
     }
 
     fn disks(&self, prefix: &str) -> Vec<Block> {
@@ -163,11 +177,23 @@ impl Block {
         holders.iter().filter_map(|path| Block::at(path)).collect()
     }
 
+    /// The devices that this one is made of.
+    pub(super) fn slaves(&self) -> Vec<Block> {
+        let slaves = entries(&self.folder.join("slaves"));
+        slaves.iter().filter_map(|path| Block::at(path)).collect()
+    }
+
+    /// Whether it is a loop device that is attached to a file.
+    pub(super) fn is_attached(&self) -> bool {
+        self.folder.join("loop").is_dir()
+    }
+
     /// The path of the file behind a loop device, as it was when it was
     /// attached; the kernel ends it with ` (deleted)` once it has no name.
-    pub(super) fn backing_file(&self) -> Option<String> {
-        self.text("loop/backing_file")
-            .filter(|path| !path.is_empty())
+    pub(super) fn backing_file(&self) -> Option<PathBuf> {
+        let mut path = fs::read(self.folder.join("loop/backing_file")).ok()?;
+        path.pop_if(|last| *last == b'\n');
+        (!path.is_empty()).then(|| OsString::from_vec(path).into())
     }
 }
 
@@ -200,6 +226,11 @@ pub(super) mod fake {
             Tree(tempfile::tempdir().unwrap())
         }
 
+        /// A path in it.
+        pub(in crate::engine::host) fn path(&self, path: &str) -> PathBuf {
+            self.0.path().join(path)
+        }
+
         pub(in crate::engine::host) fn sysfs(&self) -> Sysfs {
             Sysfs::at(self.0.path())
         }
@@ -226,9 +257,23 @@ pub(super) mod fake {
         /// `upper` is made of `lower`.
         pub(in crate::engine::host) fn hold(&self, lower: &str, upper: &str) {
             let block = self.0.path().join("block");
-            let holders = block.join(lower).join("holders");
-            fs::create_dir_all(&holders).unwrap();
-            symlink(block.join(upper), holders.join(upper)).unwrap();
+            for (of, kind, other) in [(lower, "holders", upper), (upper, "slaves", lower)] {
+                let folder = block.join(of).join(kind);
+                fs::create_dir_all(&folder).unwrap();
+                let name = file_name(Path::new(other));
+                symlink(block.join(other), folder.join(name)).unwrap();
+            }
+        }
+
+        /// A mounted btrfs of these devices.
+        pub(in crate::engine::host) fn btrfs(&self, uuid: &str, places: &[&str]) {
+            let folder = self.0.path().join("fs/btrfs").join(uuid).join("devices");
+            fs::create_dir_all(&folder).unwrap();
+            for place in places {
+                let block = self.0.path().join("block").join(place);
+                let name = file_name(Path::new(place));
+                symlink(block, folder.join(name)).unwrap();
+            }
         }
     }
 }

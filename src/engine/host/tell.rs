@@ -7,6 +7,7 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use super::home::look;
 use super::mounts::mounts;
 use super::sysfs::{Block, Sysfs};
 use crate::engine::Facts;
@@ -115,7 +116,7 @@ impl<'a> Teller<'a> {
         Ok(Identity::File {
             path: path.into(),
             inode: stat.ino(),
-            file_system: self.file_system(&stat),
+            file_system: self.file_system(path, &stat),
             size: stat.len(),
         })
     }
@@ -200,16 +201,17 @@ impl<'a> Teller<'a> {
         pairs.collect()
     }
 
-    /// The UUID of the file system that a file is on. btrfs and overlayfs show a
-    /// number that is no device's: there the mount's source tells.
-    fn file_system(&self, stat: &Metadata) -> Option<String> {
+    /// The UUID of the file system that a file is on. Where stat(2) shows a number that
+    /// is no device's, as in a subvolume of btrfs, the mount's source tells.
+    fn file_system(&self, path: &Path, stat: &Metadata) -> Option<String> {
         let dev = DevNo::of_dev_t(stat.dev());
         let own = self.properties(dev).remove("ID_FS_UUID");
         own.or_else(|| {
-            let mount = mounts().into_iter().find(|mount| mount.dev == dev)?;
-            let source = fs::metadata(mount.source).ok()?;
-            let dev = DevNo::of_dev_t(source.rdev());
-            self.properties(dev).remove("ID_FS_UUID")
+            let id = look(path).ok()??.mount;
+            let mount = mounts().ok()?.into_iter().find(|mount| mount.id == id)?;
+            let dev = look(&mount.source).ok()??.node?;
+            let of_btrfs = self.sys.btrfs_of(dev);
+            of_btrfs.or_else(|| self.properties(dev).remove("ID_FS_UUID"))
         })
     }
 }

@@ -3,7 +3,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use libc::{O_EXCL, O_NONBLOCK};
 use nix::fcntl::{Flock, FlockArg};
 
 use super::identity::{backing, identity, loops_of};
-use super::mounts::{mounts, swaps};
+use super::mounts::{Mount, mounts, swaps};
 use super::sysfs::{Block, Sysfs};
 use crate::error::{Errno, Error, Result};
 use crate::text::device::{DevNo, DeviceRef};
@@ -23,9 +23,10 @@ const TRIES: usize = 5;
 /// Who uses a block device, or the file behind it, besides what is in `own`.
 ///
 /// The errno of open(2) where it cannot be asked: ENXIO or EIO of a device that
-/// is dead, EACCES for who may not open it.
+/// is dead, EACCES for who may not open it; that of reading what is mounted.
 pub(super) fn of_block(sys: &Sysfs, block: &Block, own: &[DeviceRef]) -> Result<Option<String>> {
-    if let Some(user) = named_user(sys, block, own).or_else(|| other_loop(sys, block, own)) {
+    let known = named_user(sys, block, own)?;
+    if let Some(user) = known.or_else(|| other_loop(sys, block, own)) {
         return Ok(Some(user));
     }
     // A mapping claims what it is made of for all mappings together, so nobody
@@ -47,11 +48,11 @@ pub(super) fn of_block(sys: &Sysfs, block: &Block, own: &[DeviceRef]) -> Result<
 /// Who uses a regular file, besides the loop devices that are in `own` or that
 /// only devices in `own` use.
 ///
-/// The errno of stat(2).
+/// The errno of stat(2), and of reading what is swapped to.
 pub(super) fn of_file(sys: &Sysfs, path: &Path, own: &[DeviceRef]) -> Result<Option<String>> {
     let stat = fs::metadata(path).map_err(|e| Error::io(path.display(), &e))?;
     let file = identity(&stat);
-    if swaps()
+    if swaps()?
         .iter()
         .any(|swap| fs::metadata(swap).is_ok_and(|s| identity(&s) == file))
     {
@@ -105,7 +106,7 @@ fn belongs(sys: &Sysfs, device: &Block, own: &[DeviceRef]) -> bool {
     let held = || {
         let parts = parts(device);
         let mut holders = parts.iter().flat_map(|(part, _)| part.holders());
-        holders.next().is_some() && named_user(sys, device, own).is_none()
+        holders.next().is_some() && named_user(sys, device, own) == Ok(None)
     };
     is_own(device, own) || held()
 }
@@ -125,26 +126,26 @@ pub(super) fn parts(block: &Block) -> Vec<(Block, String)> {
     itself.into_iter().chain(below).chain(above).collect()
 }
 
-fn named_user(sys: &Sysfs, block: &Block, own: &[DeviceRef]) -> Option<String> {
-    parts(block).into_iter().find_map(|(part, how)| {
-        let user = mounted(&part)
-            .or_else(|| swapped(&part))
+fn named_user(sys: &Sysfs, block: &Block, own: &[DeviceRef]) -> Result<Option<String>> {
+    let (mounts, swaps) = (mounts()?, swaps()?);
+    Ok(parts(block).into_iter().find_map(|(part, how)| {
+        let user = mounted(&part, &mounts)
+            .or_else(|| swapped(&part, &swaps))
             .or_else(|| held(&part, own))
             .or_else(|| btrfs(sys, &part))?;
         Some(user + &how)
-    })
+    }))
 }
 
-fn mounted(block: &Block) -> Option<String> {
-    let all = mounts();
+fn mounted(block: &Block, all: &[Mount]) -> Option<String> {
     let known = all.iter().find(|mount| mount.dev == block.dev);
     // btrfs shows a number of its own: there the source tells.
     let mount = known.or_else(|| all.iter().find(|m| leads_to(&m.source) == Some(block.dev)))?;
     Some(format!("mounted on {}", mount.point.display()))
 }
 
-fn swapped(block: &Block) -> Option<String> {
-    let used = swaps().iter().any(|swap| leads_to(swap) == Some(block.dev));
+fn swapped(block: &Block, swaps: &[PathBuf]) -> Option<String> {
+    let used = swaps.iter().any(|swap| leads_to(swap) == Some(block.dev));
     used.then(|| "used as swap".to_owned())
 }
 
@@ -159,7 +160,7 @@ fn held(block: &Block, own: &[DeviceRef]) -> Option<String> {
 }
 
 fn btrfs(sys: &Sysfs, block: &Block) -> Option<String> {
-    let used = sys.in_btrfs(&block.name());
+    let used = sys.btrfs_of(block.dev).is_some();
     used.then(|| "part of a mounted btrfs".to_owned())
 }
 
@@ -214,7 +215,7 @@ mod tests {
     fn user(tree: &Tree, device: &str, own: &[DeviceRef]) -> Option<String> {
         let sys = tree.sysfs();
         let block = sys.block(dev(device)).unwrap();
-        named_user(&sys, &block, own)
+        named_user(&sys, &block, own).unwrap()
     }
 
     #[test]
@@ -237,6 +238,18 @@ mod tests {
         tree.hold("sdx/sdx1", "md7");
         let words = "used by the array md7 through its partition sdx1";
         assert_eq!(user(&tree, "4000:0", &[]).unwrap(), words);
+    }
+
+    #[test]
+    fn a_mounted_btrfs_uses_all_of_its_devices() {
+        let tree = tree();
+        tree.btrfs("12-34", &["dm-9", "sdx/sdx1"]);
+        let words = "part of a mounted btrfs";
+        assert_eq!(user(&tree, "4001:9", &[]).unwrap(), words);
+        assert_eq!(user(&tree, "4000:1", &[]).unwrap(), words);
+        let words = "part of a mounted btrfs through its partition sdx1";
+        assert_eq!(user(&tree, "4000:0", &[]).unwrap(), words);
+        assert_eq!(user(&tree, "4002:7", &[]), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use super::loops;
+use crate::engine::home::{Home, Lying};
 use crate::engine::host::Host;
 use crate::engine::identity::Identity;
 use crate::engine::{Attachment, Devices, Facts, Holder, Traffic};
@@ -54,8 +55,12 @@ impl Devices for Looped {
         self.0.traffic(dev)
     }
 
-    fn stands_on(&self, above: DevNo, below: DevNo) -> bool {
-        self.0.stands_on(above, below)
+    fn home(&self, device: &DeviceRef) -> Home {
+        self.0.home(device)
+    }
+
+    fn lies_on(&self, home: &Home, dev: DevNo) -> Lying {
+        self.0.lies_on(home, dev)
     }
 
     fn user(&self, facts: &Facts, own: &[DeviceRef]) -> Result<Option<String>> {
