@@ -12,6 +12,7 @@ use super::desk::spawn;
 use super::entry::Kept;
 use super::events::Kind;
 use super::record::{Stage, Unfinished};
+use super::successor::Successor;
 use super::told::told;
 use super::trust;
 use crate::engine::Slot;
@@ -42,7 +43,7 @@ impl Daemon {
         let mut kept = self.registry.get(serial)?.kept.unwrap_or_default();
         if !matches!(
             command,
-            Command::Drop(_) | Command::Resync | Command::Grow(_)
+            Command::Drop(_) | Command::Resync | Command::Grow { .. }
         ) {
             kept.dropped.clear();
         }
@@ -50,15 +51,17 @@ impl Daemon {
         if let Command::Finish(leg) = command {
             self.check_alone(snapshot, leg.unwrap_or(1))?;
         }
-        match command {
-            Command::Add(_) | Command::Replace(..) => {
-                let admitted = self.admit_successor(snapshot, &change.table)?;
+        match Successor::of(command, &change.table) {
+            Some(successor) => {
+                let admitted = self.admit_successor(snapshot, &successor)?;
                 self.change_to(serial, snapshot, change, kept, admitted)?;
             }
-            _ => self.change(serial, snapshot, &change, kept, &[])?,
+            None => self.change(serial, snapshot, &change, kept, &[])?,
         }
         match command {
-            Command::Abort => self.remember(snapshot),
+            Command::Abort | Command::Drop(_) | Command::Replace { .. } => {
+                self.remember(snapshot);
+            }
             Command::Finish(leg) => self.forget_target(snapshot, leg.unwrap_or(1)),
             _ => {}
         }
@@ -122,7 +125,7 @@ impl Daemon {
     ) -> Result<()> {
         let name = &snapshot.info.name;
         kept.forged = build::is_forged(&change.table);
-        let logs = self.own_logs(snapshot);
+        let logs = self.own_logs(serial, snapshot);
         let begun = Unfinished {
             stage: Stage::Reloading,
             files: [made, logs.as_slice()].concat(),
@@ -140,6 +143,7 @@ impl Daemon {
             self.keep_changed(name, serial);
             return Err(error);
         }
+        self.note_made(serial, made);
         self.switched(serial, &kept, change.equal);
         self.events
             .add(name, Kind::Reloaded, &change.table.joined());
@@ -222,10 +226,10 @@ fn plan(snapshot: &Snapshot, command: &Command) -> Result<Change> {
         Command::Finish(leg) => legs::finish(snapshot, *leg),
         Command::Abort => legs::abort(snapshot),
         Command::Drop(leg) => legs::drop(snapshot, *leg),
-        Command::Add(place) => legs::add(snapshot, place.into()),
-        Command::Replace(leg, place) => legs::replace(snapshot, *leg, place.into()),
+        Command::Add { place, .. } => legs::add(snapshot, place.into()),
+        Command::Replace { leg, place, .. } => legs::replace(snapshot, *leg, place.into()),
         Command::Resync => legs::resync(snapshot),
-        Command::Grow(length) => grow(snapshot, *length),
+        Command::Grow { length, .. } => grow(snapshot, *length),
         Command::Suspend(_) | Command::Resume | Command::Retry | Command::Remove { .. } => {
             Err(Error::invalid("it changes no legs"))
         }

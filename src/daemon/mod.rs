@@ -3,7 +3,7 @@
 
 mod absent;
 mod act;
-pub mod admit;
+mod admit;
 pub mod caller;
 mod change;
 pub mod changes;
@@ -21,6 +21,8 @@ mod keep;
 mod live;
 pub mod logfile;
 pub mod look;
+mod made;
+mod own;
 mod own_logs;
 pub mod places;
 pub mod record;
@@ -30,6 +32,7 @@ mod restore;
 pub mod running;
 mod settings;
 mod short;
+mod spare;
 mod successor;
 mod told;
 mod trust;

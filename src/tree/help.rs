@@ -8,8 +8,8 @@ use crate::text::short;
 /// What can be written to `new`.
 pub const FORMS: &[&str] = &[
     "[NAME: ]SOURCE[@OFFSET] TARGET[@OFFSET]... [KEY=VALUE...]",
-    "[NAME: ]START LENGTH mirror LOG_TYPE #LOGARGS LOGARG... #DEVS DEVICE OFFSET... [#FEATURES FEATURE...]",
-    "NAME,[UUID],[MINOR],[FLAGS],TABLE[,TABLE...]",
+    "[NAME: ]START LENGTH mirror LOG_TYPE #LOGARGS LOGARG... #DEVS DEVICE OFFSET... [#FEATURES FEATURE...] [force=yes]",
+    "NAME,[UUID],[MINOR],[FLAGS],TABLE[,TABLE...] [force=yes]",
 ];
 
 /// What the words of these forms are.

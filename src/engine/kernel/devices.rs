@@ -6,7 +6,7 @@ use std::path::Path;
 use super::loops;
 use crate::engine::host::Host;
 use crate::engine::identity::Identity;
-use crate::engine::{Attachment, Devices, Facts, Traffic};
+use crate::engine::{Attachment, Devices, Doomed, Facts, Span, Traffic};
 use crate::error::Result;
 use crate::text::device::{DevNo, DeviceRef};
 
@@ -38,8 +38,16 @@ impl Devices for Looped {
         self.0.probe(device, at)
     }
 
-    fn signature(&self, device: &DeviceRef, offset: u64) -> Result<Option<String>> {
-        self.0.signature(device, offset)
+    fn prove(&self, device: &DeviceRef, span: Span) -> Result<()> {
+        self.0.prove(device, span)
+    }
+
+    fn signature(&self, device: &DeviceRef, doomed: Doomed) -> Result<Option<String>> {
+        self.0.signature(device, doomed)
+    }
+
+    fn partitions(&self, device: &DeviceRef, span: Span) -> Result<Vec<Span>> {
+        self.0.partitions(device, span)
     }
 
     fn traffic(&self, dev: DevNo) -> Option<Traffic> {
