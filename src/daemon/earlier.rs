@@ -73,11 +73,11 @@ impl Daemon {
     }
 
     /// Whether a target was one of this source, all of it, and nobody has used either
-    /// for itself since.
+    /// for itself since; `at` is the byte of the target where something was found.
     ///
     /// # Errors
     /// What reading them answers.
-    pub(super) fn was_target(&self, source: &Leg, target: &Place) -> Result<bool> {
+    pub(super) fn was_target(&self, source: &Leg, target: &Place, at: u64) -> Result<bool> {
         let from = source.offset.saturating_mul(SECTOR);
         let (one, other) = (
             self.identity_of(&source.device)?,
@@ -87,12 +87,16 @@ impl Daemon {
             let reaches = copy.to.start == target.start && copy.to.size >= target.size;
             reaches && copy.from == from && copy.source == one && copy.target == other
         };
+        // What begins in front of a target was never copied to it.
+        let Some(found) = at.checked_sub(target.start) else {
+            return Ok(false);
+        };
         if !self.earlier.copies().iter().any(known) {
             return Ok(false);
         }
         let devices = self.devices.as_ref();
         let sides = [(&source.device, from), (&target.device, target.start)];
-        trust::are_alike(devices, sides, target.size)
+        trust::are_alike(devices, sides, target.size, found)
     }
 
     /// What those of the legs are that can be looked at.

@@ -4,7 +4,7 @@
 use super::Daemon;
 use super::admit::{Care, Demand, Looked, is_file};
 use super::logfile;
-use crate::engine::{Doomed, Span};
+use crate::engine::{Doomed, Held, Span};
 use crate::error::{Errno, Error, Result};
 use crate::text::mirror::Leg;
 
@@ -64,7 +64,7 @@ impl Daemon {
             (Some(regions), _) if is_file(&looked.facts) => check_log_file(looked, regions),
             (Some(_), _) => {
                 let held = self.held(looked)?;
-                held.map_or(Ok(()), |what| Err(not_empty(looked, &what, "the log")))
+                held.map_or(Ok(()), |held| Err(not_empty(looked, &held.what, "the log")))
             }
             (None, Some(from)) if demand.care != Care::Logs => self.check_target(looked, from),
             _ => Ok(()),
@@ -72,18 +72,19 @@ impl Daemon {
     }
 
     fn check_target(&self, looked: &Looked<'_>, from: &Leg) -> Result<()> {
-        let Some(what) = self.held(looked)? else {
+        let Some(held) = self.held(looked)? else {
             return Ok(());
         };
         // What cannot be compared is no copy.
-        if self.was_target(from, looked.place).unwrap_or(false) {
-            return Ok(());
+        let copied = self.was_target(from, looked.place, held.at);
+        match copied.unwrap_or(false) {
+            true => Ok(()),
+            false => Err(not_empty(looked, &held.what, "the copy")),
         }
-        Err(not_empty(looked, &what, "the copy"))
     }
 
     /// What would be lost with the bytes that are new.
-    fn held(&self, looked: &Looked<'_>) -> Result<Option<String>> {
+    fn held(&self, looked: &Looked<'_>) -> Result<Option<Held>> {
         let (place, fresh) = (looked.place, looked.fresh.as_ref());
         let had = fresh.map_or(0, |fresh| fresh.start.saturating_sub(looked.extent.start));
         let doomed = Doomed {

@@ -72,8 +72,8 @@ fn doubt(devices: &dyn Devices, mirror: &Mirror, log: &DeviceRef) -> Result<Opti
 }
 
 /// Whether so many bytes of two devices look the same, each from its own byte on:
-/// where they begin and end, and where each partition in them does. Whoever has used
-/// one of them for itself has changed a superblock there.
+/// where they begin and end, where each partition in them does, and where something
+/// was found. Whoever has used one of them for itself has changed a superblock there.
 ///
 /// # Errors
 /// What reading them answers.
@@ -81,6 +81,7 @@ pub(super) fn are_alike(
     devices: &dyn Devices,
     sides: [(&DeviceRef, u64); 2],
     size: u64,
+    found: u64,
 ) -> Result<bool> {
     let [one, other] = sides.map(|(device, start)| {
         let parts = devices.partitions(device, Span { start, size })?;
@@ -93,7 +94,7 @@ pub(super) fn are_alike(
     let begins = one.2.iter().map(|part| part.start);
     let ends = one.2.iter().map(|part| part.end().saturating_sub(COMPARED));
     let last = size.saturating_sub(COMPARED);
-    for at in [0, last].into_iter().chain(begins).chain(ends) {
+    for at in [0, last, found].into_iter().chain(begins).chain(ends) {
         let length = size.saturating_sub(at).min(COMPARED);
         let piece = |(device, start): (&DeviceRef, u64)| {
             let mut bytes = vec![0; length as usize];

@@ -254,6 +254,15 @@ pub struct Doomed {
     pub continued: bool,
 }
 
+/// Something that a device or file holds already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// As libblkid(3) names it, for a sentence.
+    pub what: String,
+    /// The byte where it begins.
+    pub at: u64,
+}
+
 /// What has gone through a device and what is under way (Documentation/block/stat.rst).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Traffic {
@@ -295,7 +304,7 @@ pub trait Devices: Send + Sync {
     /// What would be lost with these bytes, as libblkid(3) names it: a file system, a
     /// partition table, a part of a RAID or of LVM where they begin, or in a
     /// partition of the device that they reach into; none where it knows nothing.
-    fn signature(&self, device: &DeviceRef, doomed: Doomed) -> Result<Option<String>>;
+    fn signature(&self, device: &DeviceRef, doomed: Doomed) -> Result<Option<Held>>;
     /// The partitions of what these bytes are a disk of, seen from their beginning.
     fn partitions(&self, device: &DeviceRef, span: Span) -> Result<Vec<Span>>;
     /// What goes through a block device; none of what is none.

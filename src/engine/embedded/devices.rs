@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Embedded;
 use super::hold::key;
 use crate::engine::identity::Identity;
-use crate::engine::{Attachment, Devices, Doomed, Facts, Span, Traffic};
+use crate::engine::{Attachment, Devices, Doomed, Facts, Held, Span, Traffic};
 use crate::error::Result;
 use crate::text::device::{DevNo, DeviceRef};
 
@@ -57,7 +57,7 @@ impl Devices for Files {
         self.engine.host.prove(device, span)
     }
 
-    fn signature(&self, device: &DeviceRef, doomed: Doomed) -> Result<Option<String>> {
+    fn signature(&self, device: &DeviceRef, doomed: Doomed) -> Result<Option<Held>> {
         self.engine.host.signature(device, doomed)
     }
 

@@ -21,7 +21,7 @@ use self::identity::{backing, identity, loops_of};
 use self::sysfs::{Block, Sysfs};
 use self::tell::Teller;
 use super::identity::Identity;
-use super::{Doomed, Extent, Facts, Span, Traffic};
+use super::{Doomed, Extent, Facts, Held, Span, Traffic};
 use crate::error::{Errno, Error, Result};
 use crate::text::device::{DevNo, DeviceRef};
 
@@ -115,7 +115,7 @@ impl Host {
     ///
     /// # Errors
     /// What open(2) and read(2) answer, and what libblkid does.
-    pub fn signature(&self, device: &DeviceRef, doomed: Doomed) -> Result<Option<String>> {
+    pub fn signature(&self, device: &DeviceRef, doomed: Doomed) -> Result<Option<Held>> {
         signature::signature(&self.facts(device)?.node, doomed)
     }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use libblkid_rs::{BlkidErr, BlkidProbe, BlkidSafeprobeRet};
 
-use crate::engine::{Doomed, Span};
+use crate::engine::{Doomed, Held, Span};
 use crate::error::{Errno, Error, Result};
 
 type Found<T> = std::result::Result<T, BlkidErr>;
@@ -25,16 +25,19 @@ struct Part {
 ///
 /// # Errors
 /// What open(2) answers; EIO where it cannot be read.
-pub fn signature(path: &Path, doomed: Doomed) -> Result<Option<String>> {
+pub fn signature(path: &Path, doomed: Doomed) -> Result<Option<Held>> {
     with(path, |file| {
         // To the end of the device: a part of a RAID may be known there alone.
-        if let Some(what) = look(file, (doomed.span.start, 0))? {
-            return Ok(Some(what));
+        let at = doomed.span.start;
+        if let Some(what) = look(file, (at, 0))? {
+            return Ok(Some(Held { what, at }));
         }
         let parts = parts(file, Span { start: 0, size: 0 })?;
         for part in parts.iter().filter(|part| is_hit(part, doomed)) {
             if let Some(what) = look(file, (part.span.start, part.span.size))? {
-                return Ok(Some(format!("{what} in its partition {}", part.number)));
+                let what = format!("{what} in its partition {}", part.number);
+                let at = part.span.start;
+                return Ok(Some(Held { what, at }));
             }
         }
         Ok(None)
@@ -160,7 +163,8 @@ mod tests {
             span: Span { start, size },
             continued: false,
         };
-        signature(file.path(), doomed).unwrap()
+        let held = signature(file.path(), doomed).unwrap();
+        held.map(|held| held.what)
     }
 
     #[test]
@@ -196,7 +200,11 @@ mod tests {
         };
         assert_eq!(signature(file.path(), behind(5 * MIB)), Ok(None));
         let inside = signature(file.path(), behind(4 * MIB - 512)).unwrap();
-        assert_eq!(inside.as_deref(), Some("swap in its partition 2"));
+        let wanted = Held {
+            what: "swap in its partition 2".into(),
+            at: 4 * MIB,
+        };
+        assert_eq!(inside, Some(wanted));
     }
 
     #[test]
@@ -231,6 +239,6 @@ mod tests {
         assert!(signature(folder.path(), doomed).is_err());
         let empty = folder.path().join("empty");
         fs::write(&empty, "").unwrap();
-        assert!(signature(&empty, doomed).unwrap_or_default().is_none());
+        assert!(signature(&empty, doomed).unwrap_or(None).is_none());
     }
 }

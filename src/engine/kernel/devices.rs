@@ -6,7 +6,7 @@ use std::path::Path;
 use super::loops;
 use crate::engine::host::Host;
 use crate::engine::identity::Identity;
-use crate::engine::{Attachment, Devices, Doomed, Facts, Span, Traffic};
+use crate::engine::{Attachment, Devices, Doomed, Facts, Held, Span, Traffic};
 use crate::error::Result;
 use crate::text::device::{DevNo, DeviceRef};
 
@@ -42,7 +42,7 @@ impl Devices for Looped {
         self.0.prove(device, span)
     }
 
-    fn signature(&self, device: &DeviceRef, doomed: Doomed) -> Result<Option<String>> {
+    fn signature(&self, device: &DeviceRef, doomed: Doomed) -> Result<Option<Held>> {
         self.0.signature(device, doomed)
     }
 
