@@ -16,7 +16,7 @@ pub const FORMS: &[&str] = &[
 pub const WORDS: &str = "\
 SOURCE, TARGET and DEVICE are a block device, a regular file or MAJOR:MINOR; the first is
 copied to the others. Sizes and offsets of the first form are bytes, or have s, K, M, G or T
-behind them; in tables they are sectors of 512 bytes.";
+behind them; in tables they are sectors of 512 bytes. force=yes: write over what is held.";
 
 /// Lines for `new`.
 pub const EXAMPLES: &[&str] = &[
