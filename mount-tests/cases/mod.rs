@@ -1,5 +1,6 @@
 //! The tests, a file for each subject.
 
+mod admission;
 mod anonymous;
 mod beside;
 mod command;
@@ -71,6 +72,7 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static Case)> {
         ("ends", ends::CASES),
         ("loops", loops::CASES),
         ("refusals", refusals::CASES),
+        ("admission", admission::CASES),
         ("soak", soak::CASES),
         ("races", races::CASES),
         ("hangs", hangs::CASES),

@@ -50,9 +50,10 @@ fn example(lab: &Lab) {
         mount.read("events"),
         lab.devices(&mount)
     );
+    // The user made it.
     assert!(
-        !std::path::Path::new(&log).exists(),
-        "the log stays: {}",
+        std::path::Path::new(&log).exists(),
+        "the log went: {}",
         mount.read("events")
     );
 }

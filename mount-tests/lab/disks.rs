@@ -37,7 +37,6 @@ impl Lab {
             return format!("/dev/ram{number}");
         }
         let path = self.path(&format!("disk{number}"));
-        // One that was a log goes with its mirror, and comes again as another.
         if !path.exists() {
             let file = File::create(&path).expect("a disk");
             file.set_len(SIZE).expect("its size");

@@ -1,16 +1,50 @@
-//! What must be true of devices before the kernel sees a table: each exists, is
-//! large enough, is nobody else's, and is named once. Files become devices here.
+//! What must be true of devices before the kernel sees a table, whichever request or
+//! verb it comes from: each exists, is large enough, can be written, is nobody else's,
+//! is named once, and holds nothing that somebody may still want. Files become devices
+//! here.
 
 use std::collections::HashMap;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::claims::{Claimed, Claims};
-use super::logfile;
+use super::Daemon;
+use super::claims::Claimed;
+use super::logfile::{self, Whose};
+use super::own::Own;
 use super::places::{Place, places};
 use crate::engine::{Attachment, Devices, Extent, Facts};
 use crate::error::{Errno, Error, Result};
 use crate::text::device::DeviceRef;
 use crate::text::table::Table;
+
+/// What is asked for.
+pub struct Demand<'d> {
+    /// The table that a device is to get.
+    pub table: &'d Table,
+    /// What the device has already.
+    pub own: Own,
+    /// Whether nobody can write to the device.
+    pub read_only: bool,
+    /// What is looked for beside what can never be.
+    pub care: Care,
+    /// Whether what is looked for may be written over all the same.
+    pub force: bool,
+}
+
+/// How far it is looked for what somebody may still want.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Care {
+    /// Not at all: the mirror was there before.
+    Restored,
+    /// On logs: whoever writes a table has counted the sectors of its legs.
+    Logs,
+    /// On all that the copy writes over.
+    All,
+    /// The same, and each new target is written to before: the device is in use, and
+    /// what cannot be written would hold it up.
+    Proved,
+}
 
 /// A table whose devices are there and free, with what was made for it.
 pub struct Admitted<'a> {
@@ -21,7 +55,17 @@ pub struct Admitted<'a> {
     /// Log files that did not exist.
     made: Vec<PathBuf>,
     /// Nobody else gets these devices meanwhile.
-    _claimed: Claimed<'a>,
+    claimed: Claimed<'a>,
+}
+
+/// A place and what is known of its device.
+pub(super) struct Looked<'p> {
+    pub place: &'p Place,
+    pub facts: Facts,
+    /// Where it really lies.
+    pub extent: Extent,
+    /// What of it the device does not have already.
+    pub fresh: Option<Extent>,
 }
 
 impl Admitted<'_> {
@@ -41,67 +85,173 @@ impl Admitted<'_> {
     }
 }
 
-/// Check every device of `table` and make it usable. What the devices in `own`
-/// hold does not count as use by others.
-///
-/// # Errors
-/// ENOENT, ENODEV where a device is missing or none; ENOSPC where it is too
-/// small; EBUSY where somebody uses it; EINVAL where two ranges overlap or a log
-/// is another mirror's. Nothing is left behind.
-pub fn admit<'a>(
-    devices: &dyn Devices,
-    claims: &'a Claims,
-    table: &Table,
-    own: &[DeviceRef],
-    read_only: bool,
-) -> Result<Admitted<'a>> {
-    let places = places(table)?;
-    let mut claimed = claims.none();
-    check(devices, &places, own, &mut claimed)?;
-    let mut admitted = Admitted {
-        table: table.clone(),
-        attached: HashMap::new(),
-        made: Vec::new(),
-        _claimed: claimed,
-    };
-    match prepare(devices, &places, own, read_only, &mut admitted) {
-        Ok(()) => Ok(admitted),
-        Err(error) => {
-            admitted.undo();
-            Err(error)
-        }
-    }
-}
-
-/// The checks that change nothing.
-fn check(
-    devices: &dyn Devices,
-    places: &[Place],
-    own: &[DeviceRef],
-    claimed: &mut Claimed<'_>,
-) -> Result<()> {
-    let mut extents: Vec<(&str, Extent)> = Vec::new();
-    for place in places {
-        let Some(facts) = existing(devices, place)? else {
-            continue;
+impl Daemon {
+    /// Check every device of a table and make it usable. What is refused whatever is
+    /// said comes first, what `force=yes` overrides last.
+    ///
+    /// # Errors
+    /// ENOENT, ENODEV where a device is missing or none; ENOSPC where it is too
+    /// small; EROFS where it cannot be written; EBUSY where somebody uses it; EINVAL
+    /// where two ranges overlap, a log is another mirror's, or logical blocks do not
+    /// go together; ENOTEMPTY where it holds what somebody may still want; EIO where a
+    /// new target does not answer. Nothing is left behind.
+    pub(super) fn admit(&self, demand: &Demand<'_>) -> Result<Admitted<'_>> {
+        let places = places(demand.table)?;
+        let mut admitted = Admitted {
+            table: demand.table.clone(),
+            attached: HashMap::new(),
+            made: Vec::new(),
+            claimed: self.claims.none(),
         };
-        let extent = place.extent(&facts);
-        place.check_overlap(&extent, &extents)?;
-        claimed.claim(&extent.base, || place.to_string())?;
-        extents.push((&place.role, extent));
-        if let Some(user) = devices.user(&facts, own)? {
-            return Err(Error::busy(format!(
-                "{} {} is {user}",
-                place.role,
-                facts.node.display()
-            )));
-        }
-        match place.log {
-            Some(regions) => logfile::check(&facts, regions, held(devices, &facts, own).is_some())?,
-            None => place.check_size(&facts)?,
+        let done = self
+            .check(demand, &places, &mut admitted.claimed)
+            .and_then(|looked| {
+                self.prepare(demand, &places, &mut admitted)?;
+                self.spare(demand, &looked)
+            });
+        match done {
+            Ok(()) => Ok(admitted),
+            Err(error) => {
+                admitted.undo();
+                Err(error)
+            }
         }
     }
-    Ok(())
+
+    /// The checks that change nothing and that nothing overrides.
+    fn check<'p>(
+        &self,
+        demand: &Demand<'_>,
+        places: &'p [Place],
+        claimed: &mut Claimed<'_>,
+    ) -> Result<Vec<Looked<'p>>> {
+        let devices = self.devices.as_ref();
+        let mut extents: Vec<(&str, Extent)> = Vec::new();
+        let mut all = Vec::new();
+        for place in places {
+            let Some(facts) = existing(devices, place)? else {
+                continue;
+            };
+            let extent = place.extent(&facts);
+            place.check_overlap(&extent, &extents)?;
+            claimed.claim(&extent.base, || place.to_string())?;
+            extents.push((&place.role, extent.clone()));
+            let looked = Looked {
+                fresh: demand.own.fresh(&extent),
+                place,
+                facts,
+                extent,
+            };
+            self.check_place(demand, &looked)?;
+            all.push(looked);
+        }
+        Ok(all)
+    }
+
+    fn check_place(&self, demand: &Demand<'_>, looked: &Looked<'_>) -> Result<()> {
+        let Looked { place, facts, .. } = looked;
+        self.check_writable(demand, place, facts)?;
+        // What it has already is not taken from anybody.
+        if looked.fresh.is_some() {
+            let user = self.devices.user(facts, &demand.own.devices)?;
+            user.map_or(Ok(()), |user| {
+                let (role, node) = (&place.role, facts.node.display());
+                Err(Error::busy(format!("{role} {node} is {user}")))
+            })?;
+        }
+        demand.own.check_blocks(place, facts)?;
+        match place.log {
+            Some(regions) => {
+                let own = demand.own.held(self.devices.as_ref(), facts).is_some();
+                let whose = match own {
+                    false => Whose::Free,
+                    true if demand.own.grows => Whose::Grown,
+                    true => Whose::Own,
+                };
+                logfile::check(facts, regions, whose)
+            }
+            None => place.check_size(facts),
+        }
+    }
+
+    /// The copy writes targets and logs, whoever may write to the mirror; what is
+    /// written to the mirror is written to its source too, where there is a device to
+    /// write to.
+    fn check_writable(&self, demand: &Demand<'_>, place: &Place, facts: &Facts) -> Result<()> {
+        let (role, node) = (&place.role, facts.node.display());
+        let refused = |why: String| Err(Error::new(Errno::EROFS, format!("{role} {node} {why}")));
+        let remedy = match facts.device {
+            DeviceRef::Number(_) => format!("`blockdev --setrw {node}`"),
+            DeviceRef::Path(_) => "make its file system writable".into(),
+        };
+        let passed_on = !self.forgets() && !demand.read_only;
+        match place.is_written() {
+            true if facts.read_only => refused(format!("is read-only: {remedy}")),
+            true => check_opens(role, facts),
+            false if facts.read_only && passed_on => refused(format!(
+                "is read-only, and what is written to the mirror is written to it too:                  {remedy}, or make a mirror that is read-only itself (NAME,,,ro,TABLE)"
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// Make log files, attach files, and put numbers into the table.
+    fn prepare(
+        &self,
+        demand: &Demand<'_>,
+        places: &[Place],
+        admitted: &mut Admitted<'_>,
+    ) -> Result<()> {
+        let devices = self.devices.as_ref();
+        let mut numbers: HashMap<DeviceRef, DeviceRef> = HashMap::new();
+        for place in places {
+            if let (Some(regions), None) = (place.log, existing(devices, place)?) {
+                let path = path_of(&place.device)?;
+                logfile::make(path, regions)?;
+                admitted.made.push(path.into());
+            }
+            let facts = devices.facts(&place.device)?;
+            // A file may be the source in one place and written in another.
+            let written = places.iter().any(|other| {
+                let same = devices.facts(&other.device).map(|facts| facts.file);
+                other.is_written() && same == Ok(facts.file.clone())
+            });
+            let read_only = demand.read_only && !written;
+            let number = self.usable(demand, &facts, read_only, admitted)?;
+            numbers.insert(place.device.clone(), number);
+        }
+        for device in admitted.table.devices() {
+            if let Some(number) = numbers.get(device) {
+                device.clone_from(number);
+            }
+        }
+        Ok(())
+    }
+
+    /// The device as a table names it: a file by the loop device that the device
+    /// itself holds already, or by a new one.
+    fn usable(
+        &self,
+        demand: &Demand<'_>,
+        facts: &Facts,
+        read_only: bool,
+        admitted: &mut Admitted<'_>,
+    ) -> Result<DeviceRef> {
+        let devices = self.devices.as_ref();
+        let Some(file) = facts.file.as_ref().filter(|_| is_file(facts)) else {
+            return Ok(facts.device.clone());
+        };
+        if let Some(attachment) = admitted.attached.get(file) {
+            return Ok(attachment.device.clone());
+        }
+        if let Some(device) = demand.own.held(devices, facts) {
+            return Ok(device);
+        }
+        let attachment = devices.attach(file, read_only)?;
+        let device = attachment.device.clone();
+        admitted.attached.insert(file.clone(), attachment);
+        Ok(device)
+    }
 }
 
 /// What is known of the place's device; none for a log file yet to be made.
@@ -113,33 +263,18 @@ fn existing(devices: &dyn Devices, place: &Place) -> Result<Option<Facts>> {
     }
 }
 
-/// Make log files, attach files, and put numbers into the table.
-fn prepare(
-    devices: &dyn Devices,
-    places: &[Place],
-    own: &[DeviceRef],
-    read_only: bool,
-    admitted: &mut Admitted<'_>,
-) -> Result<()> {
-    let mut numbers: HashMap<DeviceRef, DeviceRef> = HashMap::new();
-    for place in places {
-        if let (Some(regions), None) = (place.log, existing(devices, place)?) {
-            let path = path_of(&place.device)?;
-            logfile::make(path, regions)?;
-            admitted.made.push(path.into());
-        }
-        let facts = devices.facts(&place.device)?;
-        // The kernel writes the log even where the mirror is read only.
-        let read_only = read_only && place.log.is_none();
-        let number = usable(devices, &facts, own, read_only, admitted)?;
-        numbers.insert(place.device.clone(), number);
+/// Check that a file opens for writing; devices say themselves whether they can be.
+fn check_opens(role: &str, facts: &Facts) -> Result<()> {
+    if !is_file(facts) {
+        return Ok(());
     }
-    for device in admitted.table.devices() {
-        if let Some(number) = numbers.get(device) {
-            device.clone_from(number);
-        }
-    }
-    Ok(())
+    let mut options = OpenOptions::new();
+    let opened = options.write(true).custom_flags(libc::O_NONBLOCK);
+    let opened = opened.open(&facts.node).map(drop);
+    opened.map_err(|error| {
+        let what = format!("{role} {} cannot be written", facts.node.display());
+        Error::io(what, &error)
+    })
 }
 
 fn path_of(device: &DeviceRef) -> Result<&Path> {
@@ -152,40 +287,7 @@ fn path_of(device: &DeviceRef) -> Result<&Path> {
     }
 }
 
-/// The device as a table names it: a file by the loop device that `own` holds
-/// already, or by a new one.
-fn usable(
-    devices: &dyn Devices,
-    facts: &Facts,
-    own: &[DeviceRef],
-    read_only: bool,
-    admitted: &mut Admitted<'_>,
-) -> Result<DeviceRef> {
-    let Some(file) = facts.file.as_ref().filter(|_| is_file(facts)) else {
-        return Ok(facts.device.clone());
-    };
-    if let Some(attachment) = admitted.attached.get(file) {
-        return Ok(attachment.device.clone());
-    }
-    if let Some(device) = held(devices, facts, own) {
-        return Ok(device);
-    }
-    let attachment = devices.attach(file, read_only)?;
-    let device = attachment.device.clone();
-    admitted.attached.insert(file.clone(), attachment);
-    Ok(device)
-}
-
-/// The device in `own` that lies where this one does.
-fn held(devices: &dyn Devices, facts: &Facts, own: &[DeviceRef]) -> Option<DeviceRef> {
-    let found = own.iter().find(|device| {
-        let known = devices.facts(device);
-        known.is_ok_and(|known| known.extent == facts.extent)
-    });
-    found.cloned()
-}
-
 /// A loop device has a file behind it too, but is a device already.
-fn is_file(facts: &Facts) -> bool {
+pub(super) fn is_file(facts: &Facts) -> bool {
     matches!(facts.device, DeviceRef::Path(_))
 }

@@ -9,6 +9,7 @@ use super::admit::Admitted;
 use super::entry::Edit;
 use super::events::Kind;
 use super::record::{Stage, Unfinished};
+use super::successor::Successor;
 use super::switch::Switching;
 use super::told::told;
 use crate::engine::Slot;
@@ -38,15 +39,17 @@ impl Daemon {
             self.check_alone(serial, snapshot, leg.unwrap_or(1))?;
         }
         let edit = edit(command);
-        match command {
-            Command::Add(_) | Command::Replace(..) => {
-                let admitted = self.admit_successor(snapshot, &change.table)?;
+        match Successor::of(command, &change.table) {
+            Some(successor) => {
+                let admitted = self.admit_successor(snapshot, &successor)?;
                 self.change_to(serial, snapshot, change, edit, admitted)?;
             }
-            _ => self.change(serial, snapshot, &change, edit, &[])?,
+            None => self.change(serial, snapshot, &change, edit, &[])?,
         }
         match command {
-            Command::Abort => self.remember(snapshot),
+            Command::Abort | Command::Drop(_) | Command::Replace { .. } => {
+                self.remember(snapshot);
+            }
             Command::Finish(leg) => self.forget_target(snapshot, leg.unwrap_or(1)),
             _ => {}
         }
@@ -116,7 +119,7 @@ impl Daemon {
         made: &[PathBuf],
     ) -> Result<()> {
         let name = &snapshot.info.name;
-        let logs = self.own_logs(snapshot);
+        let logs = self.own_logs(serial, snapshot);
         let begun = Unfinished {
             stage: Stage::Reloading,
             files: [made, logs.as_slice()].concat(),
@@ -136,6 +139,7 @@ impl Daemon {
             self.keep_changed(name, serial);
             return Err(error);
         }
+        self.note_made(serial, made);
         self.events
             .add(name, Kind::Reloaded, &change.table.joined());
         self.keep_new_table(name, serial, logs, begun);
@@ -165,7 +169,7 @@ impl Daemon {
 fn edit(command: &Command) -> Edit {
     let keeps = matches!(
         command,
-        Command::Drop(_) | Command::Resync | Command::Grow(_)
+        Command::Drop(_) | Command::Resync | Command::Grow { .. }
     );
     Edit {
         dropped: (!keeps).then(Vec::new),
@@ -178,10 +182,10 @@ fn plan(snapshot: &Snapshot, command: &Command) -> Result<Change> {
         Command::Finish(leg) => legs::finish(snapshot, *leg),
         Command::Abort => legs::abort(snapshot),
         Command::Drop(leg) => legs::drop(snapshot, *leg),
-        Command::Add(place) => legs::add(snapshot, place.into()),
-        Command::Replace(leg, place) => legs::replace(snapshot, *leg, place.into()),
+        Command::Add { place, .. } => legs::add(snapshot, place.into()),
+        Command::Replace { leg, place, .. } => legs::replace(snapshot, *leg, place.into()),
         Command::Resync => legs::resync(snapshot),
-        Command::Grow(length) => grow(snapshot, *length),
+        Command::Grow { length, .. } => grow(snapshot, *length),
         Command::Suspend(_) | Command::Resume | Command::Retry | Command::Remove { .. } => {
             Err(Error::invalid("it changes no legs"))
         }

@@ -1,24 +1,24 @@
 //! Changing mirrors that exist: verbs, tables, names, settings.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Daemon;
 use super::absent::not_started;
+use super::admit::Care;
 use super::caller::Caller;
 use super::events::Kind;
 use super::look::Detail;
+use super::made::remove_file;
 use super::record::{Stage, Unfinished};
-use crate::engine::Facts;
-use crate::error::{Errno, Error, Result};
-use crate::model::snapshot::{Owner, Snapshot};
+use super::successor::Successor;
+use crate::error::{Error, Result};
+use crate::model::snapshot::Snapshot;
 use crate::plan::build;
 use crate::plan::execute::execute;
 use crate::plan::step::Step;
 use crate::plan::verb::{self, Command};
-use crate::text::device::DeviceRef;
 use crate::text::name;
-use crate::text::request::parse_tables;
+use crate::text::request::{parse_tables, take_force};
 
 impl Daemon {
     /// Do what a line of `ctl` asks for.
@@ -122,7 +122,7 @@ impl Daemon {
     fn remove(&self, serial: u64, snapshot: &Snapshot, deferred: bool) -> Result<()> {
         let name = &snapshot.info.name;
         // Whose they are can only be told while the mirror is there.
-        let files = self.own_logs(snapshot);
+        let files = self.own_logs(serial, snapshot);
         let begun = Unfinished::of(Stage::Removing, files.clone());
         if let Err(error) = self.keep_begun(serial, begun) {
             // A full disk must not keep anybody from removing a mirror.
@@ -149,23 +149,33 @@ impl Daemon {
     }
 
     fn switch(&self, caller: &Caller, serial: u64, line: &str) -> Result<()> {
-        let mut table = parse_tables(line)?;
+        let (text, force) = take_force(line);
+        let mut table = parse_tables(text)?;
         let _begun = self.registry.begin(serial, "table")?;
         self.check_started(serial)?;
         let snapshot = self.snapshot(serial, Detail::Devices)?;
         build::check_owner(&snapshot)?;
         let own = || self.engine.deps(&snapshot.info.id());
         self.check_caller(caller, table.devices(), own)?;
-        let logs = self.own_logs(&snapshot);
+        let logs = self.own_logs(serial, &snapshot);
         let files = [self.files_to_make(&table)?, logs.clone()].concat();
         let begun = Unfinished::of(Stage::Reloading, files);
         self.keep_begun(serial, begun.clone())?;
-        let admitted = self.admit_successor(&snapshot, &table);
+        let admitted = self.admit_successor(
+            &snapshot,
+            &Successor {
+                table: &table,
+                care: Care::Logs,
+                force,
+                grows: false,
+            },
+        );
         let switched = admitted.and_then(|admitted| {
             let steps = build::reload(&snapshot, admitted.table.clone());
             let done = self.act(serial, &snapshot, &steps);
-            if done.is_err() {
-                admitted.undo();
+            match done.is_ok() {
+                true => self.note_made(serial, admitted.made()),
+                false => admitted.undo(),
             }
             done
         });
@@ -188,39 +198,6 @@ impl Daemon {
         Ok(())
     }
 
-    /// The regular files that mirrorfs attached as logs: they go with the mirror.
-    /// A loop device that somebody else set up is theirs, and its file too; and
-    /// where the file was replaced, the path is another's.
-    pub(super) fn own_logs(&self, snapshot: &Snapshot) -> Vec<PathBuf> {
-        let ours = snapshot.owner() == Owner::Mirrorfs || snapshot.known.adopted;
-        let facts = snapshot.logs.iter().filter_map(|log| log.facts.as_ref());
-        let own = |facts: &&Facts| {
-            let file = facts.file.as_ref();
-            ours || file.is_some_and(|file| self.own_logs.has(file))
-        };
-        let looped = facts.filter(|facts| facts.autoclear).filter(own);
-        let file = |facts: &Facts| {
-            let path = facts.file.clone()?;
-            let there = self.devices.facts(&DeviceRef::Path(path.clone()));
-            let same = there.is_ok_and(|there| there.extent.base == facts.extent.base);
-            same.then_some(path)
-        };
-        looped.filter_map(file).collect()
-    }
-
-    /// Remove the log files that only the table before used.
-    pub(super) fn drop_logs(&self, serial: u64, before: Vec<PathBuf>) {
-        // What is not known to be unused stays.
-        let Ok(now) = self.snapshot(serial, Detail::Devices) else {
-            return;
-        };
-        let kept = self.own_logs(&now);
-        let old = before.into_iter();
-        old.filter(|path| !kept.contains(path))
-            .for_each(|path| remove_file(&path));
-        self.own_logs.tidy();
-    }
-
     fn move_to(&self, serial: u64, to: &str) -> Result<()> {
         name::check(to)?;
         let _begun = self.registry.begin(serial, "rename")?;
@@ -239,13 +216,5 @@ impl Daemon {
         self.events.renamed(&snapshot.info.name, to, "");
         self.keep_changed(to, serial);
         Ok(())
-    }
-}
-
-pub(super) fn remove_file(path: &PathBuf) {
-    match std::fs::remove_file(path) {
-        Ok(()) => {}
-        Err(error) if error.raw_os_error() == Some(Errno::ENOENT as i32) => {}
-        Err(error) => log::warn!("the log file {} stays: {error}", path.display()),
     }
 }

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use super::Daemon;
-use super::admit::admit;
+use super::admit::{Care, Demand};
 use super::caller::Caller;
 use super::entry::Kept;
 use super::events::Kind;
 use super::look::Detail;
+use super::own::Own;
 use super::running::{Reserved, taken};
 use super::short::policy;
 use crate::engine::Id;
+use crate::engine::identity::Identity;
 use crate::error::{Errno, Error, Result};
 use crate::model::policy::OnFailure;
 use crate::model::snapshot::UUID_PREFIX;
@@ -45,7 +47,7 @@ impl Daemon {
 
     fn make_any(self: &Arc<Self>, wish: Wish) -> Result<String> {
         match wish {
-            Wish::Table(request) => self.make(&request, None),
+            Wish::Table(request, force) => self.make(&request, None, force),
             Wish::Short(name, short) if short.live => self.slide_under(name.as_deref(), &short),
             Wish::Short(name, short) => self.make_short(name, &short),
         }
@@ -64,7 +66,7 @@ impl Daemon {
             let steps = build::create_empty(&name.name, &uuid);
             let told = (Kind::Created, "without a table");
             let kept = |id: &Id| self.kept_for(id, OnFailure::default());
-            let made = self.start(&name, &uuid, &steps, kept, told);
+            let made = self.start(&name, &uuid, &steps, kept, told, Some(Vec::new()));
             if made.is_err() {
                 self.drop_record(&name.name, &uuid);
             }
@@ -75,11 +77,29 @@ impl Daemon {
         self.report(name, result)
     }
 
-    pub(super) fn make(&self, request: &Request, short: Option<&Short>) -> Result<String> {
+    /// Make the mirror of a table; `short` is the line that it comes from, where it
+    /// was not written as a table.
+    ///
+    /// # Errors
+    /// As those of [`Daemon::create`].
+    pub(super) fn make(
+        &self,
+        request: &Request,
+        short: Option<&Short>,
+        force: bool,
+    ) -> Result<String> {
         let name = self.name_for(request)?;
         let uuid = request.uuid.clone().map_or_else(new_uuid, Ok)?;
         self.keep_intent(&name.name, &uuid, &request.table)?;
-        let made = self.make_kept(request, short, &name, &uuid);
+        let demand = Demand {
+            table: &request.table,
+            own: Own::default(),
+            read_only: request.read_only,
+            care: short.map_or(Care::Logs, |_| Care::All),
+            force,
+        };
+        let on_failure = short.map(policy).unwrap_or_default();
+        let made = self.make_kept(&demand, request.minor, on_failure, (&name, &uuid));
         if made.is_err() {
             self.drop_record(&name.name, &uuid);
         }
@@ -88,28 +108,18 @@ impl Daemon {
 
     fn make_kept(
         &self,
-        request: &Request,
-        short: Option<&Short>,
-        name: &Reserved<'_>,
-        uuid: &str,
+        demand: &Demand<'_>,
+        minor: Option<u32>,
+        on_failure: OnFailure,
+        (name, uuid): (&Reserved<'_>, &str),
     ) -> Result<()> {
-        let devices = self.devices.as_ref();
-        let admitted = admit(
-            devices,
-            &self.claims,
-            &request.table,
-            &[],
-            request.read_only,
-        )?;
+        let admitted = self.admit(demand)?;
         let table = admitted.table.clone();
         let text = table.joined();
-        let steps = build::create(&name.name, uuid, request.minor, table, request.read_only);
-        let on_failure = short.map(policy).unwrap_or_default();
+        let steps = build::create(&name.name, uuid, minor, table, demand.read_only);
         let kept = |id: &Id| self.kept_for(id, on_failure);
-        // Last of all that is refused: it alone can be overridden.
-        let made = short
-            .map_or(Ok(()), |short| self.check_signatures(short))
-            .and_then(|()| self.start(name, uuid, &steps, kept, (Kind::Created, &text)));
+        let files = Some(self.identities_of(admitted.made()));
+        let made = self.start(name, uuid, &steps, kept, (Kind::Created, &text), files);
         if made.is_err() {
             admitted.undo();
         }
@@ -117,7 +127,8 @@ impl Daemon {
     }
 
     /// Run the steps that make a device, and enter it before the watch can
-    /// take it for somebody else's. `kept` is what is recorded of it.
+    /// take it for somebody else's. `kept` is what is recorded of it, `made` are the
+    /// log files that were made for it, where that is known.
     pub(super) fn start(
         &self,
         name: &Reserved<'_>,
@@ -125,6 +136,7 @@ impl Daemon {
         steps: &[Step],
         kept: impl FnOnce(&Id) -> Result<Kept>,
         (kind, text): (Kind, &str),
+        made: Option<Vec<Identity>>,
     ) -> Result<u64> {
         let id = Id::Uuid(uuid.into());
         execute(self.engine.as_ref(), &id, steps)?;
@@ -134,8 +146,9 @@ impl Daemon {
         };
         let entered = self.check_logs(serial).and_then(|()| {
             let kept = kept(&id)?;
-            self.registry
-                .update(serial, |entry| entry.kept = Some(kept));
+            self.registry.update(serial, |entry| {
+                (entry.kept, entry.made) = (Some(kept), made);
+            });
             self.keep(serial)
         });
         if let Err(error) = entered {

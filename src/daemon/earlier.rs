@@ -1,75 +1,106 @@
-//! Which devices were targets of which sources, until their mirrors were removed. A
-//! target that nobody has touched since may be copied to again although the copy on
-//! it looks like something that somebody wants.
+//! What was copied where, until the mirrors were removed or the legs taken out. A target
+//! that nobody has touched since may be copied to again although the copy on it looks
+//! like something that somebody wants.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Daemon;
+use super::places::{Place, places};
 use super::trust;
+use crate::engine::Span;
 use crate::engine::identity::Identity;
 use crate::error::Result;
-use crate::model::snapshot::{Leg, Snapshot};
+use crate::model::snapshot::{Leg as LegView, SECTOR, Snapshot};
 use crate::text::device::DeviceRef;
-use crate::text::place::Place;
+use crate::text::mirror::Leg;
 
 /// How many are remembered, the newest.
 const MOST: usize = 256;
 
+/// A source, from which byte on, and what was copied to where.
+#[derive(Debug, PartialEq, Eq)]
+struct Copied {
+    source: Identity,
+    from: u64,
+    target: Identity,
+    to: Span,
+}
+
 /// Sources and their targets.
 #[derive(Debug, Default)]
-pub struct Earlier(Mutex<VecDeque<(Identity, Identity)>>);
+pub struct Earlier(Mutex<VecDeque<Copied>>);
 
 impl Earlier {
-    fn pairs(&self) -> MutexGuard<'_, VecDeque<(Identity, Identity)>> {
+    fn copies(&self) -> MutexGuard<'_, VecDeque<Copied>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Daemon {
-    /// Remember what a mirror that is removed copied to what.
+    /// Remember what a mirror copied where, which is about to lose a leg or all.
     pub(super) fn remember(&self, snapshot: &Snapshot) {
         // Looked at before the lock: a device that does not answer holds up its own
         // verb only.
-        let (sources, targets) = snapshot.sides(0);
-        let (sources, targets) = (self.identities(&sources), self.identities(&targets));
-        let mut pairs = self.earlier.pairs();
-        for source in &sources {
-            for target in &targets {
-                pairs.retain(|(_, other)| other != target);
-                pairs.push_back((source.clone(), target.clone()));
-            }
+        let places = places(&snapshot.table).unwrap_or_default();
+        let copied = places.iter().filter_map(|place| self.copied(place));
+        let copied: Vec<Copied> = copied.collect();
+        let mut copies = self.earlier.copies();
+        for new in copied {
+            copies.retain(|old| old.target != new.target || !old.to.meets(&new.to));
+            copies.push_back(new);
         }
-        let surplus = pairs.len().saturating_sub(MOST);
-        pairs.drain(..surplus);
+        let surplus = copies.len().saturating_sub(MOST);
+        copies.drain(..surplus);
+    }
+
+    fn copied(&self, place: &Place) -> Option<Copied> {
+        let from = place.from.as_ref()?;
+        Some(Copied {
+            source: self.identity_of(&from.device).ok()?,
+            from: from.offset.saturating_mul(SECTOR),
+            target: self.identity_of(&place.device).ok()?,
+            to: place.span(),
+        })
     }
 
     /// Forget what everything stands on from now on: it is a target no more.
     pub(super) fn forget_target(&self, snapshot: &Snapshot, leg: usize) {
         let (chosen, _) = snapshot.sides(leg);
         let chosen = self.identities(&chosen);
-        let mut pairs = self.earlier.pairs();
-        pairs.retain(|(_, target)| !chosen.contains(target));
+        let mut copies = self.earlier.copies();
+        copies.retain(|copy| !chosen.contains(&copy.target));
     }
 
-    /// Whether a target was one of this source, and begins with the same bytes: a
-    /// file system that was mounted from either since has changed its superblock.
+    /// Whether a target was one of this source, all of it, and nobody has used either
+    /// for itself since; `at` is the byte of the target where something was found.
     ///
     /// # Errors
     /// What reading them answers.
-    pub(super) fn was_target(&self, source: &Place, target: &Place) -> Result<bool> {
-        let pair = (
+    pub(super) fn was_target(&self, source: &Leg, target: &Place, at: u64) -> Result<bool> {
+        let from = source.offset.saturating_mul(SECTOR);
+        let (one, other) = (
             self.identity_of(&source.device)?,
             self.identity_of(&target.device)?,
         );
-        if !self.earlier.pairs().contains(&pair) {
+        let known = |copy: &Copied| {
+            let reaches = copy.to.start == target.start && copy.to.size >= target.size;
+            reaches && copy.from == from && copy.source == one && copy.target == other
+        };
+        // What begins in front of a target was never copied to it.
+        let Some(found) = at.checked_sub(target.start) else {
+            return Ok(false);
+        };
+        if !self.earlier.copies().iter().any(known) {
             return Ok(false);
         }
-        trust::begin_alike(self.devices.as_ref(), &source.into(), &target.into())
+        let devices = self.devices.as_ref();
+        let sides = [(&source.device, from), (&target.device, target.start)];
+        trust::are_alike(devices, sides, target.size, found)
     }
 
     /// What those of the legs are that can be looked at.
-    fn identities(&self, legs: &[&Leg]) -> Vec<Identity> {
+    fn identities(&self, legs: &[&LegView]) -> Vec<Identity> {
         let known = legs.iter().map(|leg| self.identity_of(&leg.device));
         known.filter_map(Result::ok).collect()
     }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::failure::Trouble;
 use super::record::Record;
 use crate::engine::Id;
+use crate::engine::identity::Identity;
 use crate::model::health::State;
 use crate::model::look::Look;
 use crate::model::pace::Pace;
@@ -42,6 +43,9 @@ pub struct Entry {
     pub whole_in: Option<u64>,
     /// What its record says beside its table; none where it has none.
     pub kept: Option<Kept>,
+    /// The log files that were made for it, which go with it; none where that is not
+    /// known.
+    pub made: Option<Vec<Identity>>,
     /// Held from looking at the mirror until what was seen is in its record: of two
     /// who write it the later one must not have looked first.
     pub(super) turn: Arc<Mutex<()>>,
@@ -80,6 +84,7 @@ impl Entry {
             errors: Vec::new(),
             whole_in: None,
             kept: None,
+            made: None,
             turn: Arc::default(),
             notes: Vec::new(),
             trouble: None,

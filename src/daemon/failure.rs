@@ -205,6 +205,7 @@ impl Daemon {
         };
         let changed = self.change(serial, &snapshot, &change, edit, &[]);
         changed.map_err(|error| error.context("going on without what has failed"))?;
+        self.remember(&snapshot);
         for what in gone {
             self.events
                 .add(&snapshot.info.name, Kind::Dropped, &what.line());

@@ -4,9 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use super::Daemon;
-use super::control::remove_file;
 use super::entry::{Edit, Kept};
-use super::logfile;
 use super::places::places;
 use super::record::{Place, Record, Unfinished};
 use super::records::is_lasting;
@@ -57,15 +55,6 @@ impl Daemon {
             record.unfinished = Some(begun);
             self.records.write(&record)
         })
-    }
-
-    /// Remove the log files of what was left unfinished that the mirror does not
-    /// use.
-    pub(super) fn tidy(&self, record: &Record, table: &Table) {
-        let used = self.log_files(table);
-        let files = record.unfinished.iter().flat_map(|begun| &begun.files);
-        let left = files.filter(|file| !used.contains(file) && logfile::is_ours(file));
-        left.for_each(remove_file);
     }
 
     /// Record the mirror as it is now, where it is to be recorded.
@@ -135,6 +124,7 @@ impl Daemon {
         let places: Vec<Place> = places.collect();
         let record = Record {
             unfinished: unfinished(before.as_ref()),
+            made: entry.made,
             ..Record::of(&info, &lines).with(places, kept)
         };
         // What could not be flushed reads as it should and may not be on the disk.
@@ -255,35 +245,6 @@ impl Daemon {
         if !uuid.is_empty() {
             let _ = self.report(name, self.records.remove(uuid).map_err(not_kept));
         }
-    }
-
-    /// Remove the log files that were a mirror's own, and its record: last, since
-    /// it tells the next mount of what is left.
-    ///
-    /// # Errors
-    /// Those of [`super::records::Records::remove`].
-    pub(super) fn forget_record(&self, record: &Record) -> Result<()> {
-        self.own_files(record).iter().for_each(remove_file);
-        self.records.remove(&record.uuid)
-    }
-
-    /// The files that a mirror had for itself and that are still the same.
-    fn own_files(&self, record: &Record) -> Vec<PathBuf> {
-        let table = record.table().unwrap_or_default();
-        let logs = table.log_devices();
-        let places = logs.filter_map(|log| record.place(log));
-        let ours = places.filter(|place| place.ours);
-        let there = ours.filter(|place| self.devices.find(&place.identity).is_ok());
-        // A file that somebody else has put there since is theirs.
-        let half_made = record
-            .unfinished
-            .iter()
-            .flat_map(|begun| begun.files.clone());
-        let half_made = half_made.filter(|path| logfile::is_ours(path));
-        there
-            .map(|place| place.identity.node().clone())
-            .chain(half_made)
-            .collect()
     }
 }
 

@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use super::Daemon;
+use super::admit::Care;
 use super::create::new_uuid;
 use super::entry::{Edit, Kept};
 use super::events::Kind;
 use super::look::Detail;
 use super::own_logs::Making;
 use super::short::policy;
-use super::trust;
+use super::successor::Successor;
 use crate::engine::home::Lying;
 use crate::engine::{Id, Info};
 use crate::error::{Error, Result};
@@ -96,7 +97,15 @@ impl Daemon {
         if !uuid.is_empty() {
             self.keep_intent(name, uuid, &change.table)?;
         }
-        let admitted = self.admit_successor(snapshot, &change.table);
+        let admitted = self.admit_successor(
+            snapshot,
+            &Successor {
+                table: &change.table,
+                care: Care::Proved,
+                force: short.force,
+                grows: false,
+            },
+        );
         let slid = admitted.and_then(|admitted| {
             let fresh = Kept {
                 adopted: true,
@@ -107,16 +116,11 @@ impl Daemon {
                 ..Edit::default()
             };
             // A log that was there already may call a region clean.
-            let ready = self
-                .check_signatures(short)
-                .and_then(|()| trust::clear_all(self.devices.as_ref(), &admitted.table));
-            match ready {
-                Ok(()) => self.change_to(serial, snapshot, change, edit, admitted),
-                Err(error) => {
-                    admitted.undo();
-                    Err(error)
-                }
-            }
+            let change = Change {
+                afresh: true,
+                ..change
+            };
+            self.change_to(serial, snapshot, change, edit, admitted)
         });
         if slid.is_err() {
             self.drop_record(name, uuid);

@@ -18,6 +18,9 @@ use crate::text::disklog::{self, Header};
 /// so that the file fits whatever the loop device reports.
 const BLOCK: u64 = 4096;
 
+/// Bytes that are read or written at a time.
+const PIECE: usize = 64 * 1024;
+
 /// Make a log file for `regions`, all written, so that the log never needs
 /// space that the file system no longer has.
 ///
@@ -69,7 +72,7 @@ fn check_place(path: &Path) -> Result<()> {
 }
 
 fn fill(file: &mut File, size: u64) -> std::io::Result<()> {
-    let zeros = vec![0; 64 * 1024];
+    let zeros = vec![0; PIECE];
     let mut left = size;
     while left > 0 {
         let part = left.min(zeros.len() as u64);
@@ -85,13 +88,24 @@ fn too_many(regions: u64) -> Error {
     ))
 }
 
-/// Check a log that exists; `in_use`: the mirror itself uses it already.
+/// Whose an existing log is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// Nobody uses it.
+    Free,
+    /// The mirror itself uses it already.
+    Own,
+    /// The same, and it is to be for more regions than it is now.
+    Grown,
+}
+
+/// Check a log that exists.
 ///
 /// # Errors
 /// ENOSPC where it is too small, EINVAL where it holds a log of another version
 /// or of a mirror with another number of regions (using it would destroy that
 /// log), EIO and what else the device answers where it cannot be written.
-pub fn check(facts: &Facts, regions: u64, in_use: bool) -> Result<()> {
+pub fn check(facts: &Facts, regions: u64, whose: Whose) -> Result<()> {
     let name = facts.node.display();
     let need = disklog::size_for(regions, facts.block_size).ok_or_else(|| too_many(regions))?;
     if facts.size < need {
@@ -101,6 +115,7 @@ pub fn check(facts: &Facts, regions: u64, in_use: bool) -> Result<()> {
         );
         return Err(Error::new(Errno::ENOSPC, sentence));
     }
+    let in_use = whose != Whose::Free;
     let block = block(&facts.node, in_use).map_err(|error| {
         let doing = if in_use {
             "reading"
@@ -110,9 +125,39 @@ pub fn check(facts: &Facts, regions: u64, in_use: bool) -> Result<()> {
         Error::io(format!("{doing} the log {name}"), &error)
     })?;
     match Header::parse(&block) {
+        // The kernel clears the bits of what is new itself (`disk_resume`).
+        Some(_) if whose == Whose::Grown => Ok(()),
         Some(header) => check_header(&name.to_string(), header, regions),
         None => Ok(()),
     }
+}
+
+/// Whether a file holds what a log for `regions` would destroy: it is neither blank
+/// as far as the log would use it, nor a log for as many.
+///
+/// # Errors
+/// What open(2) and read(2) answer.
+pub fn holds_other(facts: &Facts, regions: u64) -> Result<bool> {
+    let need = disklog::size_for(regions, facts.block_size).ok_or_else(|| too_many(regions))?;
+    let failed = |error| Error::io(format!("reading {}", facts.node.display()), &error);
+    let file = open_afresh(&facts.node, OpenOptions::new().read(true)).map_err(failed)?;
+    let mut piece = vec![0; PIECE];
+    let mut at = 0;
+    while at < need {
+        let size = (need - at).min(PIECE as u64) as usize;
+        let read = file.read_at(piece.get_mut(..size).unwrap_or_default(), at);
+        let read = read.map_err(failed)?;
+        let bytes = piece.get(..read).unwrap_or_default();
+        let ours = |header: Header| header.regions == regions;
+        if at == 0 && Header::parse(bytes).is_some_and(ours) {
+            return Ok(false);
+        }
+        if read == 0 || bytes.iter().any(|byte| *byte != 0) {
+            return Ok(read > 0);
+        }
+        at += read as u64;
+    }
+    Ok(false)
 }
 
 /// The kernel counts a log of another version as failed, and holds all writes.

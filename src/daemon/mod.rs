@@ -3,7 +3,7 @@
 
 mod absent;
 mod act;
-pub mod admit;
+mod admit;
 mod answers;
 mod beside;
 pub mod caller;
@@ -24,6 +24,8 @@ mod keep;
 mod live;
 pub mod logfile;
 pub mod look;
+mod made;
+mod own;
 mod own_logs;
 pub mod places;
 pub mod record;
@@ -34,6 +36,7 @@ mod retry;
 pub mod running;
 mod settings;
 mod short;
+mod spare;
 mod successor;
 mod switch;
 mod told;

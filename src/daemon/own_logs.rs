@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Daemon;
-use super::control::remove_file;
 use super::durable::sync_parent;
 use super::logfile;
+use super::made::remove_file;
 use super::records::Records;
 use crate::engine::{Id, Slot};
 use crate::error::{Error, Result};
+use crate::model::snapshot::UUID_PREFIX;
 use crate::text::table::Table;
 
 /// Its name in the state directory.
@@ -80,11 +81,16 @@ impl OwnLogs {
         &self.folder
     }
 
-    /// Whether a file is one of them.
+    /// Whether a file is one of them: it lies where they do, is called as they are,
+    /// and has in it what they have.
     pub fn has(&self, file: &Path) -> bool {
         let real = || self.folder.canonicalize().ok();
         let parent = file.parent();
-        parent == Some(&self.folder) || (parent.is_some() && parent == real().as_deref())
+        let here =
+            parent == Some(&self.folder) || (parent.is_some() && parent == real().as_deref());
+        let name = file.file_name().map(|name| name.to_string_lossy());
+        let named = |name: &str| name.starts_with(UUID_PREFIX) && name.ends_with(".log");
+        here && name.is_some_and(|name| named(&name)) && logfile::is_ours(file)
     }
 
     /// Leave no empty folder behind.
@@ -122,12 +128,12 @@ impl Daemon {
             })
         };
         let unused = files.iter().filter(|file| !running.contains(file));
-        let unused = unused.filter(|file| logfile::is_ours(file) && !recorded(file));
+        let unused = unused.filter(|file| self.own_logs.has(file) && !recorded(file));
         unused.for_each(remove_file);
     }
 
     /// The files that the tables of running devices have as logs.
-    fn running_logs(&self) -> Result<Vec<PathBuf>> {
+    pub(super) fn running_logs(&self) -> Result<Vec<PathBuf>> {
         let listed = self.engine.list()?;
         let tables = listed.into_iter().filter_map(|device| {
             let (_, lines) = self.engine.table(&Id::Name(device.name), Slot::Live).ok()?;

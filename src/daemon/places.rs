@@ -3,12 +3,12 @@
 
 use std::fmt;
 
-use crate::engine::{Extent, Facts};
+use crate::engine::{Extent, Facts, Span};
 use crate::error::{Errno, Error, Result};
 use crate::model::snapshot::SECTOR;
 use crate::text::device::DeviceRef;
 use crate::text::disklog;
-use crate::text::mirror::{Log, Mirror};
+use crate::text::mirror::{Leg, Log, Mirror};
 use crate::text::table::{Mapping, Table, Target};
 
 /// A range of a device that the table uses.
@@ -24,6 +24,8 @@ pub struct Place {
     pub size: u64,
     /// The regions of the log, where this is one.
     pub log: Option<u64>,
+    /// What is copied to it, where it is a target.
+    pub from: Option<Leg>,
 }
 
 /// The places of a table, in the order in which it names them.
@@ -37,13 +39,11 @@ pub fn places(table: &Table) -> Result<Vec<Place>> {
         match &target.mapping {
             Mapping::Mirror(mirror) => {
                 places.extend(log_place(mirror, target.length)?);
-                for leg in &mirror.legs {
-                    places.push(place(
-                        &leg.device,
-                        format!("leg {legs}"),
-                        leg.offset,
-                        target,
-                    )?);
+                for (number, leg) in mirror.legs.iter().enumerate() {
+                    let role = format!("leg {legs}");
+                    let mut place = place(&leg.device, role, leg.offset, target)?;
+                    place.from = mirror.legs.first().filter(|_| number > 0).cloned();
+                    places.push(place);
                     legs += 1;
                 }
             }
@@ -74,6 +74,7 @@ fn place(device: &DeviceRef, role: String, offset: u64, target: &Target) -> Resu
         start,
         size,
         log: None,
+        from: None,
     })
 }
 
@@ -90,6 +91,7 @@ fn log_place(mirror: &Mirror, length: u64) -> Result<Option<Place>> {
         start: 0,
         size,
         log: Some(regions),
+        from: None,
     }))
 }
 
@@ -100,6 +102,19 @@ impl fmt::Display for Place {
 }
 
 impl Place {
+    /// Whether the mirror itself writes it, whoever else does.
+    pub fn is_written(&self) -> bool {
+        self.log.is_some() || self.from.is_some()
+    }
+
+    /// Its bytes on the device.
+    pub fn span(&self) -> Span {
+        Span {
+            start: self.start,
+            size: self.size,
+        }
+    }
+
     /// Where the place really lies, given what is known of its device.
     pub fn extent(&self, facts: &Facts) -> Extent {
         Extent {

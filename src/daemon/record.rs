@@ -50,6 +50,10 @@ pub struct Record {
     /// Whether the mirror was slid under another program's device.
     #[serde(default)]
     pub adopted: bool,
+    /// The log files that were made for it; none in a record of before, which does
+    /// not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<Vec<Identity>>,
     /// What was begun with it and has not come to its end.
     pub unfinished: Option<Unfinished>,
 }
@@ -153,6 +157,7 @@ impl Record {
             dropped: Vec::new(),
             forged: false,
             adopted: false,
+            made: Some(Vec::new()),
             unfinished: None,
         }
     }

@@ -5,9 +5,10 @@
 use std::path::Path;
 
 use super::Daemon;
-use super::admit::admit;
+use super::admit::{Care, Demand};
 use super::entry::{Absent, Kept};
 use super::events::Kind;
+use super::own::Own;
 use super::record::{Record, Stage};
 use super::running::Reserved;
 use super::trust;
@@ -94,8 +95,10 @@ impl Daemon {
         if let Ok((_, lines)) = &live {
             self.tidy(record, &Table::from_lines(lines));
         }
-        self.registry
-            .update(serial, |entry| entry.kept = Some(kept));
+        let made = self.made_of(record);
+        self.registry.update(serial, |entry| {
+            (entry.kept, entry.made) = (Some(kept), made);
+        });
         match live {
             Ok((info, lines)) if !self.shows(&info, &lines) => self.disown(serial, record),
             _ => self.keep_changed(&info.name, serial),
@@ -197,9 +200,15 @@ impl Daemon {
             return self.restart(record, &name, &steps).map(drop);
         }
         let table = build::without_sync_words(self.table_now(record)?, self.forgets());
-        let devices = self.devices.as_ref();
         self.tidy(record, &table);
-        let admitted = admit(devices, &self.claims, &table, &[], record.read_only)?;
+        // Whatever was let in once is let in again.
+        let admitted = self.admit(&Demand {
+            table: &table,
+            own: Own::default(),
+            read_only: record.read_only,
+            care: Care::Restored,
+            force: false,
+        })?;
         let made = self.remake_table(record, &name, &admitted.table);
         if made.is_err() {
             admitted.undo();
@@ -232,7 +241,15 @@ impl Daemon {
             lines => lines.join(","),
         };
         let told = (Kind::Restored, text.as_str());
-        self.start(name, &record.uuid, steps, |_| Ok(Kept::of(record)), told)
+        let made = self.made_of(record);
+        self.start(
+            name,
+            &record.uuid,
+            steps,
+            |_| Ok(Kept::of(record)),
+            told,
+            made,
+        )
     }
 
     /// The table of a record, with every device by what it is called now.

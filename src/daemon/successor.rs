@@ -5,12 +5,14 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use super::Daemon;
-use super::admit::{Admitted, admit};
+use super::admit::{Admitted, Care, Demand};
 use super::cycle;
+use super::own::Own;
 use crate::engine::Info;
 use crate::engine::home::Lying;
 use crate::error::{Error, Result};
 use crate::model::snapshot::Snapshot;
+use crate::plan::verb::Command;
 use crate::text::device::DeviceRef;
 use crate::text::table::Table;
 
@@ -18,57 +20,79 @@ use crate::text::table::Table;
 const PAUSE: Duration = Duration::from_millis(75);
 const TRIES: u32 = 5;
 
+/// A table for a device that is there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Successor<'t> {
+    pub table: &'t Table,
+    /// How far it is looked for what somebody may still want.
+    pub care: Care,
+    /// Whether that may be written over.
+    pub force: bool,
+    /// Whether the device is to be longer, and nothing else.
+    pub grows: bool,
+}
+
+impl Successor<'_> {
+    /// The table of a verb that makes bytes writable which were not.
+    pub(super) fn of<'t>(command: &Command, table: &'t Table) -> Option<Successor<'t>> {
+        let (care, force, grows) = match command {
+            Command::Add { force, .. } | Command::Replace { force, .. } => {
+                (Care::Proved, *force, false)
+            }
+            Command::Grow { force, .. } => (Care::All, *force, true),
+            _ => return None,
+        };
+        Some(Successor {
+            table,
+            care,
+            force,
+            grows,
+        })
+    }
+}
+
 impl Daemon {
     /// Check every device of a table that a device is to get, and make it usable.
     /// What the device holds already stays its own.
     ///
     /// # Errors
-    /// As those of [`admit`]; EINVAL where something stands on the device itself, or
-    /// has other logical blocks than it while it is in use.
+    /// As those of [`Daemon::admit`]; EINVAL where something stands on the device
+    /// itself, or has other logical blocks than it while it is in use.
     pub(super) fn admit_successor(
         &self,
         snapshot: &Snapshot,
-        table: &Table,
+        successor: &Successor<'_>,
     ) -> Result<Admitted<'_>> {
-        let devices = self.devices.as_ref();
-        let dev = snapshot.info.dev;
-        let mut own = self.engine.deps(&snapshot.info.id())?;
-        own.push(DeviceRef::Number(dev));
-        self.check_blocks(snapshot, table, &own)?;
-        self.check_homes(&snapshot.info, table, &own)?;
-        let read_only = snapshot.info.read_only;
-        let admitted = admit(devices, &self.claims, table, &own, read_only)?;
-        match cycle::check(self.engine.as_ref(), dev, &admitted.table) {
-            Ok(()) => Ok(admitted),
-            Err(error) => {
-                admitted.undo();
-                Err(error)
-            }
-        }
+        let (devices, info) = (self.devices.as_ref(), &snapshot.info);
+        let table = successor.table;
+        let itself = DeviceRef::Number(info.dev);
+        let mut held = self.engine.deps(&info.id())?;
+        held.push(itself.clone());
+        self.check_homes(info, table, &held)?;
+        cycle::check(self.engine.as_ref(), info.dev, &self.numbered(table))?;
+        let blocks = devices.facts(&itself).map(|facts| facts.block_size);
+        let live = blocks.ok().filter(|_| info.live);
+        let mut own = Own::of(devices, &snapshot.table, held);
+        own.live = live.map(|blocks| (info.name.clone(), blocks));
+        own.grows = successor.grows;
+        self.admit(&Demand {
+            table,
+            own,
+            read_only: info.read_only,
+            care: successor.care,
+            force: successor.force,
+        })
     }
 
-    /// The kernel takes a leg with larger blocks, and the device has them too from
-    /// then on: a file system that is mounted from it fails.
-    fn check_blocks(&self, snapshot: &Snapshot, table: &Table, own: &[DeviceRef]) -> Result<()> {
-        let blocks = |device: &DeviceRef| {
-            let facts = self.devices.facts(device);
-            facts.map(|facts| facts.block_size)
-        };
-        let has = blocks(&DeviceRef::Number(snapshot.info.dev));
-        let (true, Ok(has)) = (snapshot.info.live, has) else {
-            return Ok(());
-        };
-        let legs = table.mirrors().flat_map(|(_, mirror)| &mirror.legs);
-        let new = legs.filter(|leg| !own.contains(&leg.device));
-        let sizes = new.filter_map(|leg| Some((&leg.device, blocks(&leg.device).ok()?)));
-        let mut others = sizes.filter(|(_, size)| *size != has);
-        others.next().map_or(Ok(()), |(device, size)| {
-            Err(Error::invalid(format!(
-                "{device} has logical blocks of {size} bytes, {} of {has}: \
-                 they cannot differ while it is in use",
-                snapshot.info.name
-            )))
-        })
+    /// The table with the number of each device that has one.
+    fn numbered(&self, table: &Table) -> Table {
+        let mut table = table.clone();
+        for device in table.devices() {
+            if let Ok(facts) = self.devices.facts(device) {
+                *device = facts.device;
+            }
+        }
+        table
     }
 
     /// What lies on the device itself, as a file in a file system there, is written

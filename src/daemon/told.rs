@@ -21,8 +21,8 @@ pub(super) fn told(snapshot: &Snapshot, command: &Command) -> (Kind, String) {
             Kind::Dropped,
             format!("leg {leg} {} by request", node(*leg)),
         ),
-        Command::Add(place) => (Kind::Added, place.to_string()),
-        Command::Replace(leg, place) => (
+        Command::Add { place, .. } => (Kind::Added, place.to_string()),
+        Command::Replace { leg, place, .. } => (
             Kind::Added,
             format!("{place} in place of leg {leg} {}", node(*leg)),
         ),

@@ -9,7 +9,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use super::logfile::open_afresh;
-use crate::engine::Devices;
+use crate::engine::{Devices, Span};
 use crate::error::{Error, Result};
 use crate::model::snapshot::SECTOR;
 use crate::text::device::DeviceRef;
@@ -71,12 +71,40 @@ fn doubt(devices: &dyn Devices, mirror: &Mirror, log: &DeviceRef) -> Result<Opti
     Ok(None)
 }
 
-/// Whether two legs begin with the same bytes.
+/// Whether so many bytes of two devices look the same, each from its own byte on:
+/// where they begin and end, where each partition in them does, and where something
+/// was found. Whoever has used one of them for itself has changed a superblock there.
 ///
 /// # Errors
 /// What reading them answers.
-pub(super) fn begin_alike(devices: &dyn Devices, one: &Leg, other: &Leg) -> Result<bool> {
-    Ok(beginning(devices, one, COMPARED)? == beginning(devices, other, COMPARED)?)
+pub(super) fn are_alike(
+    devices: &dyn Devices,
+    sides: [(&DeviceRef, u64); 2],
+    size: u64,
+    found: u64,
+) -> Result<bool> {
+    let [one, other] = sides.map(|(device, start)| {
+        let parts = devices.partitions(device, Span { start, size })?;
+        Ok::<_, Error>((device, start, parts))
+    });
+    let (one, other) = (one?, other?);
+    if one.2 != other.2 {
+        return Ok(false);
+    }
+    let begins = one.2.iter().map(|part| part.start);
+    let ends = one.2.iter().map(|part| part.end().saturating_sub(COMPARED));
+    let last = size.saturating_sub(COMPARED);
+    for at in [0, last, found].into_iter().chain(begins).chain(ends) {
+        let length = size.saturating_sub(at).min(COMPARED);
+        let piece = |(device, start): (&DeviceRef, u64)| {
+            let mut bytes = vec![0; length as usize];
+            read(devices, device, start.saturating_add(at), &mut bytes).map(|()| bytes)
+        };
+        if piece((one.0, one.1))? != piece((other.0, other.1))? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn beginning(devices: &dyn Devices, leg: &Leg, size: u64) -> Result<Vec<u8>> {

@@ -234,6 +234,9 @@ pub struct Facts {
     pub size: u64,
     /// Bytes of a logical block.
     pub block_size: u64,
+    /// Whether it cannot be written: a device that was set so, or whose disk was; a
+    /// file on a file system that is.
+    pub read_only: bool,
     /// Where its bytes really are.
     pub extent: Extent,
 }
@@ -248,6 +251,46 @@ pub struct Holder {
     pub mapping: Option<String>,
     /// Who he is, as a sentence names him.
     pub words: String,
+}
+
+/// Bytes of a device or file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// The first.
+    pub start: u64,
+    /// How many.
+    pub size: u64,
+}
+
+impl Span {
+    /// The first byte behind it.
+    pub fn end(&self) -> u64 {
+        self.start.saturating_add(self.size)
+    }
+
+    /// Whether both have a byte.
+    pub fn meets(&self, other: &Span) -> bool {
+        self.start < other.end() && other.start < self.end()
+    }
+}
+
+/// Bytes that are about to be written over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Doomed {
+    /// Where.
+    pub span: Span,
+    /// Whether what lies in front of them is a copy that goes on in them, so that
+    /// what begins there is known.
+    pub continued: bool,
+}
+
+/// Something that a device or file holds already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// As libblkid(3) names it, for a sentence.
+    pub what: String,
+    /// The byte where it begins.
+    pub at: u64,
 }
 
 /// What has gone through a device and what is under way (Documentation/block/stat.rst).
@@ -290,10 +333,16 @@ pub trait Devices: Send + Sync {
     /// Let the device's own cache reach its medium, as a flush through it does; the
     /// errno is fsync(2)'s.
     fn flush(&self, device: &DeviceRef) -> Result<()>;
-    /// What a device or file holds from this sector on, as libblkid(3) names it: a
-    /// file system, a partition table, a part of a RAID or of LVM; none where it
-    /// knows nothing.
-    fn signature(&self, device: &DeviceRef, offset: u64) -> Result<Option<String>>;
+    /// Read the first and the last block of these bytes and write them back as they
+    /// are, past every cache: only a write tells whether a disk can be written. A
+    /// hole of a file stays one.
+    fn prove(&self, device: &DeviceRef, span: Span) -> Result<()>;
+    /// What would be lost with these bytes, as libblkid(3) names it: a file system, a
+    /// partition table, a part of a RAID or of LVM where they begin, or in a
+    /// partition of the device that they reach into; none where it knows nothing.
+    fn signature(&self, device: &DeviceRef, doomed: Doomed) -> Result<Option<Held>>;
+    /// The partitions of what these bytes are a disk of, seen from their beginning.
+    fn partitions(&self, device: &DeviceRef, span: Span) -> Result<Vec<Span>>;
     /// What goes through a block device; none of what is none.
     fn traffic(&self, dev: DevNo) -> Option<Traffic>;
     /// What the bytes of a device, of a file, or of a file that would be made, lie on.

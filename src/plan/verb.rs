@@ -24,11 +24,28 @@ pub enum Command {
     /// Take a leg out.
     Drop(usize),
     /// Bring a leg in.
-    Add(Place),
+    Add {
+        /// The leg.
+        place: Place,
+        /// Whether what it holds may be written over.
+        force: bool,
+    },
     /// Put another one in a leg's place.
-    Replace(usize, Place),
-    /// Make it longer: to so many sectors, or as far as the legs reach.
-    Grow(Option<u64>),
+    Replace {
+        /// The old leg.
+        leg: usize,
+        /// The new one.
+        place: Place,
+        /// As that of `Add`.
+        force: bool,
+    },
+    /// Make it longer.
+    Grow {
+        /// To so many sectors; none: as far as the legs reach.
+        length: Option<u64>,
+        /// As that of `Add`.
+        force: bool,
+    },
     /// Remove the mirror and its log file.
     Remove {
         /// At its last close.
@@ -40,11 +57,14 @@ impl Command {
     /// The new leg of a verb that brings one in.
     pub fn brings(&mut self) -> Option<&mut Place> {
         match self {
-            Command::Add(place) | Command::Replace(_, place) => Some(place),
+            Command::Add { place, .. } | Command::Replace { place, .. } => Some(place),
             _ => None,
         }
     }
 }
+
+/// What is said where what a device holds may be written over.
+pub use crate::text::request::FORCE;
 
 /// One verb.
 #[derive(Debug)]
@@ -101,28 +121,39 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         name: "add",
-        arguments: "DEVICE[@OFFSET]",
+        arguments: "DEVICE[@OFFSET] [force=yes]",
         doc: "bring a leg in; everything is copied to it",
-        parse: |words| place(words).map(Command::Add),
+        parse: |words| {
+            Ok(Command::Add {
+                place: place(words)?,
+                force: flag(words, FORCE)?,
+            })
+        },
     },
     Verb {
         name: "replace",
-        arguments: "LEG DEVICE[@OFFSET]",
+        arguments: "LEG DEVICE[@OFFSET] [force=yes]",
         doc: "put another device in a leg's place",
         parse: |words| {
-            let leg = words.number("the leg's number")?;
-            Ok(Command::Replace(leg, place(words)?))
+            Ok(Command::Replace {
+                leg: words.number("the leg's number")?,
+                place: place(words)?,
+                force: flag(words, FORCE)?,
+            })
         },
     },
     Verb {
         name: "grow",
-        arguments: "[LENGTH]",
+        arguments: "[LENGTH] [force=yes]",
         doc: "make it longer, after its legs have grown",
         parse: |words| {
-            let length = words.peek().map(|_| words.next("the length"));
-            let length = length.transpose()?;
+            let named = words.peek().filter(|word| *word != FORCE);
+            let length = named.map(|_| words.next("the length")).transpose()?;
             let length = length.map(|word| size::sectors(word, "the length"));
-            length.transpose().map(Command::Grow)
+            Ok(Command::Grow {
+                length: length.transpose()?,
+                force: flag(words, FORCE)?,
+            })
         },
     },
     Verb {
@@ -190,7 +221,7 @@ fn usage(verb: &Verb) -> String {
 
 /// What reading `ctl` shows: each verb with a line of text.
 pub fn help() -> String {
-    let line = |verb: &Verb| format!("{:<28} {}\n", usage(verb), verb.doc);
+    let line = |verb: &Verb| format!("{:<39} {}\n", usage(verb), verb.doc);
     VERBS.iter().map(line).collect()
 }
 
@@ -206,7 +237,7 @@ mod tests {
             assert_eq!(parse(verb.name).is_ok(), !(needs), "{}", verb.name);
             let arguments = verb.arguments.replace("DEVICE[@OFFSET]", "/dev/sdx@1M");
             let arguments = arguments.replace("LEG", "2").replace("LENGTH", "1G");
-            let arguments = arguments.trim_matches(['[', ']']);
+            let arguments = arguments.replace(['[', ']'], "");
             let line = format!(" {}  {arguments} ", verb.name);
             assert!(parse(&line).is_ok(), "{line}");
             assert!(help().contains(verb.doc));
@@ -215,7 +246,19 @@ mod tests {
             device: "8:16".parse().expect("a device"),
             offset: 6,
         };
-        assert_eq!(parse("add 8:16@3K"), Ok(Command::Add(place)));
+        for (words, force) in [("", false), (" force=yes", true)] {
+            let place = place.clone();
+            let wanted = Command::Add { place, force };
+            assert_eq!(parse(&format!("add 8:16@3K{words}")), Ok(wanted));
+            for (length, sectors) in [("", None), (" 1K", Some(2))] {
+                let length = format!("grow{length}{words}");
+                let wanted = Command::Grow {
+                    length: sectors,
+                    force,
+                };
+                assert_eq!(parse(&length), Ok(wanted));
+            }
+        }
         let deferred = parse("remove deferred");
         assert_eq!(deferred, Ok(Command::Remove { deferred: true }));
     }
@@ -235,6 +278,12 @@ mod tests {
             ("add", "DEVICE"),
             ("add sdb", "sdb"),
             ("replace /dev/sdb", "/dev/sdb"),
+            ("add /dev/sdb force", "force"),
+            ("add /dev/sdb force=no", "force=no"),
+            ("replace 1 /dev/sdb 2", "2"),
+            ("grow 1G 2G", "2G"),
+            ("grow force=yes 1G", "1G"),
+            ("resync force=yes", "force=yes"),
         ] {
             let error = parse(line).expect_err(line);
             assert_eq!(error.errno(), Errno::EINVAL, "{line}");

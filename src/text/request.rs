@@ -63,6 +63,21 @@ impl fmt::Display for Request {
     }
 }
 
+/// The last word of a line by which what a target or log holds may be written over.
+pub const FORCE: &str = "force=yes";
+
+/// Take that word off a line; answers whether it was there.
+pub fn take_force(line: &str) -> (&str, bool) {
+    let text = line.trim_end();
+    let rest = text.strip_suffix(FORCE);
+    // Behind a backslash a space is a part of a name.
+    let apart = |rest: &&str| rest.ends_with(is_space) && !rest.trim_end().ends_with('\\');
+    match rest.filter(apart) {
+        Some(rest) => (rest, true),
+        None => (line, false),
+    }
+}
+
 /// A table on one line: one target, or several with commas between them,
 /// escaped as in the concise form.
 pub fn parse_tables(text: &str) -> Result<Table> {
@@ -302,6 +317,22 @@ mod tests {
                 .errno(),
             Errno::EINVAL
         );
+    }
+
+    #[test]
+    fn the_word_at_the_end_is_taken_off() {
+        for (line, wanted) in [
+            ("0 8 x 1 force=yes\n", ("0 8 x 1 ", true)),
+            ("0 8 x 1\tforce=yes", ("0 8 x 1\t", true)),
+            ("0 8 x 1 force=yes ", ("0 8 x 1 ", true)),
+            ("0 8 x /a\\ force=yes", ("0 8 x /a\\ force=yes", false)),
+            ("0 8 x 1force=yes", ("0 8 x 1force=yes", false)),
+            ("0 8 force=yes x", ("0 8 force=yes x", false)),
+            ("force=yes", ("force=yes", false)),
+            ("0 8 x 1 force=no", ("0 8 x 1 force=no", false)),
+        ] {
+            assert_eq!(take_force(line), wanted, "{line}");
+        }
     }
 
     #[test]

@@ -140,7 +140,7 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "force",
         values: "yes|no",
-        doc: "write over what the target holds",
+        doc: "write over what a target or log holds; take larger blocks",
         set: |short, value| {
             short.force = yes("force", value)?;
             Ok(())

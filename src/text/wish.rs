@@ -2,15 +2,16 @@
 
 use super::device::DeviceRef;
 use super::name;
-use super::request::{Request, named, printable};
+use super::request::{Request, named, printable, take_force};
 use super::short::Short;
 use crate::error::Result;
 
 /// What somebody asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wish {
-    /// A mirror with this table.
-    Table(Request),
+    /// A mirror with this table; whether what its log holds may be written over, and
+    /// larger blocks be taken.
+    Table(Request, bool),
     /// A mirror of these devices, under this name if one was given.
     Short(Option<String>, Short),
 }
@@ -24,7 +25,8 @@ impl Wish {
         let text = printable(line)?;
         let (name, rest) = named(text);
         if !Short::is_one(rest) {
-            return Request::parse(line).map(Wish::Table);
+            let (line, force) = take_force(text);
+            return Request::parse(line).map(|request| Wish::Table(request, force));
         }
         if let Some(name) = name {
             name::check(name)?;
@@ -36,7 +38,7 @@ impl Wish {
     /// Every device that is named.
     pub fn devices(&mut self) -> Vec<&mut DeviceRef> {
         match self {
-            Wish::Table(request) => request.table.devices().collect(),
+            Wish::Table(request, _) => request.table.devices().collect(),
             Wish::Short(_, short) => short.devices().collect(),
         }
     }
@@ -44,7 +46,7 @@ impl Wish {
     /// The name that was asked for.
     pub fn name(&self) -> Option<&str> {
         match self {
-            Wish::Table(request) => request.name.as_deref(),
+            Wish::Table(request, _) => request.name.as_deref(),
             Wish::Short(name, _) => name.as_deref(),
         }
     }
@@ -69,6 +71,16 @@ mod tests {
             let wish = Wish::parse(line).expect(line);
             assert_eq!(matches!(wish, Wish::Short(..)), short, "{line}");
             assert_eq!(wish.name(), line.starts_with('m').then_some("m"));
+        }
+        for (line, wanted) in [
+            ("m,,,,0 4096 mirror core 1 8 2 8:0 0 8:1 0 force=yes", true),
+            ("0 4096 mirror core 1 8 2 8:0 0 8:1 0 force=yes\n", true),
+            ("0 4096 mirror core 1 8 2 8:0 0 8:1 0", false),
+        ] {
+            let Ok(Wish::Table(_, force)) = Wish::parse(line) else {
+                panic!("{line}")
+            };
+            assert_eq!(force, wanted, "{line}");
         }
         for line in [
             "m: ",

@@ -8,15 +8,15 @@ use crate::text::short;
 /// What can be written to `new`.
 pub const FORMS: &[&str] = &[
     "[NAME: ]SOURCE[@OFFSET] TARGET[@OFFSET]... [KEY=VALUE...]",
-    "[NAME: ]START LENGTH mirror LOG_TYPE #LOGARGS LOGARG... #DEVS DEVICE OFFSET... [#FEATURES FEATURE...]",
-    "NAME,[UUID],[MINOR],[FLAGS],TABLE[,TABLE...]",
+    "[NAME: ]START LENGTH mirror LOG_TYPE #LOGARGS LOGARG... #DEVS DEVICE OFFSET... [#FEATURES FEATURE...] [force=yes]",
+    "NAME,[UUID],[MINOR],[FLAGS],TABLE[,TABLE...] [force=yes]",
 ];
 
 /// What the words of these forms are.
 pub const WORDS: &str = "\
 SOURCE, TARGET and DEVICE are a block device, a regular file or MAJOR:MINOR; the first is
 copied to the others. Sizes and offsets of the first form are bytes, or have s, K, M, G or T
-behind them; in tables they are sectors of 512 bytes.";
+behind them; in tables they are sectors of 512 bytes. force=yes: write over what is held.";
 
 /// Lines for `new`.
 pub const EXAMPLES: &[&str] = &[

@@ -231,7 +231,7 @@ EINVAL | nosuchtarget: unknown target type          | x,,,,{good},8192 8 nosucht
 EINVAL | striped: Not enough destinations specified | x,,,,{good},8192 24 striped 3 8 {a} 9000
 EINVAL | striped: Target length not divisible by    | x,,,,{good},8192 9 striped 2 8 {a} 9000 {b} 9000
 EINVAL | delay:                                     | x,,,,{good},8192 8 delay {a} 9000
-EINVAL | not aligned to h/w logical block size 4096 | 0 8184 mirror core 1 1024 2 {a} 0 {4k} 1
+EINVAL | not aligned to h/w logical block size 4096 | 0 8184 mirror core 1 1024 2 {a} 0 {4k} 1 force=yes
 "#;
 
 /// Tables at the edge of what the kernel takes, and how it prints them where

@@ -37,6 +37,12 @@ fn record(name: &str, uuid: &str) -> Record {
         }],
         forged: true,
         adopted: true,
+        made: Some(vec![Identity::File {
+            path: "/a/log".into(),
+            inode: 7,
+            file_system: None,
+            size: 4096,
+        }]),
         unfinished: Some(Unfinished {
             stage: Stage::Reloading,
             files: vec!["/a/log".into()],

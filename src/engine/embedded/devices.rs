@@ -8,7 +8,7 @@ use super::Embedded;
 use super::hold::key;
 use crate::engine::home::{Home, Lying};
 use crate::engine::identity::Identity;
-use crate::engine::{Attachment, Devices, Facts, Holder, Traffic};
+use crate::engine::{Attachment, Devices, Doomed, Facts, Held, Holder, Span, Traffic};
 use crate::error::Result;
 use crate::text::device::{DevNo, DeviceRef};
 
@@ -62,8 +62,16 @@ impl Devices for Files {
         self.engine.host.flush(device)
     }
 
-    fn signature(&self, device: &DeviceRef, offset: u64) -> Result<Option<String>> {
-        self.engine.host.signature(device, offset)
+    fn prove(&self, device: &DeviceRef, span: Span) -> Result<()> {
+        self.engine.host.prove(device, span)
+    }
+
+    fn signature(&self, device: &DeviceRef, doomed: Doomed) -> Result<Option<Held>> {
+        self.engine.host.signature(device, doomed)
+    }
+
+    fn partitions(&self, device: &DeviceRef, span: Span) -> Result<Vec<Span>> {
+        self.engine.host.partitions(device, span)
     }
 
     fn traffic(&self, dev: DevNo) -> Option<Traffic> {

@@ -38,7 +38,7 @@ pub(super) struct Means<'a> {
 #[derive(Debug)]
 pub(super) struct Loaded {
     table: Table,
-    /// Whether its devices are not to be written.
+    /// Whether nobody but the copy is to write.
     pub(super) read_only: bool,
     targets: Vec<Running>,
 }
@@ -170,7 +170,7 @@ fn mirror(text: &MirrorText, length: u64, means: &Means<'_>) -> Result<Running> 
     let legs = text.legs.iter().enumerate().map(|(number, leg)| {
         let offset = leg.offset.saturating_mul(SECTOR);
         // Nothing is ever written to the source: who may only read it can copy it.
-        let write = number > 0 && !means.read_only;
+        let write = number > 0;
         open_leg(&leg.device, offset, length, write, means)
     });
     let parts = Parts {

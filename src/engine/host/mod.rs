@@ -19,12 +19,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use nix::unistd::{AccessFlags, access};
+
 use self::identity::{backing, identity, loops_of};
 use self::sysfs::{Block, Sysfs};
 use self::tell::Teller;
 use super::home::{Home, Lying, Part};
 use super::identity::Identity;
-use super::{Extent, Facts, Holder, Traffic};
+use super::{Doomed, Extent, Facts, Held, Holder, Span, Traffic};
 use crate::error::{Errno, Error, Result};
 use crate::text::device::{DevNo, DeviceRef};
 
@@ -122,12 +124,29 @@ impl Host {
         flushed.map_err(|error| Error::io(format!("flushing {}", node.display()), &error))
     }
 
-    /// What it holds, as [`super::Devices::signature`] has it.
+    /// Whether it can be written, as [`super::Devices::prove`] has it.
+    ///
+    /// # Errors
+    /// What open(2), read(2) and write(2) answer.
+    pub fn prove(&self, device: &DeviceRef, span: Span) -> Result<()> {
+        let facts = self.facts(device)?;
+        probe::prove(&facts.node, facts.block_size, span)
+    }
+
+    /// What would be lost, as [`super::Devices::signature`] has it.
     ///
     /// # Errors
     /// What open(2) and read(2) answer, and what libblkid does.
-    pub fn signature(&self, device: &DeviceRef, offset: u64) -> Result<Option<String>> {
-        signature::signature(&self.facts(device)?.node, offset)
+    pub fn signature(&self, device: &DeviceRef, doomed: Doomed) -> Result<Option<Held>> {
+        signature::signature(&self.facts(device)?.node, doomed)
+    }
+
+    /// The partitions in it, as [`super::Devices::partitions`] has it.
+    ///
+    /// # Errors
+    /// As those of [`Host::signature`].
+    pub fn partitions(&self, device: &DeviceRef, span: Span) -> Result<Vec<Span>> {
+        signature::partitions(&self.facts(device)?.node, span)
     }
 
     /// What goes through a device, as [`super::Devices::traffic`] has it.
@@ -210,10 +229,11 @@ fn of_file(path: &Path, stat: &Metadata) -> Result<Facts> {
     Ok(Facts {
         device: DeviceRef::Path(path.clone()),
         node: path.clone(),
-        file: Some(path),
+        file: Some(path.clone()),
         autoclear: false,
         size,
         block_size: FILE_BLOCK,
+        read_only: access(&path, AccessFlags::W_OK) == Err(Errno::EROFS),
         extent: Extent {
             base: identity(stat),
             start: 0,
@@ -250,12 +270,19 @@ fn of_block(block: &Block) -> Result<Facts> {
         autoclear: block.number("loop/autoclear") == Some(1),
         size,
         block_size: disk.number("queue/logical_block_size").ok_or_else(gone)?,
+        read_only: [block, &disk].map(is_read_only).contains(&true),
         extent: Extent {
             base,
             start: offset.saturating_add(start),
             size,
         },
     })
+}
+
+// Set so by blockdev(8), or by the device itself. The kernel warns of a write to it,
+// and does it (`bio_check_ro`, block/blk-core.c).
+fn is_read_only(block: &Block) -> bool {
+    block.number("ro") == Some(1)
 }
 
 // What a whole disk's bytes lie on, and where they begin there.
@@ -295,12 +322,26 @@ mod tests {
         let known = facts(&tree, "8:1").unwrap();
         assert_eq!((known.size, known.block_size), (66 * 512, 4096));
         assert_eq!(known.node, Path::new("/dev/sda1"));
+        assert!(!known.read_only);
         let extent = Extent {
             base: "8:0".into(),
             start: 34 * 512,
             size: 66 * 512,
         };
         assert_eq!(known.extent, extent);
+    }
+
+    #[test]
+    fn what_is_read_only_is_so_with_all_its_partitions() {
+        let tree = Tree::new();
+        tree.device("sda", "8:0", &[("size", "1000"), ("ro", "1"), BLOCK]);
+        let part = [("partition", "1"), ("start", "34"), ("size", "66")];
+        tree.device("sda/sda1", "8:1", &[&part[..], &[("ro", "0")]].concat());
+        tree.device("sdb", "8:16", &[("size", "1000"), ("ro", "0"), BLOCK]);
+        tree.device("sdb/sdb1", "8:17", &[&part[..], &[("ro", "1")]].concat());
+        let read_only = |device| facts(&tree, device).unwrap().read_only;
+        let found = ["8:0", "8:1", "8:16", "8:17"].map(read_only);
+        assert_eq!(found, [true, true, false, true]);
     }
 
     #[test]

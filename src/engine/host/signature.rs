@@ -1,4 +1,5 @@
-//! What a device or file holds already, as libblkid(3) finds it.
+//! What a device or file holds already, as libblkid(3) finds it: where a range begins,
+//! and in the partitions that it reaches into.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -6,35 +7,110 @@ use std::path::Path;
 
 use libblkid_rs::{BlkidErr, BlkidProbe, BlkidSafeprobeRet};
 
+use crate::engine::{Doomed, Held, Span};
 use crate::error::{Errno, Error, Result};
 
-/// Bytes of a sector, the unit of tables.
-const SECTOR: u64 = 512;
+type Found<T> = std::result::Result<T, BlkidErr>;
 
-/// The signature that a device or file has, seen from this sector on.
+/// A partition of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Part {
+    number: u32,
+    span: Span,
+    /// Whether it only has others in it.
+    extended: bool,
+}
+
+/// What would be lost with these bytes.
 ///
 /// # Errors
 /// What open(2) answers; EIO where it cannot be read.
-pub fn signature(path: &Path, offset: u64) -> Result<Option<String>> {
+pub fn signature(path: &Path, doomed: Doomed) -> Result<Option<Held>> {
+    with(path, |file| {
+        // To the end of the device: a part of a RAID may be known there alone.
+        let at = doomed.span.start;
+        if let Some(what) = look(file, (at, 0))? {
+            return Ok(Some(Held { what, at }));
+        }
+        let parts = parts(file, Span { start: 0, size: 0 })?;
+        for part in parts.iter().filter(|part| is_hit(part, doomed)) {
+            if let Some(what) = look(file, (part.span.start, part.span.size))? {
+                let what = format!("{what} in its partition {}", part.number);
+                let at = part.span.start;
+                return Ok(Some(Held { what, at }));
+            }
+        }
+        Ok(None)
+    })
+}
+
+/// The partitions of what these bytes are a disk of.
+///
+/// # Errors
+/// As those of [`signature`].
+pub fn partitions(path: &Path, span: Span) -> Result<Vec<Span>> {
+    let parts = with(path, |file| parts(file, span))?;
+    Ok(parts.into_iter().map(|part| part.span).collect())
+}
+
+fn is_hit(part: &Part, doomed: Doomed) -> bool {
+    let (span, lost) = (part.span, doomed.span);
+    let known = doomed.continued && span.start < lost.start;
+    !part.extended && !known && span.start < lost.end() && lost.start < span.end()
+}
+
+fn with<T>(path: &Path, look: impl FnOnce(&File) -> Found<T>) -> Result<T> {
     let file = File::open(path).map_err(|error| Error::io(path.display(), &error))?;
-    let start = i64::try_from(offset.saturating_mul(SECTOR)).unwrap_or(i64::MAX);
-    look(&file, start).map_err(|error| {
+    look(&file).map_err(|error| {
         let sentence = format!("looking what {} holds: {error}", path.display());
         Error::new(Errno::EIO, sentence)
     })
 }
 
-fn look(file: &File, start: i64) -> std::result::Result<Option<String>, BlkidErr> {
+/// A size of 0 is all that there is.
+fn probe(file: &File, (start, size): (u64, u64)) -> Found<BlkidProbe> {
     let mut probe = BlkidProbe::new()?;
-    // A size of 0 is all that there is.
-    probe.set_device(file.as_raw_fd(), start, 0)?;
-    probe.enable_superblocks(true)?;
+    let whole = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    probe.set_device(file.as_raw_fd(), whole(start), whole(size))?;
     probe.enable_partitions(true)?;
+    Ok(probe)
+}
+
+fn look(file: &File, span: (u64, u64)) -> Found<Option<String>> {
+    let mut probe = probe(file, span)?;
+    probe.enable_superblocks(true)?;
     Ok(match probe.do_safeprobe()? {
         BlkidSafeprobeRet::Success => Some(words(&probe)),
         BlkidSafeprobeRet::Ambiguous => Some("several signatures at once".into()),
         BlkidSafeprobeRet::None => None,
     })
+}
+
+/// The partitions of the table where these bytes begin, from there on.
+fn parts(file: &File, span: Span) -> Found<Vec<Part>> {
+    let mut probe = probe(file, (span.start, span.size))?;
+    probe.enable_superblocks(false)?;
+    if matches!(probe.do_safeprobe()?, BlkidSafeprobeRet::None) {
+        return Ok(Vec::new());
+    }
+    // A table that it knows and of which it lists nothing has none.
+    let Ok(mut list) = probe.get_partitions() else {
+        return Ok(Vec::new());
+    };
+    let mut parts = Vec::new();
+    for at in 0..list.number_of_partitions()? {
+        let part = list.get_partition(at)?;
+        let bytes = |bytes: &i64| u64::try_from(*bytes).unwrap_or(0);
+        parts.push(Part {
+            number: part.get_partno()?,
+            span: Span {
+                start: bytes(part.get_start().bytes().as_ref()),
+                size: bytes(part.get_size().bytes().as_ref()),
+            },
+            extended: part.is_extended(),
+        });
+    }
+    Ok(parts)
 }
 
 fn words(probe: &BlkidProbe) -> String {
@@ -55,36 +131,114 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::FileExt;
 
+    const MIB: u64 = 1 << 20;
+
+    fn disk() -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(16 * MIB).unwrap();
+        file
+    }
+
+    /// Swap space: its magic ends the first page (mkswap(8)).
+    fn swap(file: &File, at: u64) {
+        let (page, magic) = (4096, b"SWAPSPACE2");
+        file.write_all_at(&[1, 0, 0, 0, 255, 7, 0, 0], at + 1024)
+            .unwrap();
+        let end = at + page - magic.len() as u64;
+        file.write_all_at(magic, end).unwrap();
+    }
+
+    /// A table of a PC, partitions of so many sectors each.
+    fn table(file: &File, starts: &[u32], sectors: u32) {
+        for (number, start) in (0..).zip(starts) {
+            let entry = [[0, 0, 0, 0, 0x83, 0, 0, 0].as_slice(), &start.to_le_bytes()].concat();
+            let entry = [entry, sectors.to_le_bytes().to_vec()].concat();
+            file.write_all_at(&entry, 446 + 16 * number).unwrap();
+        }
+        file.write_all_at(&[0x55, 0xAA], 510).unwrap();
+    }
+
+    fn found(file: &tempfile::NamedTempFile, (start, size): (u64, u64)) -> Option<String> {
+        let doomed = Doomed {
+            span: Span { start, size },
+            continued: false,
+        };
+        let held = signature(file.path(), doomed).unwrap();
+        held.map(|held| held.what)
+    }
+
     #[test]
     fn signatures_are_named_where_they_lie() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        file.as_file().set_len(8 << 20).unwrap();
-        let found = |offset| signature(file.path(), offset).unwrap();
-        assert_eq!(found(0), None);
-        // Swap space: its magic ends the first page (mkswap(8)).
-        let swap = |at: u64| {
-            let (page, magic) = (4096, b"SWAPSPACE2");
-            file.as_file()
-                .write_all_at(&[1, 0, 0, 0, 255, 7, 0, 0], at + 1024)
-                .unwrap();
-            let end = at + page - magic.len() as u64;
-            file.as_file().write_all_at(magic, end).unwrap();
+        let file = disk();
+        let all = |start| found(&file, (start, 8 * MIB));
+        assert_eq!(all(0), None);
+        swap(file.as_file(), MIB);
+        assert_eq!(all(0), None);
+        assert_eq!(all(MIB).as_deref(), Some("swap"));
+        swap(file.as_file(), 0);
+        assert_eq!(all(0).as_deref(), Some("swap"));
+    }
+
+    #[test]
+    fn a_used_partition_that_is_reached_into_is_named() {
+        let file = disk();
+        table(file.as_file(), &[2048, 8192], 6144);
+        swap(file.as_file(), 4 * MIB);
+        for (start, size, wanted) in [
+            (2 * MIB, MIB, None),
+            (2 * MIB, 2 * MIB, None),
+            (2 * MIB, 2 * MIB + 512, Some("swap in its partition 2")),
+            (5 * MIB, MIB, Some("swap in its partition 2")),
+            (7 * MIB, MIB, None),
+        ] {
+            let what = found(&file, (start, size));
+            assert_eq!(what.as_deref(), wanted, "{start} {size}");
+        }
+        let behind = |start| Doomed {
+            span: Span { start, size: MIB },
+            continued: true,
         };
-        swap(1 << 20);
-        assert_eq!(found(0), None);
-        assert_eq!(found(2048).as_deref(), Some("swap"));
-        swap(0);
-        assert_eq!(found(0).as_deref(), Some("swap"));
+        assert_eq!(signature(file.path(), behind(5 * MIB)), Ok(None));
+        let inside = signature(file.path(), behind(4 * MIB - 512)).unwrap();
+        let wanted = Held {
+            what: "swap in its partition 2".into(),
+            at: 4 * MIB,
+        };
+        assert_eq!(inside, Some(wanted));
+    }
+
+    #[test]
+    fn partitions_are_seen_from_where_their_disk_begins() {
+        let file = disk();
+        let span = Span {
+            start: 0,
+            size: 16 * MIB,
+        };
+        assert_eq!(partitions(file.path(), span), Ok(Vec::new()));
+        table(file.as_file(), &[2048, 8192], 4096);
+        let part = |start| Span {
+            start,
+            size: 2 * MIB,
+        };
+        let wanted = vec![part(MIB), part(4 * MIB)];
+        assert_eq!(partitions(file.path(), span), Ok(wanted));
     }
 
     #[test]
     fn what_cannot_be_read_is_an_error() {
-        let error = signature(Path::new("/nowhere"), 0).unwrap_err();
+        let doomed = Doomed {
+            span: Span {
+                start: 0,
+                size: MIB,
+            },
+            continued: false,
+        };
+        let error = signature(Path::new("/nowhere"), doomed).unwrap_err();
         assert_eq!(error.errno(), Errno::ENOENT);
         let folder = tempfile::tempdir().unwrap();
-        assert!(signature(folder.path(), 0).is_err());
+        assert!(signature(folder.path(), doomed).is_err());
         let empty = folder.path().join("empty");
         fs::write(&empty, "").unwrap();
-        assert!(signature(&empty, 0).unwrap_or_default().is_none());
+        assert!(signature(&empty, doomed).unwrap_or(None).is_none());
     }
 }

@@ -7,7 +7,7 @@ use super::loops;
 use crate::engine::home::{Home, Lying};
 use crate::engine::host::Host;
 use crate::engine::identity::Identity;
-use crate::engine::{Attachment, Devices, Facts, Holder, Traffic};
+use crate::engine::{Attachment, Devices, Doomed, Facts, Held, Holder, Span, Traffic};
 use crate::error::Result;
 use crate::text::device::{DevNo, DeviceRef};
 
@@ -47,8 +47,16 @@ impl Devices for Looped {
         self.0.flush(device)
     }
 
-    fn signature(&self, device: &DeviceRef, offset: u64) -> Result<Option<String>> {
-        self.0.signature(device, offset)
+    fn prove(&self, device: &DeviceRef, span: Span) -> Result<()> {
+        self.0.prove(device, span)
+    }
+
+    fn signature(&self, device: &DeviceRef, doomed: Doomed) -> Result<Option<Held>> {
+        self.0.signature(device, doomed)
+    }
+
+    fn partitions(&self, device: &DeviceRef, span: Span) -> Result<Vec<Span>> {
+        self.0.partitions(device, span)
     }
 
     fn traffic(&self, dev: DevNo) -> Option<Traffic> {

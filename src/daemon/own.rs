@@ -1,0 +1,115 @@
+//! What a device has already when it is to get another table: nothing of it is taken
+//! from anybody.
+
+use super::places::{Place, places};
+use crate::engine::{Devices, Extent, Facts};
+use crate::error::{Error, Result};
+use crate::text::device::DeviceRef;
+use crate::text::table::Table;
+
+/// What a device has already.
+#[derive(Debug, Default)]
+pub struct Own {
+    /// The devices and files that its table holds, and itself.
+    pub devices: Vec<DeviceRef>,
+    /// Where the places of its table lie.
+    extents: Vec<Extent>,
+    /// Its name and its logical blocks, while it may be in use.
+    pub live: Option<(String, u64)>,
+    /// Whether it is to be longer, and nothing else.
+    pub grows: bool,
+}
+
+impl Own {
+    /// What a device with this table has, which holds these devices.
+    pub fn of(devices: &dyn Devices, table: &Table, held: Vec<DeviceRef>) -> Own {
+        let places = places(table).unwrap_or_default();
+        let extents = places.iter().filter_map(|place| {
+            let facts = devices.facts(&place.device).ok()?;
+            Some(place.extent(&facts))
+        });
+        Own {
+            extents: extents.collect(),
+            devices: held,
+            ..Own::default()
+        }
+    }
+
+    /// What of an extent it does not have, from the first such byte on.
+    pub fn fresh(&self, extent: &Extent) -> Option<Extent> {
+        let end = |extent: &Extent| extent.start.saturating_add(extent.size);
+        let (mut start, last) = (extent.start, end(extent));
+        while let Some(own) = self.extents.iter().find(|own| {
+            own.base == extent.base && own.start <= start && start < end(own) && start < last
+        }) {
+            start = end(own);
+        }
+        (start < last).then(|| Extent {
+            base: extent.base.clone(),
+            start,
+            size: last - start,
+        })
+    }
+
+    /// The device that it holds which lies where this one does.
+    pub fn held(&self, devices: &dyn Devices, facts: &Facts) -> Option<DeviceRef> {
+        let found = self.devices.iter().find(|device| {
+            let known = devices.facts(device);
+            known.is_ok_and(|known| known.extent == facts.extent)
+        });
+        found.cloned()
+    }
+
+    /// The kernel takes a leg with larger blocks, and the device has them too from
+    /// then on: a file system that is mounted from it fails.
+    ///
+    /// # Errors
+    /// EINVAL where a new leg has other blocks than a device that is in use.
+    pub fn check_blocks(&self, place: &Place, facts: &Facts) -> Result<()> {
+        let Some((name, has)) = &self.live else {
+            return Ok(());
+        };
+        let known = self.devices.contains(&facts.device);
+        if place.log.is_some() || known || facts.block_size == *has {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "{} {} has logical blocks of {} bytes, {name} of {has}: \
+             they cannot differ while it is in use",
+            place.role, place.device, facts.block_size
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn extent(base: &str, start: u64, size: u64) -> Extent {
+        let base = base.into();
+        Extent { base, start, size }
+    }
+
+    #[test]
+    fn what_it_has_is_not_fresh() {
+        let own = Own {
+            extents: vec![
+                extent("8:0", 10, 10),
+                extent("8:0", 20, 10),
+                extent("8:16", 0, 5),
+            ],
+            ..Own::default()
+        };
+        for (asked, wanted) in [
+            (extent("8:0", 10, 20), None),
+            (extent("8:0", 15, 5), None),
+            (extent("8:0", 10, 21), Some(extent("8:0", 30, 1))),
+            (extent("8:0", 9, 5), Some(extent("8:0", 9, 5))),
+            (extent("8:0", 30, 5), Some(extent("8:0", 30, 5))),
+            (extent("8:32", 10, 5), Some(extent("8:32", 10, 5))),
+            (extent("8:16", 0, 8), Some(extent("8:16", 5, 3))),
+        ] {
+            assert_eq!(own.fresh(&asked), wanted, "{asked:?}");
+        }
+    }
+}
