@@ -77,6 +77,7 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static Case)> {
         ("records_state", records::state::CASES),
         ("kills", kills::CASES),
         ("kills_steps", kills::steps::CASES),
+        ("kills_guards", kills::guards::CASES),
         ("failover_legs", failover::legs::CASES),
         ("failover_logs", failover::logs::CASES),
         ("failover_held", failover::held::CASES),

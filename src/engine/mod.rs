@@ -102,6 +102,10 @@ pub struct Suspend {
     pub noflush: bool,
     /// Do not freeze the file system on the device.
     pub skip_lockfs: bool,
+    /// A resume by the same caller follows. Where this process ends before, by
+    /// whatever, the device goes on with its old table; the inactive one is thrown
+    /// away.
+    pub passing: bool,
 }
 
 /// The versions that `version` prints.

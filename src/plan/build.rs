@@ -137,6 +137,7 @@ pub fn is_forged(table: &Table) -> bool {
 const REQUEUE: Suspend = Suspend {
     noflush: true,
     skip_lockfs: true,
+    passing: true,
 };
 
 /// A flushing suspend waits for I/O that a failed leg never ends, and fails
@@ -146,6 +147,7 @@ fn gentle(snapshot: &Snapshot) -> Suspend {
     Suspend {
         noflush: !healthy,
         skip_lockfs: !healthy,
+        passing: true,
     }
 }
 
