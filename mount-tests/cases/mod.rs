@@ -13,6 +13,7 @@ mod health;
 mod idioms;
 mod interchange;
 pub mod kills;
+mod let_go;
 mod live;
 mod load;
 mod logs;
@@ -82,6 +83,7 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static Case)> {
         ("failover_logs", failover::logs::CASES),
         ("failover_held", failover::held::CASES),
         ("live", live::CASES),
+        ("let_go", let_go::CASES),
         ("under", under::CASES),
         ("story", story::CASES),
         ("nbd", nbd::CASES),

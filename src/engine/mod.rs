@@ -266,6 +266,13 @@ pub trait Devices: Send + Sync {
     fn traffic(&self, dev: DevNo) -> Option<Traffic>;
     /// Whether the device `above` is made of `below`, or of what is made of it.
     fn stands_on(&self, above: DevNo, below: DevNo) -> bool;
+    /// Let the system look again at a device that nothing here uses any more: a
+    /// `change` event of it and of its partitions, by which udev's links are made. It
+    /// waits for no disk. What is no device has none.
+    fn let_go(&self, device: &DeviceRef) -> Result<()>;
+    /// Let the kernel read the partition table of a whole disk in again that nobody
+    /// uses. It may wait for as long as the disk hangs.
+    fn read_partitions(&self, device: &DeviceRef) -> Result<()>;
     /// Who else uses the device or file, as words for a sentence: `mounted on
     /// /home`, `used by the mapping vg0-root`; none where it is free. What the
     /// devices in `own` hold does not count.

@@ -1,8 +1,9 @@
 //! The block devices and files of this machine, whichever engine stands on them:
 //! sysfs says what a device is, `users` says who else uses it. Nothing here
-//! changes anything or needs root.
+//! changes what is on a device, and only `let_go` needs root.
 
 mod identity;
+mod let_go;
 mod mounts;
 mod probe;
 mod signature;
@@ -127,6 +128,24 @@ impl Host {
     pub fn stands_on(&self, above: DevNo, below: DevNo) -> bool {
         let block = self.sys.block(below);
         block.is_some_and(|block| reaches(&block, above, DEEPEST))
+    }
+
+    /// A change event, as [`super::Devices::let_go`] has it.
+    ///
+    /// # Errors
+    /// What write(2) of its `uevent` answers.
+    pub fn let_go(&self, device: &DeviceRef) -> Result<()> {
+        let block = device.number().and_then(|dev| self.sys.block(dev));
+        block.map_or(Ok(()), |block| let_go::let_go(&block))
+    }
+
+    /// Its partitions, as [`super::Devices::read_partitions`] has it.
+    ///
+    /// # Errors
+    /// What open(2) and BLKRRPART answer.
+    pub fn read_partitions(&self, device: &DeviceRef) -> Result<()> {
+        let block = device.number().and_then(|dev| self.sys.block(dev));
+        block.map_or(Ok(()), |block| let_go::read_partitions(&self.sys, &block))
     }
 
     fn known(&self, dev: DevNo) -> Result<Block> {

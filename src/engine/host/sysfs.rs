@@ -2,6 +2,7 @@
 //! only, needs no privilege, and knows nothing of what an answer is for.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::text::device::DevNo;
@@ -134,6 +135,11 @@ impl Block {
     /// Whether it is an md array.
     pub(super) fn is_array(&self) -> bool {
         self.folder.join("md").is_dir()
+    }
+
+    /// Let the kernel tell of a change, as if it had seen one itself.
+    pub(super) fn announce(&self) -> io::Result<()> {
+        fs::write(self.folder.join("uevent"), "change")
     }
 
     /// The disk that this is a partition of.

@@ -125,7 +125,7 @@ fn parts(block: &Block) -> Vec<(Block, String)> {
     itself.into_iter().chain(below).chain(above).collect()
 }
 
-fn named_user(sys: &Sysfs, block: &Block, own: &[DeviceRef]) -> Option<String> {
+pub(super) fn named_user(sys: &Sysfs, block: &Block, own: &[DeviceRef]) -> Option<String> {
     parts(block).into_iter().find_map(|(part, how)| {
         let user = mounted(&part)
             .or_else(|| swapped(&part))
