@@ -4,9 +4,11 @@ use std::io::{Write, stdout};
 use std::process::exit;
 
 use mirrorfs::command::options::{self, Unusable};
-use mirrorfs::command::{papers, run};
+use mirrorfs::command::{dispositions, panics, papers, run};
 
 fn main() {
+    dispositions::reset();
+    panics::abort();
     match options::parse(std::env::args_os()) {
         Ok(options) => exit(run::run(options)),
         Err(Unusable::Words(error)) => error.exit(),

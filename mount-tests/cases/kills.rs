@@ -3,6 +3,7 @@
 //! nothing is without an owner.
 
 pub mod doomed;
+pub mod guards;
 pub mod steps;
 mod verdict;
 

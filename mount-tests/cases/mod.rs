@@ -16,6 +16,7 @@ mod health;
 mod idioms;
 mod interchange;
 pub mod kills;
+mod let_go;
 mod life;
 mod live;
 mod load;
@@ -83,6 +84,7 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static Case)> {
         ("records_state", records::state::CASES),
         ("kills", kills::CASES),
         ("kills_steps", kills::steps::CASES),
+        ("kills_guards", kills::guards::CASES),
         ("failover_legs", failover::legs::CASES),
         ("failover_logs", failover::logs::CASES),
         ("failover_held", failover::held::CASES),
@@ -90,6 +92,7 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static Case)> {
         ("live", live::CASES),
         ("switching", switching::CASES),
         ("beside", beside::CASES),
+        ("let_go", let_go::CASES),
         ("under", under::CASES),
         ("anonymous", anonymous::CASES),
         ("story", story::CASES),

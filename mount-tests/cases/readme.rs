@@ -18,6 +18,9 @@ pub const CASES: &[Case] = &[
     ),
 ];
 
+/// Of the file system that is copied.
+const UUID: &str = "0c2f7e1a-31a4-4c58-9f0b-5d6f3a7b8c9d";
+
 /// The lines of one of the README's shell blocks, counted from 1.
 fn commands(number: usize) -> String {
     let text = include_str!("../../README.md");
@@ -54,7 +57,11 @@ fn commands_run(_lab: &Lab) {
     output(
         "modprobe scsi_debug add_host=3 per_host_store=1 dev_size_mb=32 delay=0; udevadm settle",
     );
-    output("head -c 32M /dev/urandom >/dev/sdb; test -b /dev/sdc");
+    output(&format!(
+        "head -c 32M /dev/urandom >/dev/sdb; test -b /dev/sdc; mkfs.ext4 -q -F -U {UUID} /dev/sdb; \
+         udevadm settle"
+    ));
+    let whole = output("sha256sum </dev/sdb");
     let folder = std::path::Path::new(COMMAND)
         .parent()
         .expect("a folder")
@@ -66,5 +73,8 @@ fn commands_run(_lab: &Lab) {
     for line in ["\nok\n", "100.00\n", "old reloaded 0 65536 linear"] {
         assert!(text.contains(line), "no {line:?} in: {text}");
     }
-    output("cmp /dev/sdb /dev/sdc; rm -r /mnt/mirrors; modprobe -r scsi_debug");
+    assert_eq!(output("sha256sum </dev/sdc"), whole);
+    let link = output(&format!("readlink -f /dev/disk/by-uuid/{UUID}"));
+    assert_eq!(link, "/dev/sdc\n", "what is mounted by UUID");
+    output("rm -r /mnt/mirrors; udevadm settle; modprobe -r scsi_debug");
 }

@@ -2,6 +2,7 @@
 //! parts together and knows nothing of what they do.
 
 pub mod background;
+pub mod dispositions;
 pub mod engines;
 pub mod logging;
 pub mod manual;
@@ -9,6 +10,7 @@ pub mod mount_option;
 pub mod mounting;
 pub mod mountpoint;
 pub mod options;
+pub mod panics;
 pub mod papers;
 pub mod run;
 pub mod state;

@@ -6,6 +6,7 @@
 use std::fs;
 
 use nix::sys::mman::{MlockAllFlags, mlockall};
+use nix::sys::prctl;
 
 use crate::error::Errno;
 
@@ -37,6 +38,9 @@ pub fn ensure() {
     told("the priority", Errno::result(nice).map(drop));
     // Memory that it needs is never got by writing to a disk (PR_SET_IO_FLUSHER(2const)).
     told("memory without I/O", Errno::result(flusher).map(drop));
+    // A dump would be written to a disk, maybe the very one that is held, and until it
+    // is, this process is not gone and nothing is let go.
+    told("no dump of its memory", prctl::set_dumpable(false));
 }
 
 fn errno(error: &std::io::Error) -> Errno {

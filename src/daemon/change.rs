@@ -143,6 +143,7 @@ impl Daemon {
         self.events
             .add(name, Kind::Reloaded, &change.table.joined());
         self.keep_new_table(name, serial, logs, begun);
+        self.let_go_since(snapshot);
         Ok(())
     }
 

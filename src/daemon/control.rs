@@ -141,6 +141,9 @@ impl Daemon {
             false => "by request",
         };
         self.events.add(name, Kind::Removed, text);
+        if !later {
+            self.let_go_since(snapshot);
+        }
         // The record goes last: it tells the next mount of what is left.
         files.iter().for_each(remove_file);
         self.own_logs.tidy();
@@ -195,6 +198,7 @@ impl Daemon {
         let name = &snapshot.info.name;
         self.events.add(name, Kind::Reloaded, line.trim());
         self.keep_new_table(name, serial, logs, begun);
+        self.let_go_since(&snapshot);
         Ok(())
     }
 

@@ -21,6 +21,7 @@ pub mod entry;
 pub mod events;
 mod failure;
 mod keep;
+mod let_go;
 mod live;
 pub mod logfile;
 pub mod look;

@@ -134,6 +134,11 @@ impl Daemon {
     /// Take away what a crash left half made.
     fn unmake(&self, record: &Record, device: Option<&Info>) {
         let removed = device.map(|info| self.engine.remove(&info.id(), false));
+        let stage = record.unfinished.as_ref().map(|begun| begun.stage);
+        if stage == Some(Stage::Removing) {
+            let places = record.places.iter();
+            self.let_go_of_all(places.filter_map(|p| self.devices.find(&p.identity).ok()));
+        }
         let undone = removed
             .unwrap_or(Ok(()))
             .and_then(|()| self.forget_record(record));

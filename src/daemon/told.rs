@@ -15,7 +15,9 @@ pub(super) fn told(snapshot: &Snapshot, command: &Command) -> (Kind, String) {
         Command::Finish(leg) => (Kind::Finished, finished(snapshot, leg.unwrap_or(1))),
         Command::Abort => {
             let (kept, _) = sides(snapshot, 0);
-            (Kind::Aborted, format!("back on leg 0 {}", kept.join(", ")))
+            let twins = twins(snapshot, 0);
+            let text = format!("back on leg 0 {}{twins}", kept.join(", "));
+            (Kind::Aborted, text)
         }
         Command::Drop(leg) => (
             Kind::Dropped,
@@ -43,8 +45,30 @@ fn finished(snapshot: &Snapshot, leg: usize) -> String {
             format!("; the device goes on: what makes it at boot has to name {kept} from now on")
         }
     };
-    let gone = gone.join(", ");
-    format!("on leg {leg} {kept}; {gone} {verb} no longer used and may go{next}")
+    let (gone, twins) = (gone.join(", "), twins(snapshot, leg));
+    format!("on leg {leg} {kept}; {gone} {verb} no longer used and may go{twins}{next}")
+}
+
+/// What is to be done about the disks that are let go: what is on them is called as
+/// what goes on. A file that was attached for the mirror is seen by nobody.
+fn twins(snapshot: &Snapshot, leg: usize) -> String {
+    let (kept, gone) = snapshot.sides(leg);
+    let kept: Vec<String> = kept.into_iter().map(Leg::node).collect();
+    let is_file = |leg: &Leg| leg.facts.as_ref().is_some_and(|facts| facts.file.is_some());
+    let disks = gone.into_iter().filter(|leg| !is_file(leg));
+    let mut disks: Vec<String> = disks.map(Leg::node).collect();
+    disks.retain(|disk| !kept.contains(disk));
+    disks.sort();
+    disks.dedup();
+    if disks.is_empty() {
+        return String::new();
+    }
+    let carries = if disks.len() == 1 { "carries" } else { "carry" };
+    format!(
+        "; {} {carries} the same UUID: unplug, or `wipefs -a {}`, before anything is mounted by UUID",
+        disks.join(", "),
+        disks.join(" ")
+    )
 }
 
 /// The nodes of one leg of each mirror target, and those of the others.

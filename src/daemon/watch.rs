@@ -22,6 +22,7 @@ use crate::model::health::State;
 use crate::model::progress::{Progress, SyncState};
 use crate::model::snapshot::Snapshot;
 use crate::text::status::{leg_words, log_words};
+use crate::text::table::Table;
 
 /// Between two samples of a copy.
 const BEAT: u16 = 1000;
@@ -182,6 +183,10 @@ impl Daemon {
         if let Some(entry) = entry.filter(|entry| entry.announced.is_some()) {
             let text = "by another program, or closed at last";
             self.events.add(&entry.name, Kind::Removed, text);
+            let lines: Vec<&str> = entry.seen.table.iter().map(String::as_str).collect();
+            if let Ok(mut table) = Table::parse(&lines) {
+                self.let_go_of_all(table.devices().map(|device| device.clone()));
+            }
         }
     }
 

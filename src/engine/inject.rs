@@ -1,4 +1,4 @@
-//! Errors and delays on demand, over any engine: what makes every point of
+//! Errors, delays and panics on demand, over any engine: what makes every point of
 //! failure of a plan testable without breaking a disk. For tests only; it knows
 //! nothing of what the calls mean.
 
@@ -53,6 +53,7 @@ pub enum Op {
 enum Fault {
     Fail(Errno),
     Delay(Duration),
+    Panic,
 }
 
 /// The faults that are still to come, and the calls that were made.
@@ -110,6 +111,11 @@ impl<E> Inject<E> {
         self.plan(op, nth, Fault::Delay(time));
     }
 
+    /// Let the thread of the `nth` call of `op` from now on panic; 1 is the next.
+    pub fn panic(&self, op: Op, nth: usize) {
+        self.plan(op, nth, Fault::Panic);
+    }
+
     /// The calls made so far, those that were made to fail among them.
     pub fn calls(&self) -> Vec<Op> {
         self.script().calls.clone()
@@ -134,10 +140,17 @@ impl<E> Inject<E> {
             match fault {
                 Fault::Delay(time) => std::thread::sleep(time),
                 Fault::Fail(errno) => answer = Err(Error::sys(format!("{op:?} (injected)"), errno)),
+                Fault::Panic => broken(op),
             }
         }
         answer
     }
+}
+
+// The one that is asked for.
+#[allow(clippy::panic)]
+fn broken(op: Op) -> ! {
+    panic!("{op:?} (injected)")
 }
 
 macro_rules! through {
@@ -259,6 +272,15 @@ mod tests {
             Op::Throttle,
         ];
         assert_eq!(engine.calls(), all);
+    }
+
+    #[test]
+    fn only_the_thread_that_calls_panics() {
+        let engine = engine();
+        engine.panic(Op::List, 1);
+        let called = std::thread::scope(|scope| scope.spawn(|| engine.list()).join());
+        assert!(called.is_err());
+        assert_eq!(engine.list(), Ok(Vec::new()));
     }
 
     #[test]

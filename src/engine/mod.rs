@@ -104,13 +104,19 @@ pub struct Suspend {
     pub noflush: bool,
     /// Do not freeze the file system on the device.
     pub skip_lockfs: bool,
+    /// A resume by the same caller follows. Where this process ends before, by
+    /// whatever, the device goes on with its old table; the inactive one is thrown
+    /// away.
+    pub passing: bool,
 }
 
 impl Suspend {
-    /// The only one that lets held writes go without failing them.
+    /// That of a switch of tables: the only one that lets held writes go without failing
+    /// them.
     pub const REQUEUE: Suspend = Suspend {
         noflush: true,
         skip_lockfs: true,
+        passing: true,
     };
 }
 
@@ -352,6 +358,13 @@ pub trait Devices: Send + Sync {
     /// Whether something with this home lies on a device, or on what is made of it.
     /// This looks at no file system.
     fn lies_on(&self, home: &Home, dev: DevNo) -> Lying;
+    /// Let the system look again at a device that nothing here uses any more: a
+    /// `change` event of it and of its partitions, by which udev's links are made. It
+    /// waits for no disk. What is no device has none.
+    fn let_go(&self, device: &DeviceRef) -> Result<()>;
+    /// Let the kernel read the partition table of a whole disk in again that nobody
+    /// uses. It may wait for as long as the disk hangs.
+    fn read_partitions(&self, device: &DeviceRef) -> Result<()>;
     /// Who else uses the device or file, as words for a sentence: `mounted on
     /// /home`, `used by the mapping vg0-root`; none where it is free. What the
     /// devices in `own` hold does not count.

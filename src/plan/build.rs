@@ -143,7 +143,10 @@ pub fn suspend(snapshot: &Snapshot, how: Suspend) -> Vec<Step> {
     let mut letters = legs.chain(snapshot.logs.iter().map(|log| log.letter));
     let how = match letters.all(|letter| letter == 'A') {
         true => how,
-        false => Suspend::REQUEUE,
+        false => Suspend {
+            passing: false,
+            ..Suspend::REQUEUE
+        },
     };
     match snapshot.info.suspended {
         true => vec![],

@@ -89,6 +89,8 @@ pub const VERBS: &[Verb] = &[
             Ok(Command::Suspend(Suspend {
                 noflush,
                 skip_lockfs: noflush,
+                // Who wants it held wants that whatever becomes of the daemon.
+                passing: false,
             }))
         },
     },

@@ -3,23 +3,28 @@
 //! is there, and waits for its end.
 
 use std::env;
-use std::fs;
+use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::thread::{sleep, spawn};
 use std::time::Duration;
 
+use libc::O_DIRECT;
+use mirrorfs::command::{logging, panics};
 use mirrorfs::daemon::Daemon;
 use mirrorfs::daemon::caller::Caller;
 use mirrorfs::daemon::look::Detail;
 use mirrorfs::daemon::records::Records;
+use mirrorfs::daemon::watch;
 use mirrorfs::engine::Engine;
 use mirrorfs::engine::inject::{Inject, Op};
 use mirrorfs::engine::kernel::Kernel;
 use mirrorfs::engine::kernel::devices::Looped;
-use mirrorfs::error::Result;
+use mirrorfs::error::{Errno, Result};
 
 use crate::lab::wait_for;
 
@@ -56,11 +61,17 @@ impl Doomed {
     /// A daemon with this state directory that has made the mirror of the line
     /// `first`, if that is not empty, and copied all of it.
     pub fn new(state: &Path, first: &str) -> Doomed {
+        Doomed::telling(state, first, Stdio::inherit())
+    }
+
+    /// The same; what it logs goes there.
+    pub fn telling(state: &Path, first: &str, log: Stdio) -> Doomed {
         let program = env::current_exe().expect("a program");
         let mut child = Command::new(program)
             .arg(WORD)
             .arg(state)
             .arg(first)
+            .stderr(log)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -82,6 +93,23 @@ impl Doomed {
         let (op, nth) = stop.unwrap_or(("-", 0));
         writeln!(self.input, "{op} {nth} {file} {line}").expect("it listens");
         self.line()
+    }
+
+    /// Let it do something first, one of the orders in [`prepare`].
+    pub fn prepare(&mut self, order: &str) {
+        writeln!(self.input, "first {order}").expect("it listens");
+        assert_eq!(self.line(), "prepared", "{order}");
+    }
+
+    /// Its number.
+    pub fn pid(&self) -> i32 {
+        self.child.id() as i32
+    }
+
+    /// Whether it has ended by itself, and by which signal.
+    pub fn ended(&mut self) -> Option<Option<i32>> {
+        let status = self.child.try_wait().expect("a child");
+        status.map(|status| status.signal())
     }
 
     fn line(&mut self) -> String {
@@ -114,8 +142,12 @@ pub fn main(mut words: impl Iterator<Item = String>) -> ! {
         make(&daemon, &line);
     }
     println!("ready");
-    let mut order = String::new();
-    std::io::stdin().read_line(&mut order).expect("an order");
+    let mut order = read_order();
+    while let Some(first) = order.strip_prefix("first ") {
+        prepare(&engine, &daemon, first.trim_end());
+        println!("prepared");
+        order = read_order();
+    }
     let mut words = order.trim_end().splitn(4, ' ');
     let mut word = || words.next().unwrap_or_default();
     let (op, nth, file, line) = (word(), word(), word(), word());
@@ -130,6 +162,51 @@ pub fn main(mut words: impl Iterator<Item = String>) -> ! {
     }
     sleep(FOR_EVER);
     unreachable!("nobody waits that long");
+}
+
+fn read_order() -> String {
+    let mut order = String::new();
+    std::io::stdin().read_line(&mut order).expect("an order");
+    order
+}
+
+/// What it does before it works: `fail OP NTH`, a call fails with EIO; `hang DEVICE`,
+/// a thread waits for what is read from a device, whatever signal there is; `watch OP
+/// NTH`, the watch is started and panics in a call.
+fn prepare(engine: &Arc<Inject<Kernel>>, daemon: &Arc<Daemon>, order: &str) {
+    let words: Vec<&str> = order.split(' ').collect();
+    let op = || op(words[1]).expect(words[1]);
+    let nth = || words[2].parse().expect("a number");
+    match words[0] {
+        "fail" => engine.fail(op(), nth(), Errno::EIO),
+        "hang" => hang(words[1]),
+        "watch" => {
+            logging::start(0);
+            panics::abort();
+            engine.panic(op(), nth());
+            watch::start(daemon).expect("a watch");
+        }
+        other => panic!("{other}?"),
+    }
+}
+
+/// Past the cache nobody can interrupt it.
+fn hang(device: &str) {
+    let mut options = OpenOptions::new();
+    let options = options.read(true).custom_flags(O_DIRECT);
+    let file = options.open(device).expect(device);
+    spawn(move || drop(probe(&file)));
+    wait_for("it hangs", || {
+        let tasks = fs::read_dir("/proc/self/task").expect("threads").flatten();
+        let stats = tasks.filter_map(|task| fs::read_to_string(task.path().join("stat")).ok());
+        stats.into_iter().any(|stat| stat.contains(") D "))
+    });
+}
+
+fn probe(file: &File) -> std::io::Result<usize> {
+    let mut room = [0; 8192];
+    let at = room.as_ptr().align_offset(4096);
+    file.read_at(&mut room[at..at + 4096], 0)
 }
 
 fn daemon(engine: &Arc<Inject<Kernel>>, state: &Path) -> Arc<Daemon> {
@@ -148,9 +225,13 @@ fn make(daemon: &Arc<Daemon>, line: &str) {
     });
 }
 
+fn op(word: &str) -> Option<Op> {
+    OPS.into_iter().find(|op| format!("{op:?}") == word)
+}
+
 /// Say so once it waits there.
 fn stop_before(engine: &Arc<Inject<Kernel>>, op: &str, nth: usize) {
-    let Some(op) = OPS.into_iter().find(|other| format!("{other:?}") == op) else {
+    let Some(op) = self::op(op) else {
         return;
     };
     let count = move |engine: &Inject<Kernel>| {

@@ -86,6 +86,14 @@ impl Devices for Files {
         self.engine.host.lies_on(home, dev)
     }
 
+    fn let_go(&self, device: &DeviceRef) -> Result<()> {
+        self.engine.host.let_go(device)
+    }
+
+    fn read_partitions(&self, device: &DeviceRef) -> Result<()> {
+        self.engine.host.read_partitions(device)
+    }
+
     fn user(&self, facts: &Facts, own: &[DeviceRef]) -> Result<Option<String>> {
         if let Some(name) = self.engine.user(&key(facts), own) {
             return Ok(Some(format!("used by the mirror {name}")));

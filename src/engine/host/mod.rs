@@ -1,10 +1,11 @@
 //! The block devices and files of this machine, whichever engine stands on them:
 //! sysfs says what a device is, `users` says who else uses it. Nothing here
-//! changes anything or needs root.
+//! changes what is on a device, and only `let_go` needs root.
 
 mod holders;
 mod home;
 mod identity;
+mod let_go;
 mod mounts;
 mod probe;
 mod signature;
@@ -186,6 +187,24 @@ impl Host {
             },
             Part::Unknown(why) => Lying::Unknown(why.clone()),
         }))
+    }
+
+    /// A change event, as [`super::Devices::let_go`] has it.
+    ///
+    /// # Errors
+    /// What write(2) of its `uevent` answers.
+    pub fn let_go(&self, device: &DeviceRef) -> Result<()> {
+        let block = device.number().and_then(|dev| self.sys.block(dev));
+        block.map_or(Ok(()), |block| let_go::let_go(&block))
+    }
+
+    /// Its partitions, as [`super::Devices::read_partitions`] has it.
+    ///
+    /// # Errors
+    /// What open(2) and BLKRRPART answer.
+    pub fn read_partitions(&self, device: &DeviceRef) -> Result<()> {
+        let block = device.number().and_then(|dev| self.sys.block(dev));
+        block.map_or(Ok(()), |block| let_go::read_partitions(&self.sys, &block))
     }
 
     fn known(&self, dev: DevNo) -> Result<Block> {

@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
@@ -148,6 +149,11 @@ impl Block {
     /// Whether it is an md array.
     pub(super) fn is_array(&self) -> bool {
         self.folder.join("md").is_dir()
+    }
+
+    /// Let the kernel tell of a change, as if it had seen one itself.
+    pub(super) fn announce(&self) -> io::Result<()> {
+        fs::write(self.folder.join("uevent"), "change")
     }
 
     /// The disk that this is a partition of.

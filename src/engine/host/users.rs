@@ -126,7 +126,7 @@ pub(super) fn parts(block: &Block) -> Vec<(Block, String)> {
     itself.into_iter().chain(below).chain(above).collect()
 }
 
-fn named_user(sys: &Sysfs, block: &Block, own: &[DeviceRef]) -> Result<Option<String>> {
+pub(super) fn named_user(sys: &Sysfs, block: &Block, own: &[DeviceRef]) -> Result<Option<String>> {
     let (mounts, swaps) = (mounts()?, swaps()?);
     Ok(parts(block).into_iter().find_map(|(part, how)| {
         let user = mounted(&part, &mounts)

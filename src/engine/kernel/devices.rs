@@ -71,6 +71,14 @@ impl Devices for Looped {
         self.0.lies_on(home, dev)
     }
 
+    fn let_go(&self, device: &DeviceRef) -> Result<()> {
+        self.0.let_go(device)
+    }
+
+    fn read_partitions(&self, device: &DeviceRef) -> Result<()> {
+        self.0.read_partitions(device)
+    }
+
     fn user(&self, facts: &Facts, own: &[DeviceRef]) -> Result<Option<String>> {
         self.0.user(facts, own)
     }

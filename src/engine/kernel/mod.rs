@@ -2,6 +2,7 @@
 //! Only this folder names `devicemapper::DM`; it knows nothing of what a mirror
 //! is for.
 
+mod alone;
 mod change;
 mod configure;
 mod convert;
@@ -9,6 +10,7 @@ mod cookie;
 mod create;
 pub mod devices;
 mod failure;
+mod guards;
 mod ids;
 mod kmsg;
 mod lives;
@@ -29,6 +31,7 @@ use devicemapper::{DM, DmError, DmFlags, DmOptions};
 
 use self::convert::{info, line, number, target};
 use self::failure::{failure, refusal};
+use self::guards::Guards;
 use self::ids::Fitting;
 use self::kmsg::Mark;
 use self::lives::Lives;
@@ -57,6 +60,7 @@ pub struct Kernel {
     events: DM,
     nodes: Nodes,
     loads: Turn,
+    guards: Guards,
     lives: Lives,
 }
 
@@ -72,6 +76,7 @@ impl Kernel {
             events: open::dm()?,
             nodes: Nodes::default(),
             loads: Turn::default(),
+            guards: Guards::default(),
             lives: Lives::listen(),
         })
     }
@@ -245,15 +250,18 @@ impl Engine for Kernel {
         let which = Fitting::new(id)?;
         self.dm
             .table_clear(&which.dev_id())
-            .map(drop)
+            .map(|header| self.guards.cleared(number(header.device())))
             .map_err(|e| self.failed("clearing the inactive table of", id, &e))
     }
 
     fn suspend(&self, id: &Id, how: Suspend) -> Result<()> {
-        let Info { name, .. } = self.info(id)?;
+        let device = self.info(id)?;
         let _quiet = Blocked::all()?;
-        suspend::suspend(self.dm.file(), id, how)
-            .map_err(|errno| refusal(format_args!("suspending {name}"), errno))
+        let guard = suspend::suspend(self.dm.file(), id, how)
+            .map_err(|errno| refusal(format_args!("suspending {}", device.name), errno))?;
+        let guard = guard.into_iter();
+        guard.for_each(|guard| self.guards.stand(&device, guard));
+        Ok(())
     }
 
     fn resume(&self, id: &Id) -> Result<()> {
@@ -263,12 +271,14 @@ impl Engine for Kernel {
         if device.live && device.inactive && !device.suspended {
             self.suspend(id, Suspend::REQUEUE)?;
         }
+        self.guards.check(&device)?;
         let mark = Mark::now();
         change::change(self.dm.file(), Call::Suspend, id, 0)
             .map_err(|errno| refusal(format_args!("resuming {}", device.name), errno))
             // Other calls may go on at the same time, so only what names this
             // device counts.
             .map_err(|e| mark.explain(e, device.dev, false))?;
+        self.guards.release(device.dev);
         self.nodes.make(&device.name, device.dev);
         Ok(())
     }
@@ -287,6 +297,7 @@ impl Engine for Kernel {
         }
         // One that waits for its last close keeps its node until then.
         if self.info(&device.id()).is_err() {
+            self.guards.release(device.dev);
             self.nodes.remove(&device.name, device.dev);
         }
         Ok(())

@@ -28,6 +28,7 @@ const UUID: usize = 129;
 
 /// `struct dm_ioctl`. The kernel writes into it: one serves one call.
 #[repr(C)]
+#[derive(Clone, Copy)]
 pub(super) struct Header {
     version: [u32; 3],
     data_size: u32,
@@ -87,6 +88,11 @@ impl Header {
         self.flags & UEVENT_GENERATED != 0
     }
 
+    /// Whether the device is suspended, of an answer.
+    pub(super) fn is_suspended(&self) -> bool {
+        self.flags & SUSPEND != 0
+    }
+
     /// With this minor number, laid out as huge_encode_dev does (linux/kdev_t.h);
     /// the kernel does not look at the major one.
     pub(super) fn minor(self, minor: u32) -> Self {
@@ -123,6 +129,7 @@ pub(super) enum Call {
     Create,
     Remove,
     Suspend,
+    Status,
     Clear,
 }
 
@@ -130,10 +137,11 @@ nix::ioctl_readwrite!(dev_create, 0xfd, 3, Header);
 nix::ioctl_readwrite!(dev_remove, 0xfd, 4, Header);
 nix::ioctl_readwrite!(dev_rename, 0xfd, 5, Header);
 nix::ioctl_readwrite!(dev_suspend, 0xfd, 6, Header);
+nix::ioctl_readwrite!(dev_status, 0xfd, 7, Header);
 nix::ioctl_readwrite!(table_clear, 0xfd, 10, Header);
 
 /// Ask it. Allocates nothing and takes no lock, so that a forked child may.
-pub(super) fn call(control: &File, call: Call, header: &mut Header) -> Result<(), Errno> {
+pub(super) fn call(control: &impl AsRawFd, call: Call, header: &mut Header) -> Result<(), Errno> {
     let control = control.as_raw_fd();
     // SAFETY: `header` is a whole `struct dm_ioctl` that says its own size, so the
     // kernel reads and writes inside of it, and it outlives the call.
@@ -142,6 +150,7 @@ pub(super) fn call(control: &File, call: Call, header: &mut Header) -> Result<()
             Call::Create => dev_create(control, header),
             Call::Remove => dev_remove(control, header),
             Call::Suspend => dev_suspend(control, header),
+            Call::Status => dev_status(control, header),
             Call::Clear => table_clear(control, header),
         }
     };
@@ -192,7 +201,8 @@ mod tests {
     #[test]
     fn the_errno_is_passed_on() {
         let null = File::open("/dev/null").unwrap();
-        for what in [Call::Create, Call::Remove, Call::Suspend, Call::Clear] {
+        let suspend = [Call::Suspend, Call::Status, Call::Clear];
+        for what in [Call::Create, Call::Remove].into_iter().chain(suspend) {
             let mut header = Header::new("m0", "").unwrap();
             assert_eq!(call(&null, what, &mut header), Err(Errno::ENOTTY));
         }
