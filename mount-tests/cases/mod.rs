@@ -22,6 +22,7 @@ mod nbd;
 mod neighbours;
 mod progress;
 mod races;
+mod random;
 mod readme;
 mod records;
 mod refusals;
@@ -69,6 +70,7 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static Case)> {
         ("refusals", refusals::CASES),
         ("soak", soak::CASES),
         ("races", races::CASES),
+        ("random", random::CASES),
         ("hangs", hangs::CASES),
         ("crowd", crowd::CASES),
         ("records_back", records::back::CASES),

@@ -1,0 +1,114 @@
+//! Random verbs, failures and reloads under a writer that remembers what was
+//! acknowledged: at each step what the device reads is what was acknowledged, or the
+//! error was told. Here over a device-mapper that is none, by the million; in `real`
+//! over the kernel's.
+
+mod acts;
+mod device;
+mod disks;
+mod engine;
+mod faults;
+mod log;
+mod machine;
+mod mirror;
+mod script;
+mod world;
+mod writer;
+
+use std::ops::RangeInclusive;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use mirrorfs::daemon::records::Records;
+use mirrorfs::daemon::{Daemon, watch};
+use mirrorfs::engine::{Devices, Engine};
+
+use super::differential::Random;
+use crate::lab::case::{Case, embedded_only};
+use crate::lab::{Lab, long};
+use machine::Sim;
+use script::Figures;
+use world::World;
+
+pub const CASES: &[Case] = &[embedded_only(
+    "simulated",
+    "it stands on no engine: once is enough",
+    simulated,
+)];
+
+/// The least of the plain run, which goes on for a while, and the long run.
+const PLAIN: u64 = 1000;
+const LONG: u64 = 1_000_000;
+
+/// How long the plain run is to take.
+const WHILE: Duration = Duration::from_secs(20);
+
+/// `MIRRORFS_SEED=N` or `N-M`: these scripts only.
+fn asked() -> Option<RangeInclusive<u64>> {
+    let text = std::env::var("MIRRORFS_SEED").ok()?;
+    let (first, last) = text.split_once('-').unwrap_or((&text, &text));
+    Some(first.parse().ok()?..=last.parse().ok()?)
+}
+
+/// Scripts that no run had before.
+fn new() -> RangeInclusive<u64> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let first = now.map_or(1, |now| now.as_millis() as u64);
+    first..=u64::MAX
+}
+
+fn simulated(_: &Lab) {
+    // Records are flushed, which costs where a disk is below.
+    let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+    let folder = folder.expect("a folder");
+    let sim = Arc::new(Sim::new());
+    let (engine, devices): (Arc<dyn Engine>, Arc<dyn Devices>) =
+        (Arc::<Sim>::clone(&sim), Arc::<Sim>::clone(&sim));
+    let state = folder.path().join("state");
+    std::fs::create_dir(&state).expect("a folder");
+    let daemon = Daemon::new(engine, devices, Records::below(&state)).expect("a daemon");
+    watch::start(&daemon).expect("a watch");
+    let (seeds, begun) = (asked(), Instant::now());
+    let some = seeds.is_some();
+    let mut figures = Figures::default();
+    for seed in seeds.unwrap_or_else(new) {
+        let enough = match long() {
+            true => figures.steps >= LONG,
+            false => figures.steps >= PLAIN && begun.elapsed() > WHILE,
+        };
+        if enough && !some {
+            break;
+        }
+        if figures.scripts == 0 {
+            println!("MIRRORFS_SEED={seed} and above");
+        }
+        let mut random = Random::new(seed);
+        let world = World::new(&sim, &daemon, folder.path(), &mut random);
+        bear_witness(&world);
+        let mut told = Vec::new();
+        script::run(&world, &mut random, &mut told, &mut figures, long());
+        let wrong = sim.state().wrong.take();
+        if let Some(wrong) = wrong {
+            let last = told.split_off(told.len().saturating_sub(30)).join("\n");
+            panic!("MIRRORFS_SEED={seed}: {wrong}\n{last}\n{}", world.tell());
+        }
+        *sim.witness.lock().expect("nobody panics with it") = None;
+        daemon.registry.forget(world.serial);
+    }
+    println!("{figures}; {} s", begun.elapsed().as_secs());
+}
+
+/// Words of `health` that are untrue for a moment are looked for where that moment is.
+fn bear_witness(world: &World) {
+    let (sim, daemon, serial) = (
+        Arc::downgrade(&world.sim),
+        Arc::downgrade(&world.daemon),
+        world.serial,
+    );
+    let look = move || {
+        if let (Some(sim), Some(daemon)) = (Weak::upgrade(&sim), Weak::upgrade(&daemon)) {
+            world::judge_health(&sim, &daemon, serial);
+        }
+    };
+    *world.sim.witness.lock().expect("nobody panics with it") = Some(Arc::new(look));
+}
