@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use mirrorfs::daemon::Daemon;
 use mirrorfs::daemon::caller::Caller;
 use mirrorfs::daemon::look::Detail;
+use mirrorfs::engine::Id;
 use mirrorfs::model::health::{self, State as Health};
 
 use super::super::differential::Random;
@@ -32,7 +33,6 @@ pub const NAME: &str = "m";
 pub struct World {
     pub sim: Arc<Sim>,
     pub daemon: Arc<Daemon>,
-    pub serial: u64,
 }
 
 impl World {
@@ -78,8 +78,12 @@ impl World {
         World {
             sim: Arc::clone(sim),
             daemon: Arc::clone(daemon),
-            serial: daemon.find(NAME).expect("the mirror"),
         }
+    }
+
+    /// Its serial: another program's device that is no mirror has none for a while.
+    pub fn serial(&self) -> u64 {
+        self.daemon.find(NAME).unwrap_or(0)
     }
 
     /// Wait until the daemon has nothing to do before the next thing happens.
@@ -87,7 +91,7 @@ impl World {
         let end = Instant::now() + PATIENCE;
         loop {
             self.sim.watched();
-            if !self.daemon.registry.is_at_work(self.serial) {
+            if !self.daemon.registry.is_at_work(self.serial()) {
                 break;
             }
             assert!(Instant::now() < end, "the daemon does not come to an end");
@@ -96,19 +100,19 @@ impl World {
 
     /// What is wrong with the word of `health` at this moment.
     pub fn judge_health(&self) {
-        judge_health(&self.sim, &self.daemon, self.serial);
+        judge_health(&self.sim, &self.daemon);
     }
 
     /// Do a verb; the answer's words.
     pub fn verb(&self, line: &str) -> Result<(), String> {
-        let done = self.daemon.verb(&Caller::daemon(), self.serial, line);
+        let done = self.daemon.verb(&Caller::daemon(), self.serial(), line);
         self.after();
         done.map_err(|error| format!("{:?} {error}", error.errno()))
     }
 
     /// Write a table.
     pub fn reload(&self, line: &str) -> Result<(), String> {
-        let done = self.daemon.reload(&Caller::daemon(), self.serial, line);
+        let done = self.daemon.reload(&Caller::daemon(), self.serial(), line);
         self.after();
         done.map_err(|error| format!("{:?} {error}", error.errno()))
     }
@@ -131,7 +135,7 @@ impl World {
             state.ambush = None;
             state.ground.disks.iter_mut().for_each(Disk::repair);
         });
-        let _ = self.daemon.set_on_failure(self.serial, "drop");
+        let _ = self.daemon.set_on_failure(self.serial(), "drop");
         let end = Instant::now() + PATIENCE;
         while !self.is_well() {
             if Instant::now() > end {
@@ -163,7 +167,13 @@ impl World {
         self.judge_health();
         self.sim
             .change(|state| state.devices.iter_mut().for_each(|device| device.open = 0));
-        let removed = self.verb("remove");
+        let removed = match self.daemon.find(NAME) {
+            Ok(_) => self.verb("remove"),
+            Err(_) => self.sim.change(|state| {
+                let removed = state.remove(&Id::Name(NAME.into()));
+                removed.map_err(|error| error.to_string())
+            }),
+        };
         let mut state = self.sim.state();
         let left = !state.devices.is_empty();
         state.found(left.then(|| format!("it stays: {removed:?}")));
@@ -204,7 +214,7 @@ impl World {
         for dev in lives {
             text += &format!("life {:?} of {dev}\n", self.sim.life(dev));
         }
-        if let Ok(snapshot) = self.daemon.snapshot(self.serial, Detail::Kernel) {
+        if let Ok(snapshot) = self.daemon.snapshot(self.serial(), Detail::Kernel) {
             text += &health::text(&snapshot);
         }
         let (start, end) = self.daemon.events.span();
@@ -218,9 +228,10 @@ impl World {
 
 /// What is wrong with the word of `health`, where the machine did not change while it
 /// was asked for.
-pub fn judge_health(sim: &Sim, daemon: &Daemon, serial: u64) {
+pub fn judge_health(sim: &Sim, daemon: &Daemon) {
     let before = sim.state().changes;
-    let Ok(snapshot) = daemon.snapshot(serial, Detail::Kernel) else {
+    let serial = daemon.find(NAME);
+    let Ok(snapshot) = serial.and_then(|serial| daemon.snapshot(serial, Detail::Kernel)) else {
         return;
     };
     let word = Health::of(&snapshot);
