@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use mirrorfs::engine::{Engine, Id, Info, Kind, Listed, Slot, Suspend, Versions};
 use mirrorfs::error::Result;
-use mirrorfs::text::device::DeviceRef;
+use mirrorfs::text::device::{DevNo, DeviceRef};
 use mirrorfs::text::table::Line;
 
 /// The engine that is shared.
@@ -23,7 +23,7 @@ macro_rules! through {
 }
 
 impl Engine for Shared {
-    fn events(&self) -> BorrowedFd<'_> {
+    fn events(&self) -> Vec<BorrowedFd<'_>> {
         self.0.events()
     }
 
@@ -43,6 +43,7 @@ impl Engine for Shared {
         remove(id: &Id, deferred: bool) -> Result<()>;
         rename(id: &Id, name: &str) -> Result<()>;
         arm() -> Result<()>;
+        life(dev: DevNo) -> Result<u64>;
         throttle() -> Result<u32>;
         set_throttle(percent: u32) -> Result<()>;
     }

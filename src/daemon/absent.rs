@@ -34,6 +34,7 @@ impl Daemon {
             info,
             Vec::new(),
             table_then(record).to_lines(),
+            None,
             known,
             &|_| None,
         )

@@ -88,12 +88,16 @@ impl Daemon {
         if let Some(absent) = self.registry.absent(serial) {
             return self.command_absent(serial, &absent, command);
         }
+        self.planned(|| self.command_now(serial, &command))
+    }
+
+    fn command_now(self: &Arc<Self>, serial: u64, command: &Command) -> Result<()> {
         let snapshot = self.snapshot(serial, Detail::Devices)?;
         build::check_owner(&snapshot)?;
         let name = &snapshot.info.name;
         match command {
             Command::Suspend(how) => {
-                self.act(serial, &snapshot, &build::suspend(&snapshot, how))?;
+                self.act(serial, &snapshot, &build::suspend(&snapshot, *how))?;
                 self.events.add(name, Kind::Suspended, "I/O is held");
                 self.keep_suspended(name, serial);
             }
@@ -103,8 +107,8 @@ impl Daemon {
                 self.keep_suspended(name, serial);
             }
             Command::Retry => self.retry(serial, &snapshot)?,
-            Command::Remove { deferred } => self.remove(serial, &snapshot, deferred)?,
-            _ => self.change_legs(serial, &snapshot, &command)?,
+            Command::Remove { deferred } => self.remove(serial, &snapshot, *deferred)?,
+            _ => self.change_legs(serial, &snapshot, command)?,
         }
         Ok(())
     }

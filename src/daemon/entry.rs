@@ -11,7 +11,7 @@ use crate::model::health::State;
 use crate::model::look::Look;
 use crate::model::pace::Pace;
 use crate::model::policy::{Dropped, OnFailure};
-use crate::model::snapshot::{Known, Running};
+use crate::model::snapshot::{Known, Running, Silent};
 use crate::text::device::DevNo;
 
 /// What the daemon remembers of one mirror.
@@ -37,8 +37,9 @@ pub struct Entry {
     pub seen: Seen,
     /// Errors seen on each leg.
     pub errors: Vec<u64>,
-    /// The table under which all regions were in sync once.
-    pub whole: Vec<String>,
+    /// The life of its table in which all regions were seen in sync and no leg with an
+    /// error.
+    pub whole_in: Option<u64>,
     /// What its record says beside its table; none where it has none.
     pub kept: Option<Kept>,
     /// Held from looking at the mirror until what was seen is in its record: of two
@@ -50,7 +51,7 @@ pub struct Entry {
     pub trouble: Option<Trouble>,
     /// The legs that nothing could be read from, and the letters of all when that
     /// was tried.
-    pub(super) silent: (Vec<usize>, Vec<char>),
+    pub(super) silent: (Silent, Vec<char>),
     /// Whether a failed step has left it suspended.
     pub(super) left_suspended: bool,
     /// Since when what is under way comes to no end, and how much had by then.
@@ -77,7 +78,7 @@ impl Entry {
             moved: None,
             seen: Seen::default(),
             errors: Vec::new(),
-            whole: Vec::new(),
+            whole_in: None,
             kept: None,
             turn: Arc::default(),
             notes: Vec::new(),
@@ -91,16 +92,19 @@ impl Entry {
         }
     }
 
-    /// Whether there is nothing to be done about it before its next event. A leg may
-    /// have failed while a verb ran, and before the kernel took its region out of
-    /// the count.
-    pub(super) fn is_settled(&self) -> bool {
+    /// Whether there is nothing to be done about it before its next event, in this life
+    /// of its table. A leg may have failed while a verb ran, and before the kernel took
+    /// its region out of the count.
+    pub(super) fn is_settled(&self, life: Option<u64>) -> bool {
         let Seen {
             letters,
             log,
             in_sync,
             ..
         } = &self.seen;
+        if life != self.seen.life {
+            return false;
+        }
         let mut all = letters.iter().chain(log);
         let quiet = self.trouble.is_none() && self.due.is_none() && !self.left_suspended;
         *in_sync && all.all(|letter| *letter == 'A') && quiet
@@ -118,7 +122,7 @@ impl Entry {
             running,
             errors: self.errors.clone(),
             silent: self.silent.0.clone(),
-            whole: self.whole.clone(),
+            whole_in: self.whole_in,
             persist: kept.is_some_and(|kept| kept.persist),
             holds_writes: true,
             on_failure: kept.map(|kept| kept.on_failure).unwrap_or_default(),
@@ -169,6 +173,38 @@ pub struct Kept {
     pub adopted: bool,
 }
 
+/// What a switch of tables changes of what is kept, and nothing else: settings that
+/// somebody makes meanwhile stay.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Edit {
+    /// Of a mirror that is new: all of it.
+    pub fresh: Option<Kept>,
+    /// The legs that are out because they had failed.
+    pub dropped: Option<Vec<Dropped>>,
+    /// Whether the sync word of the disk log is to go.
+    pub forged: Option<bool>,
+}
+
+impl Edit {
+    /// Change what is kept; answers what takes it back.
+    pub(super) fn apply(&self, kept: &mut Option<Kept>) -> Edit {
+        let before = kept.clone().unwrap_or_default();
+        let now = kept.get_or_insert_default();
+        if let Some(fresh) = &self.fresh {
+            now.clone_from(fresh);
+        }
+        if let Some(dropped) = &self.dropped {
+            now.dropped.clone_from(dropped);
+        }
+        now.forged = self.forged.unwrap_or(now.forged);
+        Edit {
+            fresh: self.fresh.as_ref().map(|_| before.clone()),
+            dropped: Some(before.dropped),
+            forged: Some(before.forged),
+        }
+    }
+}
+
 impl Kept {
     /// What this record says.
     pub(super) fn of(record: &Record) -> Kept {
@@ -197,6 +233,8 @@ pub struct Absent {
 pub struct Seen {
     /// The table, to tell a new one's letters from changed ones.
     pub table: Vec<String>,
+    /// The life that it was in.
+    pub life: Option<u64>,
     /// Health letters of the legs.
     pub letters: Vec<char>,
     /// The log's.

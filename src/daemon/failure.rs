@@ -6,15 +6,16 @@ use std::time::{Duration, Instant};
 
 use super::Daemon;
 use super::desk::spawn;
-use super::entry::Entry;
+use super::entry::{Edit, Entry};
 use super::events::Kind;
 use super::look::Detail;
 use super::record::{Stage, Unfinished};
+use super::switch::Switching;
 use crate::error::{Errno, Error, Result};
 use crate::model::failure::{Hurt, Switch, Verdict, hurt, judge};
 use crate::model::health::left_out;
 use crate::model::policy::{Dropped, OnFailure};
-use crate::model::snapshot::{Leg, Owner, Snapshot};
+use crate::model::snapshot::{Leg, Owner, Silent, Snapshot};
 use crate::plan::build;
 use crate::plan::legs::Change;
 use crate::plan::step::Step;
@@ -78,7 +79,7 @@ impl Daemon {
     /// The same, where no leg has to go.
     fn attend_healthy(self: &Arc<Self>, serial: u64, snapshot: &Snapshot, entry: &Entry) {
         match hurt(snapshot) {
-            Hurt::Targets | Hurt::Source if entry.silent.1 != letters(snapshot) => {
+            Hurt::Targets | Hurt::Source if !has_listened(entry, snapshot) => {
                 self.work(serial, Daemon::listen);
             }
             Hurt::Targets if is_early(entry) => {}
@@ -177,19 +178,26 @@ impl Daemon {
     /// Switch to what is left of a mirror.
     fn go_on_without(self: &Arc<Self>, serial: u64) -> Result<()> {
         let _begun = self.registry.begin_own(serial, VERB)?;
+        self.planned(|| self.go_on_without_now(serial))
+    }
+
+    fn go_on_without_now(self: &Arc<Self>, serial: u64) -> Result<()> {
         let snapshot = self.snapshot(serial, Detail::Devices)?;
         let Verdict::Switch(switch) = judge(&snapshot) else {
             return Ok(());
         };
-        let mut kept = self.registry.get(serial)?.kept.unwrap_or_default();
         let gone = dropped(&snapshot, &switch);
-        kept.dropped.extend(gone.iter().cloned());
+        let before = snapshot.known.dropped.iter();
+        let edit = Edit {
+            dropped: Some(before.chain(&gone).cloned().collect()),
+            ..Edit::default()
+        };
         let change = Change {
             table: switch.table,
             equal: switch.whole,
             ..Change::default()
         };
-        let changed = self.change(serial, &snapshot, &change, kept, &[]);
+        let changed = self.change(serial, &snapshot, &change, edit, &[]);
         changed.map_err(|error| error.context("going on without what has failed"))?;
         for what in gone {
             self.events
@@ -208,7 +216,7 @@ impl Daemon {
         for leg in sources.filter(|leg| leg.letter != 'A') {
             self.check_answers(leg)?;
         }
-        self.act_again(serial, snapshot, &steps)?;
+        self.act_again(serial, snapshot, steps, Edit::default())?;
         self.forget_errors(serial);
         let text = "what failed is tried again, by request";
         self.events.add(&snapshot.info.name, Kind::Retried, text);
@@ -218,37 +226,32 @@ impl Daemon {
     /// Let writes go that were held by what works again.
     fn requeue(self: &Arc<Self>, serial: u64) -> Result<()> {
         let _begun = self.registry.begin_own(serial, "retry")?;
-        let snapshot = self.snapshot(serial, Detail::Kernel)?;
-        let steps = build::retry(&snapshot)?;
-        self.act_again(serial, &snapshot, &steps)
+        self.planned(|| {
+            let snapshot = self.snapshot(serial, Detail::Kernel)?;
+            let steps = build::retry(&snapshot)?;
+            self.act_again(serial, &snapshot, steps, Edit::default())
+        })
     }
 
     /// Do the steps of a retry. The record says so first: a mirror that a killed
     /// daemon leaves suspended could else not be told from one that is to be so.
-    fn act_again(self: &Arc<Self>, serial: u64, snapshot: &Snapshot, steps: &[Step]) -> Result<()> {
-        let switches = steps.iter().any(|step| matches!(step, Step::Load { .. }));
-        let note = |step: &Step| match step {
-            Step::Record => self.keep_retry(serial, switches),
-            _ => Ok(()),
+    fn act_again(
+        self: &Arc<Self>,
+        serial: u64,
+        snapshot: &Snapshot,
+        steps: Vec<Step>,
+        edit: Edit,
+    ) -> Result<()> {
+        let switch = Switching {
+            snapshot,
+            steps,
+            edit,
+            begun: Unfinished::of(Stage::Reloading, Vec::new()),
+            equal: false,
         };
-        let done = self.act_noting(serial, snapshot, steps, &note);
+        let done = self.switch_to(serial, &switch);
         self.keep_changed(&snapshot.info.name, serial);
         done
-    }
-
-    fn keep_retry(self: &Arc<Self>, serial: u64, switches: bool) -> Result<()> {
-        let Some(kept) = self.registry.get(serial)?.kept else {
-            return Ok(());
-        };
-        let begun = Unfinished::of(Stage::Reloading, Vec::new());
-        match self.keep_next(serial, &kept, &begun) {
-            // With the same table nothing comes back that should not.
-            Err(error) if !switches => {
-                log::warn!("{error}");
-                Ok(())
-            }
-            kept => kept,
-        }
     }
 
     /// The kernel has forgotten them with the table.
@@ -263,7 +266,10 @@ impl Daemon {
         let snapshot = self.snapshot(serial, Detail::Kernel)?;
         let hurt = snapshot.legs.iter().filter(|leg| leg.letter != 'A');
         let silent = hurt.filter(|leg| self.check_answers(leg).is_err());
-        let silent: Vec<usize> = silent.map(|leg| leg.number).collect();
+        let silent = Silent {
+            legs: silent.map(|leg| leg.number).collect(),
+            life: snapshot.life,
+        };
         let silent = (silent, letters(&snapshot));
         self.registry.update(serial, |entry| entry.silent = silent);
         Ok(())
@@ -286,31 +292,34 @@ impl Daemon {
     /// of a copy take no leg out.
     fn release(self: &Arc<Self>, serial: u64) -> Result<()> {
         let _begun = self.registry.begin_own(serial, "retry")?;
-        let snapshot = self.snapshot(serial, Detail::Kernel)?;
-        if hurt(&snapshot) != Hurt::Targets || judge(&snapshot) != Verdict::Healthy {
-            return Ok(());
-        }
-        let steps = build::retry(&snapshot)?;
-        self.act_again(serial, &snapshot, &steps)?;
-        self.forget_errors(serial);
-        let text = "writes were held because a target has errors: they go on";
-        self.events.add(&snapshot.info.name, Kind::Retried, text);
-        Ok(())
+        self.planned(|| {
+            let snapshot = self.snapshot(serial, Detail::Kernel)?;
+            if hurt(&snapshot) != Hurt::Targets || judge(&snapshot) != Verdict::Healthy {
+                return Ok(());
+            }
+            let steps = build::retry(&snapshot)?;
+            self.act_again(serial, &snapshot, steps, Edit::default())?;
+            self.forget_errors(serial);
+            let text = "writes were held because a target has errors: they go on";
+            self.events.add(&snapshot.info.name, Kind::Retried, text);
+            Ok(())
+        })
     }
 
     /// Take the sync word out, which would be believed at each resume.
     fn lose_word(self: &Arc<Self>, serial: u64) -> Result<()> {
         let _begun = self.registry.begin_own(serial, "table")?;
-        let snapshot = self.snapshot(serial, Detail::Kernel)?;
-        if !build::has_word_to_lose(&snapshot) || judge(&snapshot) != Verdict::Healthy {
-            return Ok(());
-        }
-        self.act_again(serial, &snapshot, &build::retry(&snapshot)?)?;
-        self.registry.update(serial, |entry| {
-            entry.kept.iter_mut().for_each(|kept| kept.forged = false);
-        });
-        self.keep_changed(&snapshot.info.name, serial);
-        Ok(())
+        self.planned(|| {
+            let snapshot = self.snapshot(serial, Detail::Kernel)?;
+            if !build::has_word_to_lose(&snapshot) || judge(&snapshot) != Verdict::Healthy {
+                return Ok(());
+            }
+            let edit = Edit {
+                forged: Some(false),
+                ..Edit::default()
+            };
+            self.act_again(serial, &snapshot, build::retry(&snapshot)?, edit)
+        })
     }
 }
 
@@ -330,6 +339,12 @@ fn dropped(snapshot: &Snapshot, switch: &Switch) -> Vec<Dropped> {
         letter: log.letter,
     });
     legs.chain(logs).collect()
+}
+
+/// Whether it was tried which legs answer, with these letters in this life of the table.
+fn has_listened(entry: &Entry, snapshot: &Snapshot) -> bool {
+    let (silent, then) = &entry.silent;
+    silent.life == snapshot.life && *then == letters(snapshot)
 }
 
 fn letters(snapshot: &Snapshot) -> Vec<char> {

@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 
 use super::Daemon;
 use super::control::remove_file;
-use super::entry::Kept;
+use super::entry::{Edit, Kept};
 use super::logfile;
 use super::places::places;
 use super::record::{Place, Record, Unfinished};
@@ -94,22 +94,26 @@ impl Daemon {
     ///
     /// # Errors
     /// Those of [`super::records::Records::write`].
-    pub(super) fn keep_inactive(&self, serial: u64, kept: Kept, begun: Unfinished) -> Result<()> {
-        self.keep_table(serial, Slot::Inactive, Some(kept), |_| Some(begun))
+    pub(super) fn keep_inactive(&self, serial: u64, edit: Edit, begun: Unfinished) -> Result<()> {
+        self.keep_table(serial, Slot::Inactive, Some(edit), |_| Some(begun))
     }
 
     fn keep_table(
         &self,
         serial: u64,
         slot: Slot,
-        kept: Option<Kept>,
+        edit: Option<Edit>,
         unfinished: impl FnOnce(Option<&Record>) -> Option<Unfinished>,
     ) -> Result<()> {
         let turn = self.registry.get(serial)?.turn;
         let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
         // Looked up again: while this waited it may have been removed.
         let entry = self.registry.get(serial)?;
-        let Some(kept) = kept.or(entry.kept) else {
+        let mut kept = entry.kept;
+        if let Some(edit) = edit {
+            edit.apply(&mut kept);
+        }
+        let Some(kept) = kept else {
             return Ok(());
         };
         let (mut info, mut lines) = self.engine.table(&entry.id, slot)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Daemon;
 use super::create::new_uuid;
-use super::entry::Kept;
+use super::entry::{Edit, Kept};
 use super::events::Kind;
 use super::look::Detail;
 use super::own_logs::Making;
@@ -97,16 +97,20 @@ impl Daemon {
         }
         let admitted = self.admit_successor(snapshot, &change.table);
         let slid = admitted.and_then(|admitted| {
-            let kept = Kept {
+            let fresh = Kept {
                 adopted: true,
                 ..self.kept_of(&snapshot.info, &admitted.table, policy(short))
+            };
+            let edit = Edit {
+                fresh: Some(fresh),
+                ..Edit::default()
             };
             // A log that was there already may call a region clean.
             let ready = self
                 .check_signatures(short)
                 .and_then(|()| trust::clear_all(self.devices.as_ref(), &admitted.table));
             match ready {
-                Ok(()) => self.change_to(serial, snapshot, change, kept, admitted),
+                Ok(()) => self.change_to(serial, snapshot, change, edit, admitted),
                 Err(error) => {
                     admitted.undo();
                     Err(error)

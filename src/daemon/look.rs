@@ -77,12 +77,14 @@ impl Daemon {
         if info.dev != dev {
             return Err(Error::new(Errno::ENODEV, format!("{dev} is gone")));
         }
+        // After the status: what it shows is not of a later life.
+        let life = self.engine.life(dev).ok();
         let known = Known {
             holds_writes: !self.forgets(),
             ..self.registry.known(serial)
         };
         let facts = |device: &DeviceRef| self.facts(device, detail);
-        Ok(Snapshot::new(info, status, lines, known, &facts))
+        Ok(Snapshot::new(info, status, lines, life, known, &facts))
     }
 
     fn facts(&self, device: &DeviceRef, detail: Detail) -> Option<Facts> {

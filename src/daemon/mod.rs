@@ -31,6 +31,7 @@ pub mod running;
 mod settings;
 mod short;
 mod successor;
+mod switch;
 mod told;
 mod trust;
 mod urgent;

@@ -26,7 +26,7 @@ impl Daemon {
                 true => self.check_can_persist(snapshot),
                 false => Ok(()),
             };
-            self.set(serial, check, |kept| kept.persist = persist)
+            self.set(serial, check, |kept| &mut kept.persist, persist)
         });
         self.tell_set(serial, "persist", line, set)
     }
@@ -37,10 +37,8 @@ impl Daemon {
     /// EINVAL for what is neither drop nor hold; EPERM where LVM owns the mirror.
     pub fn set_on_failure(&self, serial: u64, line: &str) -> Result<()> {
         let parsed = line.trim().parse::<OnFailure>();
-        let set = parsed.and_then(|policy| {
-            let change = |kept: &mut Kept| kept.on_failure = policy;
-            self.set(serial, |_| Ok(()), change)
-        });
+        let set = parsed
+            .and_then(|policy| self.set(serial, |_| Ok(()), |kept| &mut kept.on_failure, policy));
         // What has failed already is judged anew.
         self.registry.update(serial, |entry| {
             entry
@@ -64,11 +62,14 @@ impl Daemon {
         }
     }
 
-    fn set(
+    /// Set one field of what is kept, and nothing else: a verb or another setting may
+    /// change the others at this moment.
+    fn set<T: Copy + PartialEq>(
         &self,
         serial: u64,
         check: impl FnOnce(&Snapshot) -> Result<()>,
-        change: impl FnOnce(&mut Kept),
+        field: fn(&mut Kept) -> &mut T,
+        value: T,
     ) -> Result<()> {
         let snapshot = self.snapshot(serial, Detail::Kernel)?;
         build::check_owner(&snapshot)?;
@@ -76,13 +77,15 @@ impl Daemon {
             return Err(not_started(&absent));
         }
         check(&snapshot)?;
-        let before = self.registry.get(serial)?.kept;
-        let mut kept = before.clone().unwrap_or_default();
-        change(&mut kept);
-        self.registry
-            .update(serial, |entry| entry.kept = Some(kept));
+        let put = |value: T| {
+            self.registry.update(serial, |entry| {
+                let kept = entry.kept.get_or_insert_default();
+                std::mem::replace(field(kept), value)
+            })
+        };
+        let before = put(value);
         self.keep_with(serial, still_begun).inspect_err(|_| {
-            self.registry.update(serial, |entry| entry.kept = before);
+            before.map(put);
         })
     }
 

@@ -112,8 +112,9 @@ impl Daemon {
         let timeouts = [due, beat].into_iter().flatten();
         let timeout = timeouts.min_by_key(|timeout| timeout.duration());
         let timeout = timeout.unwrap_or(PollTimeout::NONE);
-        let (events, bell) = (self.engine.events(), self.bell.hear.as_fd());
-        let mut fds = [events, bell].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        let fds = self.engine.events().into_iter();
+        let fds = fds.chain([self.bell.hear.as_fd()]);
+        let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         // An interrupted poll is one more pass.
         let _ = poll(&mut fds, timeout);
         self.bell.silence();
@@ -189,7 +190,9 @@ impl Daemon {
         let Ok(entry) = self.registry.get(serial) else {
             return false;
         };
-        if entry.event_nr == Some(device.event_nr) && entry.is_settled() {
+        // Before the look: where it is the same afterwards, all that was seen is of it.
+        let life = self.engine.life(device.dev).ok();
+        if entry.event_nr == Some(device.event_nr) && entry.is_settled(life) {
             return false;
         }
         let Ok(snapshot) = self.snapshot(serial, Detail::Kernel) else {
@@ -201,8 +204,26 @@ impl Daemon {
             sample(entry, &snapshot, &progress, now)
         });
         self.compare(&entry, &snapshot, &progress);
+        self.remember_whole(serial, &snapshot, life);
         self.attend(serial, &snapshot);
         copying.unwrap_or(false)
+    }
+
+    /// Remember in which life of its table all regions were in sync and no leg had an
+    /// error; where some are missing and no leg has one, they are so no more.
+    fn remember_whole(&self, serial: u64, snapshot: &Snapshot, life: Option<u64>) {
+        let healthy = snapshot.legs.iter().all(|leg| leg.letter == 'A');
+        // What was seen of two lives says nothing of either.
+        let of_one = life.is_some() && snapshot.life == life;
+        if !healthy || !of_one || snapshot.parts.is_empty() {
+            return;
+        }
+        self.registry
+            .update(serial, |entry| match (snapshot.whole, entry.whole_in) {
+                (true, _) => entry.whole_in = life,
+                (false, known) if known == life => entry.whole_in = None,
+                (false, _) => {}
+            });
     }
 
     /// Tell what changed since the mirror was last looked at.
@@ -246,15 +267,11 @@ impl Daemon {
         let was_hurt =
             !self.forgets() && same_table && old.letters.iter().any(|letter| *letter != 'A');
         self.registry.update(entry.serial, |entry| {
-            if !same_table {
-                entry.silent = Default::default();
-            }
             if new.in_sync && was_hurt {
                 // Writes may have been held meanwhile.
                 entry.trouble.get_or_insert_default();
             }
             if new.in_sync {
-                entry.whole.clone_from(&new.table);
                 entry.notes.clear();
             }
             let before = entry.seen.state;
@@ -299,6 +316,7 @@ fn leg_name(daemon: &Daemon, snapshot: &Snapshot, number: usize) -> String {
 fn seen(snapshot: &Snapshot, progress: &Progress) -> Seen {
     Seen {
         table: snapshot.lines.iter().map(ToString::to_string).collect(),
+        life: snapshot.life,
         letters: snapshot.legs.iter().map(|leg| leg.letter).collect(),
         log: snapshot.log().map(|log| log.letter),
         in_sync: progress.state == SyncState::InSync,

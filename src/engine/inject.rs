@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{Engine, Id, Info, Kind, Listed, Slot, Suspend, Versions};
 use crate::error::{Errno, Error, Result};
-use crate::text::device::DeviceRef;
+use crate::text::device::{DevNo, DeviceRef};
 use crate::text::table::Line;
 
 /// Every call of [`Engine`] that can fail, by its name there.
@@ -154,8 +154,13 @@ impl<E: Engine> Engine for Inject<E> {
         self.engine.kind()
     }
 
-    fn events(&self) -> BorrowedFd<'_> {
+    fn events(&self) -> Vec<BorrowedFd<'_>> {
         self.engine.events()
+    }
+
+    // Counted by the process itself: there is no call that could fail.
+    fn life(&self, dev: DevNo) -> Result<u64> {
+        self.engine.life(dev)
     }
 
     fn close(&self) {
@@ -205,8 +210,8 @@ mod tests {
         fn kind(&self) -> Kind {
             Kind::Kernel
         }
-        fn events(&self) -> BorrowedFd<'_> {
-            self.0.as_fd()
+        fn events(&self) -> Vec<BorrowedFd<'_>> {
+            vec![self.0.as_fd()]
         }
         fn throttle(&self) -> Result<u32> {
             Ok(42)
@@ -228,6 +233,7 @@ mod tests {
             remove(&Id, bool) -> ();
             rename(&Id, &str) -> ();
             arm() -> ();
+            life(DevNo) -> u64;
             set_throttle(u32) -> ();
         }
     }

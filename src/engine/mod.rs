@@ -104,6 +104,14 @@ pub struct Suspend {
     pub skip_lockfs: bool,
 }
 
+impl Suspend {
+    /// The only one that lets held writes go without failing them.
+    pub const REQUEUE: Suspend = Suspend {
+        noflush: true,
+        skip_lockfs: true,
+    };
+}
+
 /// The versions that `version` prints.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Versions {
@@ -169,8 +177,16 @@ pub trait Engine: Send + Sync {
     /// Forget past events: [`Engine::events`] is readable only for later ones
     /// (DM_DEV_ARM_POLL).
     fn arm(&self) -> Result<()>;
-    /// Becomes readable at any event, creation, removal or rename.
-    fn events(&self) -> BorrowedFd<'_>;
+    /// Each becomes readable at an event, creation, removal, rename or resume of some
+    /// device.
+    fn events(&self) -> Vec<BorrowedFd<'_>>;
+    /// The life that a device's table is in: a count that rises with every resume of
+    /// that device, whoever asks for it, also of the same table once more. What was
+    /// seen of a table holds for one life.
+    ///
+    /// Read before a look and again after it, two equal answers say that all that was
+    /// seen is of this life.
+    fn life(&self, dev: DevNo) -> Result<u64>;
     /// Percent of time that copying may take (`raid1_resync_throttle`).
     fn throttle(&self) -> Result<u32>;
     /// Set it, 1 to 100.
@@ -254,6 +270,9 @@ pub trait Devices: Send + Sync {
     /// Read the block of `device` that has this byte, past every cache; the errno
     /// is read(2)'s.
     fn probe(&self, device: &DeviceRef, at: u64) -> Result<()>;
+    /// Let the device's own cache reach its medium, as a flush through it does; the
+    /// errno is fsync(2)'s.
+    fn flush(&self, device: &DeviceRef) -> Result<()>;
     /// What a device or file holds from this sector on, as libblkid(3) names it: a
     /// file system, a partition table, a part of a RAID or of LVM; none where it
     /// knows nothing.

@@ -2,6 +2,7 @@
 //! built from what the seam answered and does no I/O itself.
 
 pub mod failure;
+pub mod grounds;
 pub mod health;
 pub mod look;
 pub mod pace;

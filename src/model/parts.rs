@@ -28,10 +28,15 @@ impl Part {
         mirror.is_some_and(|mirror| mirror.features.handle_errors)
     }
 
-    /// Whether all its regions are in sync.
-    pub(super) fn is_whole(&self) -> bool {
-        let status = self.status.as_ref();
-        status.is_some_and(|status| status.in_sync == status.total)
+    /// Whether each leg has all that was acknowledged. All regions are in sync; or
+    /// `remembered`, they were in this life of the table, and a leg has an error: its
+    /// letter comes before the region of a write that it did not take goes. Fewer
+    /// regions without an error are those of another life.
+    pub(super) fn is_whole(&self, remembered: bool) -> bool {
+        self.status.as_ref().is_some_and(|status| {
+            let hurt = status.health.iter().any(|letter| *letter != 'A');
+            status.in_sync == status.total || remembered && hurt && self.tracks_errors()
+        })
     }
 
     /// How many legs it has.

@@ -48,6 +48,15 @@ pub struct Running {
     pub since: Duration,
 }
 
+/// The legs that nothing could be read from, in one life of a table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Silent {
+    /// Their numbers.
+    pub legs: Vec<usize>,
+    /// The life in which that was tried; none before it was.
+    pub life: Option<u64>,
+}
+
 /// What the daemon knows of a mirror beside the kernel's answers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Known {
@@ -57,10 +66,11 @@ pub struct Known {
     pub running: Option<Running>,
     /// For each leg, the errors that the daemon saw since the table was loaded.
     pub errors: Vec<u64>,
-    /// The legs that nothing can be read from.
-    pub silent: Vec<usize>,
-    /// The table lines under which the daemon saw all regions in sync once.
-    pub whole: Vec<String>,
+    /// The legs that nothing could be read from.
+    pub silent: Silent,
+    /// The life of the table in which the daemon saw all regions in sync and no leg
+    /// with an error.
+    pub whole_in: Option<u64>,
     /// Whether the mirror is brought back when it is not there.
     pub persist: bool,
     /// Whether writes go through the mirror, which can be held.
@@ -98,9 +108,13 @@ pub struct Snapshot {
     pub legs: Vec<Leg>,
     /// The logs of its mirror targets.
     pub logs: Vec<LogView>,
-    /// Whether all regions were in sync once under this table. A write that a
-    /// dead leg did not get takes its region out again, and the status alone no
-    /// longer tells that from a first copy that has not come to its end.
+    /// The life that the table is in, read after the status; none where that is not
+    /// known.
+    pub life: Option<u64>,
+    /// Whether each leg has all that was acknowledged: all regions are in sync, or were
+    /// in this life of the table and a leg has failed since. A write that a dead leg did
+    /// not get takes its region out again, and the status alone no longer tells that
+    /// from a first copy that has not come to its end.
     pub whole: bool,
     /// What the daemon knows beside.
     pub known: Known,
@@ -113,19 +127,22 @@ impl Snapshot {
         info: Info,
         status: Vec<Line>,
         lines: Vec<Line>,
+        life: Option<u64>,
         known: Known,
         facts: &dyn Fn(&DeviceRef) -> Option<Facts>,
     ) -> Self {
         let table = Table::from_lines(&lines);
         let parts = parts(&table, &lines, &status);
-        let whole = parts.iter().all(Part::is_whole) || is_same(&lines, &known.whole);
+        let remembered = is_this(known.whole_in, life);
+        let whole = parts.iter().all(|part| part.is_whole(remembered));
+        let heard = is_this(known.silent.life, life);
         let legs = parts
             .iter()
             .flat_map(|part| legs_of(part, whole, facts))
             .enumerate()
             .map(|(number, leg)| Leg {
                 number,
-                silent: known.silent.contains(&number),
+                silent: heard && known.silent.legs.contains(&number),
                 errors: known.errors.get(number).copied().unwrap_or(0),
                 ..leg
             })
@@ -139,6 +156,7 @@ impl Snapshot {
             parts,
             legs,
             logs,
+            life,
             whole,
             known,
         }
@@ -186,7 +204,7 @@ impl Snapshot {
     }
 }
 
-fn is_same(lines: &[Line], whole: &[String]) -> bool {
-    let texts = lines.iter().map(Line::to_string);
-    !whole.is_empty() && texts.eq(whole.iter().cloned())
+/// Whether what was seen in one life of a table is of this one.
+fn is_this(seen: Option<u64>, life: Option<u64>) -> bool {
+    seen.is_some() && seen == life
 }

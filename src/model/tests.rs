@@ -2,7 +2,7 @@
 
 use super::failure::{Hurt, Verdict, again, hurt, judge};
 use super::health::State;
-use super::snapshot::{Known, Snapshot};
+use super::snapshot::{Known, Silent, Snapshot};
 use crate::engine::Info;
 use crate::text::device::DevNo;
 use crate::text::table::Line;
@@ -52,22 +52,13 @@ fn snapshot(log: &str, legs: usize, status: &str, known: Known) -> Snapshot {
         inactive: false,
         deferred: false,
     };
-    Snapshot::new(info, vec![status], vec![table], known, &|_| None)
+    Snapshot::new(info, vec![status], vec![table], Some(1), known, &|_| None)
 }
 
 /// What a mirror is switched to, or why it is not.
 fn way_on(log: &str, legs: usize, status: &str, whole: bool) -> String {
-    let before = snapshot(
-        log,
-        legs,
-        &format!("8/8 {}", "A".repeat(legs)),
-        Known::default(),
-    );
     let known = Known {
-        whole: match whole {
-            true => before.lines.iter().map(ToString::to_string).collect(),
-            false => Vec::new(),
-        },
+        whole_in: whole.then_some(1),
         ..Known::default()
     };
     match judge(&snapshot(log, legs, status, known)) {
@@ -227,7 +218,10 @@ fn errors_hurt_until_all_is_in_sync() {
 #[test]
 fn a_silent_leg_goes() {
     let known = Known {
-        silent: vec![1],
+        silent: Silent {
+            legs: vec![1],
+            life: Some(1),
+        },
         ..Known::default()
     };
     let snapshot = snapshot("core 1 8", 2, "4/8 AS", known);

@@ -5,7 +5,6 @@ use super::step::Step;
 use crate::engine::Suspend;
 use crate::error::{Errno, Error, Result};
 use crate::model::failure;
-use crate::model::health::State;
 use crate::model::snapshot::{Owner, Snapshot};
 use crate::text::mirror::Log;
 use crate::text::table::{Mapping, Table};
@@ -57,7 +56,8 @@ pub fn without_sync_words(mut table: Table, core: bool) -> Table {
 }
 
 /// Switch the device to another table. Everything that can be refused is
-/// refused by the load, while I/O still goes through the old one.
+/// refused by the load, while I/O still goes through the old one. What waits is
+/// requeued: a flush would fail it where a leg does at this very moment.
 pub fn reload(snapshot: &Snapshot, table: Table) -> Vec<Step> {
     let load = Step::Load {
         table,
@@ -66,11 +66,11 @@ pub fn reload(snapshot: &Snapshot, table: Table) -> Vec<Step> {
     if !snapshot.info.live || snapshot.info.suspended {
         return vec![load, Step::Resume];
     }
-    vec![load, Step::Suspend(gentle(snapshot)), Step::Resume]
+    vec![load, Step::Suspend(Suspend::REQUEUE), Step::Resume]
 }
 
-/// Switch to what is left of a mirror whose writes are held: requeued, they go
-/// through the new table.
+/// Switch to a table that was planned from what the mirror is like. Held writes are
+/// requeued, and go through the new one.
 pub fn go_on(snapshot: &Snapshot, table: Table) -> Vec<Step> {
     let read_only = snapshot.info.read_only;
     vec![
@@ -78,13 +78,14 @@ pub fn go_on(snapshot: &Snapshot, table: Table) -> Vec<Step> {
         // On disk before writes are let go, or a power cut would bring a stale leg
         // back.
         Step::Record,
-        Step::Suspend(REQUEUE),
+        Step::Suspend(Suspend::REQUEUE),
+        // What it was like may be so no more: only now nothing can happen to it.
+        Step::Confirm,
         Step::Resume,
     ]
 }
 
-/// Switch to what a mirror is to be made of from now on. Held writes are requeued:
-/// with a flush they would fail where a leg does at this very moment.
+/// Switch to what a mirror is to be made of from now on.
 pub fn change(snapshot: &Snapshot, change: &Change) -> Vec<Step> {
     let mut steps = go_on(snapshot, change.table.clone());
     let resume = steps.pop();
@@ -113,7 +114,7 @@ pub fn retry(snapshot: &Snapshot) -> Result<Vec<Step>> {
     }
     let healthy = snapshot.legs.iter().all(|leg| leg.letter == 'A');
     Ok(match healthy && !has_forged_log(snapshot) {
-        true => vec![Step::Record, Step::Suspend(REQUEUE), Step::Resume],
+        true => vec![Step::Record, Step::Suspend(Suspend::REQUEUE), Step::Resume],
         false => go_on(snapshot, failure::again(snapshot)),
     })
 }
@@ -133,25 +134,17 @@ pub fn is_forged(table: &Table) -> bool {
     mirrors.any(|(_, mirror)| matches!(mirror.log, Log::Disk { sync: Some(_), .. }))
 }
 
-/// The only suspend that lets held writes go without failing them.
-const REQUEUE: Suspend = Suspend {
-    noflush: true,
-    skip_lockfs: true,
-};
-
-/// A flushing suspend waits for I/O that a failed leg never ends, and fails
-/// held writes: only a healthy mirror gets one.
-fn gentle(snapshot: &Snapshot) -> Suspend {
-    let healthy = !matches!(State::of(snapshot), State::Degraded | State::Failed);
-    Suspend {
-        noflush: !healthy,
-        skip_lockfs: !healthy,
-    }
-}
-
-/// Hold I/O. A second suspend of a suspended device is EINVAL to the kernel; the
-/// state that was asked for is there.
+/// Hold I/O, as it was asked for. A flushing suspend waits for I/O that a failed leg
+/// never ends, and fails held writes: only a mirror without an error gets one. A
+/// second suspend of a suspended device is EINVAL to the kernel; the state that was
+/// asked for is there.
 pub fn suspend(snapshot: &Snapshot, how: Suspend) -> Vec<Step> {
+    let legs = snapshot.legs.iter().map(|leg| leg.letter);
+    let mut letters = legs.chain(snapshot.logs.iter().map(|log| log.letter));
+    let how = match letters.all(|letter| letter == 'A') {
+        true => how,
+        false => Suspend::REQUEUE,
+    };
     match snapshot.info.suspended {
         true => vec![],
         false => vec![Step::Suspend(how)],

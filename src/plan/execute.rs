@@ -51,7 +51,7 @@ fn run(engine: &dyn Engine, id: &Id, step: &Step, done: &mut Done) -> Result<()>
             engine.suspend(id, *how)?;
             done.suspended = true;
         }
-        Step::Record | Step::ClearLogs => {}
+        Step::Record | Step::Confirm | Step::ClearLogs => {}
         Step::ExpectWhole => check_whole(&engine.status(id)?.1)?,
         Step::Resume => {
             engine.resume(id)?;
@@ -63,17 +63,21 @@ fn run(engine: &dyn Engine, id: &Id, step: &Step, done: &mut Done) -> Result<()>
     Ok(())
 }
 
-/// The loaded table goes first: a resume would switch to it. A resume that
-/// failed leaves the device suspended on its old table, and a second one lets
-/// I/O go on (measured; drivers/md/dm-ioctl.c, `do_resume`).
+/// The loaded table goes first: a resume would switch to it, and where it cannot be
+/// cleared there is none. A resume that failed leaves the device suspended on its old
+/// table, and a second one lets I/O go on (measured; drivers/md/dm-ioctl.c,
+/// `do_resume`).
 fn undo(engine: &dyn Engine, id: &Id, done: &Done) -> Vec<Error> {
     if done.created {
         return engine.remove(id, false).err().into_iter().collect();
     }
-    let clear = done.loaded.then(|| engine.clear(id));
-    let resume = done.suspended.then(|| engine.resume(id));
-    let results = [clear, resume].into_iter().flatten();
-    results.filter_map(Result::err).collect()
+    if done.loaded
+        && let Err(error) = engine.clear(id)
+    {
+        return vec![error];
+    }
+    let resumed = done.suspended.then(|| engine.resume(id));
+    resumed.and_then(Result::err).into_iter().collect()
 }
 
 fn explain(cause: Error, step: &Step, rollback: Vec<Error>) -> Error {

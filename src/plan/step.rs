@@ -28,6 +28,9 @@ pub enum Step {
     Suspend(Suspend),
     /// Record the table that was loaded: whoever runs the steps does.
     Record,
+    /// Go on only if the mirror is what it was when the plan was made, and the loaded
+    /// table is the plan's: whoever runs the steps looks.
+    Confirm,
     /// Go on only if all is in sync and healthy.
     ExpectWhole,
     /// Let the disk logs of the table begin afresh: whoever runs the steps does.
@@ -53,7 +56,7 @@ impl fmt::Display for Step {
             Step::Load { .. } => write!(f, "load the table"),
             Step::Suspend(_) => write!(f, "suspend"),
             Step::Record => write!(f, "record the table"),
-            Step::ExpectWhole => write!(f, "look at it again"),
+            Step::Confirm | Step::ExpectWhole => write!(f, "look at it again"),
             Step::ClearLogs => write!(f, "clear the log"),
             Step::Resume => write!(f, "resume"),
             Step::Remove { .. } => write!(f, "remove"),

@@ -193,7 +193,14 @@ mod tests {
             inactive: false,
             deferred: false,
         };
-        Snapshot::new(info, Vec::new(), Vec::new(), Known::default(), &|_| None)
+        Snapshot::new(
+            info,
+            Vec::new(),
+            Vec::new(),
+            None,
+            Known::default(),
+            &|_| None,
+        )
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub(super) struct Device {
     pub(super) live: Option<Arc<Loaded>>,
     pub(super) inactive: Option<Arc<Loaded>>,
     pub(super) suspended: bool,
+    /// How often it was resumed.
+    pub(super) life: u64,
 }
 
 impl Device {
@@ -34,6 +36,7 @@ impl Device {
             live: None,
             inactive: None,
             suspended: false,
+            life: 0,
         }
     }
 

@@ -53,6 +53,10 @@ impl Devices for Files {
         self.engine.host.probe(device, at)
     }
 
+    fn flush(&self, device: &DeviceRef) -> Result<()> {
+        self.engine.host.flush(device)
+    }
+
     fn signature(&self, device: &DeviceRef, offset: u64) -> Result<Option<String>> {
         self.engine.host.signature(device, offset)
     }

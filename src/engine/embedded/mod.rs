@@ -32,7 +32,7 @@ use self::throttle::Throttle;
 use super::host::Host;
 use super::{Engine, Id, Info, Kind, Listed, Slot, Suspend, Versions, check_throttle};
 use crate::error::{Errno, Error, Result};
-use crate::text::device::{DeviceRef, MAX_MINOR};
+use crate::text::device::{DevNo, DeviceRef, MAX_MINOR};
 use crate::text::table::Line;
 
 /// Device-mapper in this process. Its lock is never held while a disk is waited
@@ -97,6 +97,7 @@ impl Embedded {
         // What was live goes when no lock is held: its threads are waited for.
         let gone = self.with(id, |device| {
             device.suspended = false;
+            device.life += 1;
             device.live.replace(new)
         })?;
         drop(gone);
@@ -220,7 +221,10 @@ impl Engine for Embedded {
             (live, Some(new)) => self.switch(id, live.as_deref(), new),
             (Some(live), None) if device.suspended => {
                 live.start()?;
-                self.with(id, |device| device.suspended = false)
+                self.with(id, |device| {
+                    device.suspended = false;
+                    device.life += 1;
+                })
             }
             (Some(_), None) => Ok(()),
             (None, None) => Err(Error::invalid(format!(
@@ -265,8 +269,15 @@ impl Engine for Embedded {
         Ok(())
     }
 
-    fn events(&self) -> BorrowedFd<'_> {
-        self.bell.fd()
+    fn events(&self) -> Vec<BorrowedFd<'_>> {
+        vec![self.bell.fd()]
+    }
+
+    fn life(&self, dev: DevNo) -> Result<u64> {
+        let devices = self.devices();
+        let found = devices.iter().find(|device| device.dev() == dev);
+        let gone = || Error::new(Errno::ENODEV, format!("there is no device {dev}"));
+        found.map(|device| device.life).ok_or_else(gone)
     }
 
     fn throttle(&self) -> Result<u32> {

@@ -100,6 +100,17 @@ impl Host {
         probe::probe(&self.facts(device)?.node, at)
     }
 
+    /// What was written to it reaches its medium, as [`super::Devices::flush`] has it.
+    ///
+    /// # Errors
+    /// What open(2) and fsync(2) answer.
+    pub fn flush(&self, device: &DeviceRef) -> Result<()> {
+        let node = self.facts(device)?.node;
+        // Of a block device fsync(2) sends a flush (blkdev_fsync, block/fops.c).
+        let flushed = fs::File::open(&node).and_then(|file| file.sync_all());
+        flushed.map_err(|error| Error::io(format!("flushing {}", node.display()), &error))
+    }
+
     /// What it holds, as [`super::Devices::signature`] has it.
     ///
     /// # Errors

@@ -38,6 +38,10 @@ impl Devices for Looped {
         self.0.probe(device, at)
     }
 
+    fn flush(&self, device: &DeviceRef) -> Result<()> {
+        self.0.flush(device)
+    }
+
     fn signature(&self, device: &DeviceRef, offset: u64) -> Result<Option<String>> {
         self.0.signature(device, offset)
     }

@@ -11,6 +11,7 @@ pub mod devices;
 mod failure;
 mod ids;
 mod kmsg;
+mod lives;
 mod loops;
 mod nodes;
 mod open;
@@ -30,6 +31,7 @@ use self::convert::{info, line, number, target};
 use self::failure::{failure, refusal};
 use self::ids::Fitting;
 use self::kmsg::Mark;
+use self::lives::Lives;
 use self::nodes::Nodes;
 use self::raw::{Call, DEFERRED};
 use self::signals::Blocked;
@@ -37,7 +39,7 @@ use self::turn::Turn;
 use super::host::sysfs::Sysfs;
 use super::{Engine, Id, Info, Kind, Listed, Slot, Suspend, Versions};
 use crate::error::{Errno, Error, Result};
-use crate::text::device::DeviceRef;
+use crate::text::device::{DevNo, DeviceRef};
 use crate::text::table::Line;
 
 /// How long a load waits for another one, so that the kernel log's lines that
@@ -55,6 +57,7 @@ pub struct Kernel {
     events: DM,
     nodes: Nodes,
     loads: Turn,
+    lives: Lives,
 }
 
 impl Kernel {
@@ -69,6 +72,7 @@ impl Kernel {
             events: open::dm()?,
             nodes: Nodes::default(),
             loads: Turn::default(),
+            lives: Lives::listen(),
         })
     }
 
@@ -254,9 +258,10 @@ impl Engine for Kernel {
 
     fn resume(&self, id: &Id) -> Result<()> {
         let device = self.info(id)?;
-        // The kernel would suspend by itself, and without the care that it takes.
+        // The kernel would suspend by itself, and without the care that it takes:
+        // with a flush, which fails what is held.
         if device.live && device.inactive && !device.suspended {
-            self.suspend(id, Suspend::default())?;
+            self.suspend(id, Suspend::REQUEUE)?;
         }
         let mark = Mark::now();
         change::change(self.dm.file(), Call::Suspend, id, 0)
@@ -306,14 +311,20 @@ impl Engine for Kernel {
 
     fn arm(&self) -> Result<()> {
         let asked = "arming the poll of device-mapper's events";
+        self.lives.hear();
         self.events
             .arm_poll()
             .map(drop)
             .map_err(|e| failure(asked, &e))
     }
 
-    fn events(&self) -> BorrowedFd<'_> {
-        self.events.file().as_fd()
+    fn events(&self) -> Vec<BorrowedFd<'_>> {
+        let control = self.events.file().as_fd();
+        std::iter::once(control).chain(self.lives.fd()).collect()
+    }
+
+    fn life(&self, dev: DevNo) -> Result<u64> {
+        self.lives.of(dev)
     }
 
     fn throttle(&self) -> Result<u32> {

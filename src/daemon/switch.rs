@@ -1,0 +1,194 @@
+//! A switch to another table, from the record of what comes to what is known of it
+//! afterwards. Between the look that it was planned from and its resume a leg may fail
+//! and another program may do as it likes: so the look is repeated while nothing can
+//! happen, and where it finds something else the old table goes on.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use super::Daemon;
+use super::desk::spawn;
+use super::entry::Edit;
+use super::look::Detail;
+use super::record::Unfinished;
+use super::trust;
+use crate::engine::Slot;
+use crate::error::{Errno, Error, Result};
+use crate::model::grounds::Grounds;
+use crate::model::snapshot::Snapshot;
+use crate::plan::step::Step;
+use crate::text::table::{Mapping, Table, Target};
+
+/// How long the record may take. One that takes longer stands on what is held, or
+/// on what is as dead: the writes go first then.
+const RECORD: Duration = Duration::from_secs(3);
+
+/// How often a plan is made anew whose mirror has become another one meanwhile.
+const PLANS: usize = 5;
+
+/// A switch to another table.
+pub(super) struct Switching<'a> {
+    /// What it was planned from.
+    pub snapshot: &'a Snapshot,
+    /// The plan.
+    pub steps: Vec<Step>,
+    /// What it changes of what is kept.
+    pub edit: Edit,
+    /// What the record says meanwhile.
+    pub begun: Unfinished,
+    /// Whether the legs of the new table are equal from the start.
+    pub equal: bool,
+}
+
+impl Switching<'_> {
+    /// The table that is loaded; none where it is the same once more.
+    fn table(&self) -> Option<&Table> {
+        self.steps.iter().find_map(|step| match step {
+            Step::Load { table, .. } => Some(table),
+            _ => None,
+        })
+    }
+}
+
+impl Daemon {
+    /// Do something that is planned from what a mirror is like, and plan it anew where
+    /// that was no longer so.
+    ///
+    /// # Errors
+    /// Its own; EBUSY where the mirror does not stay as it is.
+    pub(super) fn planned<T>(&self, mut what: impl FnMut() -> Result<T>) -> Result<T> {
+        for _ in 1..PLANS {
+            match what() {
+                Err(error) if error.errno() == Errno::EAGAIN => log::debug!("{error}"),
+                done => return done,
+            }
+        }
+        what().map_err(|error| match error.errno() {
+            Errno::EAGAIN => Error::busy(error.sentence()),
+            _ => error,
+        })
+    }
+
+    /// Do the steps of a switch.
+    ///
+    /// # Errors
+    /// The failed step's, EAGAIN where the mirror is no longer what was planned for; the
+    /// old table then goes on.
+    pub(super) fn switch_to(self: &Arc<Self>, serial: u64, switch: &Switching<'_>) -> Result<()> {
+        let grounds = Grounds::of(switch.snapshot);
+        let undo = RefCell::new(None);
+        let note = |step: &Step| match step {
+            Step::Record => self.record_next(serial, switch),
+            Step::Confirm => self.confirm(serial, &grounds, switch),
+            // A log knows no legs: what it calls clean would never be copied to a new
+            // one.
+            Step::ClearLogs => switch.table().map_or(Ok(()), |table| {
+                trust::clear_all(self.devices.as_ref(), table)
+            }),
+            // Before it can be seen: a mirror that lost its leg is not one that was
+            // cut over.
+            Step::Resume => {
+                let before = |entry: &mut super::entry::Entry| switch.edit.apply(&mut entry.kept);
+                undo.replace(self.registry.update(serial, before));
+                Ok(())
+            }
+            _ => Ok(()),
+        };
+        let done = self.act_noting(serial, switch.snapshot, &switch.steps, &note);
+        match &done {
+            Ok(()) => self.switched(serial, switch),
+            Err(_) => {
+                self.registry.update(serial, |entry| {
+                    undo.take().map(|undo: Edit| undo.apply(&mut entry.kept))
+                });
+            }
+        }
+        done
+    }
+
+    /// Check that the mirror is what the switch was planned for, and that its resume
+    /// comes to the plan's table.
+    fn confirm(&self, serial: u64, grounds: &Grounds, switch: &Switching<'_>) -> Result<()> {
+        let now = self.snapshot(serial, Detail::Kernel)?;
+        let name = &now.info.name;
+        let changed = |what: &str| {
+            let sentence = format!("{name} has changed meanwhile: {what}");
+            Err(Error::new(Errno::EAGAIN, sentence))
+        };
+        if let Some(what) = grounds.differ(&Grounds::of(&now)) {
+            return changed(what);
+        }
+        let (_, loaded) = self.engine.table(&now.info.id(), Slot::Inactive)?;
+        match switch.table() {
+            Some(table) if !is_same(table, &Table::from_lines(&loaded)) => {
+                changed("another program has loaded a table")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What is known of the new table from the start: nobody may have to see it in
+    /// sync first, since it may lose a leg at once. That holds where no resume but our
+    /// own has come since.
+    fn switched(&self, serial: u64, switch: &Switching<'_>) {
+        let then = switch.snapshot.life.map(|life| life + 1);
+        let now = self.engine.life(switch.snapshot.info.dev).ok();
+        let equal = switch.equal && switch.table().is_some() && now.is_some() && now == then;
+        self.registry.update(serial, |entry| {
+            // The kernel tells of no event: look all the same.
+            entry.event_nr = None;
+            entry.pace.clear();
+            entry.trouble = None;
+            if equal {
+                entry.whole_in = now;
+            }
+        });
+    }
+
+    /// Record what is about to be switched to.
+    ///
+    /// # Errors
+    /// What the file system answers, where the mirror would come back by its record.
+    fn record_next(self: &Arc<Self>, serial: u64, switch: &Switching<'_>) -> Result<()> {
+        let entry = self.registry.get(serial)?;
+        let on = self.records.device();
+        if on.is_some_and(|on| self.devices.stands_on(on, entry.dev)) {
+            log::debug!("the record stands on the mirror itself, and is written afterwards");
+            return Ok(());
+        }
+        let (persist, fresh) = (
+            entry.kept.is_some_and(|kept| kept.persist),
+            switch.edit.fresh.as_ref().map(|kept| kept.persist),
+        );
+        // With the same table nothing comes back that should not.
+        let needed = fresh.unwrap_or(persist) && switch.table().is_some();
+        let (send, receive) = channel();
+        let (daemon, edit, begun) = (Arc::clone(self), switch.edit.clone(), switch.begun.clone());
+        let job = move || drop(send.send(daemon.keep_inactive(serial, edit, begun)));
+        spawn("record", job)?;
+        match receive.recv_timeout(RECORD) {
+            Ok(Err(error)) if needed => Err(error),
+            Ok(Err(error)) => {
+                log::warn!("{error}");
+                Ok(())
+            }
+            Ok(Ok(())) | Err(_) => Ok(()),
+        }
+    }
+}
+
+/// Whether two tables are one, as far as they are understood here: of what is not, the
+/// kernel may print less than it was given.
+fn is_same(one: &Table, other: &Table) -> bool {
+    let same = |(one, other): (&Target, &Target)| match (&one.mapping, &other.mapping) {
+        (Mapping::Other { kind, .. }, Mapping::Other { kind: also, .. }) => kind == also,
+        (mapping, also) => mapping == also,
+    };
+    let (targets, others) = (&one.targets, &other.targets);
+    targets.len() == others.len()
+        && targets.iter().zip(others).all(|(one, other)| {
+            (one.start, one.length) == (other.start, other.length) && same((one, other))
+        })
+}

@@ -1,0 +1,42 @@
+//! What a plan stands on: the table, its life, and what was known of the legs. Looked
+//! at once more while no I/O can be under way, it must be as it was when the plan was
+//! made, or the plan is for another mirror.
+
+use super::snapshot::Snapshot;
+use crate::text::table::Line;
+
+/// What a plan stands on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grounds {
+    lines: Vec<Line>,
+    life: Option<u64>,
+    whole: bool,
+    letters: Vec<(char, bool)>,
+    logs: Vec<char>,
+}
+
+impl Grounds {
+    /// The grounds of a plan that is made from this snapshot.
+    pub fn of(snapshot: &Snapshot) -> Grounds {
+        let legs = snapshot.legs.iter();
+        Grounds {
+            lines: snapshot.lines.clone(),
+            life: snapshot.life,
+            whole: snapshot.whole,
+            letters: legs.map(|leg| (leg.letter, leg.silent)).collect(),
+            logs: snapshot.logs.iter().map(|log| log.letter).collect(),
+        }
+    }
+
+    /// What differs, as a sentence ends; none where all is as it was.
+    pub fn differ(&self, now: &Grounds) -> Option<&'static str> {
+        match () {
+            () if self.lines != now.lines => Some("it has another table"),
+            () if self.life != now.life => Some("its table was loaded again"),
+            () if self.letters != now.letters => Some("a leg has failed"),
+            () if self.logs != now.logs => Some("its log has failed"),
+            () if self.whole != now.whole => Some("it came in sync, or is so no more"),
+            () => None,
+        }
+    }
+}
