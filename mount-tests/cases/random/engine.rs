@@ -120,13 +120,17 @@ impl Engine for Sim {
         self.change(|state| state.rename(id, name))
     }
 
+    fn life(&self, dev: DevNo) -> Result<u64> {
+        Sim::life(self, dev)
+    }
+
     fn arm(&self) -> Result<()> {
         self.count_arm();
         Ok(())
     }
 
-    fn events(&self) -> BorrowedFd<'_> {
-        self.bell.as_fd()
+    fn events(&self) -> Vec<BorrowedFd<'_>> {
+        vec![self.bell.as_fd()]
     }
 
     fn throttle(&self) -> Result<u32> {
@@ -204,6 +208,15 @@ impl Devices for Sim {
         let state = self.state();
         let read = state.ground.disks[number as usize].read((at / BYTES) as usize);
         read.map(drop).map_err(|_| Error::sys(device, Errno::EIO))
+    }
+
+    fn flush(&self, device: &DeviceRef) -> Result<()> {
+        let number = device.number().map_or(0, |number| number.minor);
+        let state = self.state();
+        match state.ground.disks[number as usize].flushes() {
+            true => Ok(()),
+            false => Err(Error::sys(device, Errno::EIO)),
+        }
     }
 
     fn signature(&self, _: &DeviceRef, _: u64) -> Result<Option<String>> {
