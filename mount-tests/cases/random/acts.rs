@@ -184,7 +184,7 @@ fn reload(state: &mut State, random: &mut Random, lines: &[Line], what: &str) ->
         device.suspend(held, ground);
         device.resume(ground)
     });
-    state.asked = lines.iter().all(|line| line.kind == "linear");
+    state.asked |= lines.iter().all(|line| line.kind == "linear");
     format!("dmsetup: {what}, {held:?}: {resumed:?}")
 }
 

@@ -158,7 +158,7 @@ impl State {
 }
 
 /// Whether nothing is lost by a switch to a table of somebody who knows his legs: the
-/// first has all, and where they are called equal they are.
+/// first has all, and where they are called equal they are, and stay so.
 pub fn is_good(table: &Loaded, writer: &Writer, ground: &Ground) -> bool {
     let first_is = |target: &Target| match target {
         Target::Mirror(mirror) => writer.is_good(mirror.legs[0], ground),
@@ -166,7 +166,7 @@ pub fn is_good(table: &Loaded, writer: &Writer, ground: &Ground) -> bool {
     };
     let mut mirrors = table.mirrors();
     let believed = mirrors.any(|mirror| mirror.log.is_believed());
-    let equal = || writer.differing(table, ground).is_none();
+    let equal = || writer.under_way() == 0 && writer.differing(table, ground).is_none();
     table.targets.iter().all(first_is) && (!believed || equal())
 }
 

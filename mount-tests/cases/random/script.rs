@@ -142,6 +142,7 @@ fn step(world: &World, random: &mut Random, figures: &mut Figures) -> String {
             let text = world.sim.change(|state| act(state, random));
             figures.failures += u64::from(text.contains("fails"));
             figures.behind += u64::from(text.starts_with("dmsetup"));
+            world.after();
             text
         }
         75..79 => ambush(world, random),

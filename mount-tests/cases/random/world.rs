@@ -118,7 +118,7 @@ impl World {
     }
 
     /// A request counts for what it was made for.
-    fn after(&self) {
+    pub fn after(&self) {
         let mut state = self.sim.state();
         state.pledged = None;
         let mirrors =
