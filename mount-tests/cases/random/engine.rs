@@ -104,7 +104,14 @@ impl Engine for Sim {
     }
 
     fn resume(&self, id: &Id) -> Result<()> {
-        let resumed = self.change(|state| state.resume(id));
+        let resumed = self.change(|state| {
+            let device = state.find(id)?;
+            // As the kernel's engine does, whose resume would else flush.
+            if device.live.is_some() && device.inactive.is_some() {
+                state.suspend(id, Held::Requeue)?;
+            }
+            state.resume(id)
+        });
         let witness = self.witness.lock().expect("nobody panics with it").clone();
         if let Some(witness) = witness {
             witness();

@@ -11,6 +11,7 @@ mod faults;
 mod log;
 mod machine;
 mod mirror;
+mod real;
 mod script;
 mod world;
 mod writer;
@@ -24,17 +25,22 @@ use mirrorfs::daemon::{Daemon, watch};
 use mirrorfs::engine::{Devices, Engine};
 
 use super::differential::Random;
-use crate::lab::case::{Case, embedded_only};
+use super::failover::bed::NO_IO;
+use crate::lab::case::{Case, embedded_only, kernel_only};
 use crate::lab::{Lab, long};
 use machine::Sim;
+use real::Real;
 use script::Figures;
 use world::World;
 
-pub const CASES: &[Case] = &[embedded_only(
-    "simulated",
-    "it stands on no engine: once is enough",
-    simulated,
-)];
+pub const CASES: &[Case] = &[
+    embedded_only(
+        "simulated",
+        "it stands on no engine: once is enough",
+        simulated,
+    ),
+    kernel_only("real", NO_IO, real),
+];
 
 /// The least of the plain run, which goes on for a while, and the long run.
 const PLAIN: u64 = 1000;
@@ -97,6 +103,50 @@ fn simulated(_: &Lab) {
         sim.watched();
     }
     println!("{figures}; {} s", begun.elapsed().as_secs());
+}
+
+/// Steps of a mirror of the kernel, of which there are some one after the other.
+const TURN: u64 = 125;
+
+/// How long the plain run on the kernel may take.
+const ENOUGH: Duration = Duration::from_secs(200);
+
+fn real(lab: &Lab) {
+    let (seeds, begun) = (asked(), Instant::now());
+    let (mut steps, mut acknowledged) = (0, 0);
+    let most = if long() { 10 * PLAIN } else { PLAIN };
+    for seed in seeds.unwrap_or_else(new) {
+        if steps >= most || (!long() && begun.elapsed() > ENOUGH) {
+            break;
+        }
+        println!("MIRRORFS_SEED={seed}");
+        let mut random = Random::new(seed);
+        let mut real = Real::new(lab, &mut random);
+        let mut told = Vec::new();
+        let mut wrong = None;
+        for step in 0..=TURN {
+            let (text, found) = match step {
+                TURN => ("end".into(), real.end()),
+                _ => real.step(&mut random),
+            };
+            told.push(text);
+            steps += 1;
+            wrong = found.or_else(|| (step % 25 == 0).then(|| real.compare()).flatten());
+            if wrong.is_some() {
+                break;
+            }
+        }
+        if let Some(wrong) = wrong {
+            let last = told.split_off(told.len().saturating_sub(30)).join("\n");
+            panic!("MIRRORFS_SEED={seed}: {wrong}\n{last}\n{}", real.tell());
+        }
+        acknowledged += real.acknowledged;
+        real.remove();
+    }
+    println!(
+        "{steps} steps, {acknowledged} writes acknowledged; {} s",
+        begun.elapsed().as_secs()
+    );
 }
 
 /// Words of `health` that are untrue for a moment are looked for where that moment is.

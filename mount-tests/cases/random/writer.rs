@@ -44,6 +44,18 @@ impl Writer {
         }
     }
 
+    /// One of a device whose blocks hold these now.
+    pub fn of(blocks: &[Version], last: Version) -> Writer {
+        let cells = blocks.iter().map(|version| Cell {
+            acknowledged: *version,
+            ..Cell::default()
+        });
+        Writer {
+            cells: cells.collect(),
+            ..Writer::new(last)
+        }
+    }
+
     /// Know the blocks that a device has now, as it would answer them.
     pub fn grow(&mut self, device: &mut Device, ground: &Ground) {
         for block in self.cells.len()..device.length() {
