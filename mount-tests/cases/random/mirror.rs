@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::disks::{Disk, JUNK, Version};
+use super::disks::{Disk, Version};
 use super::faults::{Faults, Kind};
 use super::log::Log;
 
@@ -50,7 +50,7 @@ pub enum Held {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     Dirty,
     NoSync,
     Recovering,
@@ -70,15 +70,15 @@ pub struct Mirror {
     pub handled: bool,
     region: usize,
     log_failure: bool,
-    states: BTreeMap<usize, State>,
-    pending: BTreeMap<usize, usize>,
-    copying: Option<usize>,
-    copies: bool,
-    suspending: Option<Held>,
-    queue: Vec<Bio>,
-    failures: Vec<Bio>,
-    holds: Vec<Bio>,
-    delayed: Vec<Bio>,
+    pub(super) states: BTreeMap<usize, State>,
+    pub(super) pending: BTreeMap<usize, usize>,
+    pub(super) copying: Option<usize>,
+    pub(super) copies: bool,
+    pub(super) suspending: Option<Held>,
+    pub(super) queue: Vec<Bio>,
+    pub(super) failures: Vec<Bio>,
+    pub(super) holds: Vec<Bio>,
+    pub(super) delayed: Vec<Bio>,
     /// What a suspend let go without failing it.
     pub requeued: Vec<Bio>,
 }
@@ -119,7 +119,7 @@ impl Mirror {
     }
 
     /// The blocks of a region, counted from the target's beginning.
-    fn blocks(&self, region: usize) -> std::ops::Range<usize> {
+    pub(super) fn blocks(&self, region: usize) -> std::ops::Range<usize> {
         let first = region * self.region;
         first..(first + self.region).min(self.length)
     }
@@ -220,7 +220,7 @@ impl Mirror {
         self.failures.push(bio);
     }
 
-    fn fail(&mut self, leg: usize, kind: Kind, ground: &mut Ground) {
+    pub(super) fn fail(&mut self, leg: usize, kind: Kind, ground: &mut Ground) {
         let before = self.faults.default;
         self.faults.fail(leg, kind);
         let moved = self.faults.default != before;
@@ -249,7 +249,7 @@ impl Mirror {
     }
 
     /// `hold_bio`.
-    fn hold(&mut self, bio: Bio, ground: &mut Ground) {
+    pub(super) fn hold(&mut self, bio: Bio, ground: &mut Ground) {
         match self.suspending {
             None => self.holds.push(bio),
             Some(Held::Fail) => self.end(bio, Err(Why::Flushed), ground),
@@ -282,68 +282,8 @@ impl Mirror {
         }
     }
 
-    /// Let the copy get a little further: begin a region, or end the one that was
-    /// begun. Whether there was anything to do.
-    pub fn advance(&mut self, ground: &mut Ground) -> bool {
-        if !self.copies {
-            return false;
-        }
-        match self.copying {
-            Some(region) if self.pending.contains_key(&region) => return false,
-            Some(region) => self.copy(region, ground),
-            None => match self.log.next() {
-                None => return false,
-                Some(region) => {
-                    self.copying = Some(region);
-                    self.states.insert(region, State::Recovering);
-                }
-            },
-        }
-        self.work(ground);
-        true
-    }
-
-    /// `recover`, `recovery_complete`, `dm_rh_update_states`.
-    fn copy(&mut self, region: usize, ground: &mut Ground) {
-        let source = self.faults.default;
-        let (mut unread, mut unwritten) = (false, vec![false; self.legs.len()]);
-        for block in self.blocks(region) {
-            let (disk, offset) = self.legs[source];
-            let read = ground.disks[disk].read(block + offset);
-            unread |= read.is_err();
-            if unread && self.handled {
-                break;
-            }
-            for (leg, (disk, offset)) in self.legs.iter().enumerate() {
-                let version = read.unwrap_or(JUNK);
-                let disk = &mut ground.disks[*disk];
-                unwritten[leg] |= leg != source && disk.write(block + offset, version).is_err();
-            }
-        }
-        if unread {
-            self.fail(source, Kind::Sync, ground);
-        }
-        for leg in (0..self.legs.len()).filter(|leg| unwritten[*leg]) {
-            self.fail(leg, Kind::Sync, ground);
-        }
-        let copied = !unread && !unwritten.contains(&true);
-        if !copied && !self.handled {
-            let start = self.start;
-            ground
-                .unsure
-                .extend(self.blocks(region).map(|block| block + start));
-        }
-        self.states.remove(&region);
-        self.log.set(region, copied || !self.handled);
-        if copied {
-            self.log.clear(region);
-        }
-        self.copying = None;
-        self.queue.append(&mut self.delayed);
-    }
-
     /// Write the log, the legs before it; whether that worked.
-    fn flush(&mut self, ground: &mut Ground) -> bool {
+    pub(super) fn flush(&mut self, ground: &mut Ground) -> bool {
         if self.log.wants_flush() {
             let failed = self.legs.iter().enumerate();
             let failed = failed.filter(|(_, (disk, _))| !ground.disks[*disk].flushes());
@@ -359,34 +299,6 @@ impl Mirror {
         let flushed = self.log.flush(&mut ground.disks);
         self.faults.events += u32::from(self.log.failed && !failed);
         flushed
-    }
-
-    /// `mirror_presuspend`, `mirror_postsuspend`.
-    pub fn suspend(&mut self, held: Held, ground: &mut Ground) {
-        self.suspending = Some(held);
-        for bio in std::mem::take(&mut self.holds) {
-            self.hold(bio, ground);
-        }
-        loop {
-            self.work(ground);
-            match self.copying {
-                Some(region) if !self.pending.contains_key(&region) => self.copy(region, ground),
-                _ if self.queue.is_empty() && self.failures.is_empty() => break,
-                _ => {}
-            }
-        }
-        self.copies = false;
-        self.flush(ground);
-    }
-
-    /// `mirror_resume`.
-    pub fn resume(&mut self, ground: &mut Ground) {
-        self.suspending = None;
-        let failed = self.log.failed;
-        self.log.resume(&mut ground.disks);
-        self.faults.events += u32::from(self.log.failed && !failed);
-        self.copies = true;
-        self.work(ground);
     }
 
     /// What a read of a block answers, and what that does to the legs.

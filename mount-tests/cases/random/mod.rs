@@ -4,6 +4,7 @@
 //! over the kernel's.
 
 mod acts;
+mod broken;
 mod device;
 mod disks;
 mod engine;
@@ -12,6 +13,7 @@ mod log;
 mod machine;
 mod mirror;
 mod real;
+mod recovery;
 mod script;
 mod world;
 mod writer;
@@ -106,7 +108,7 @@ fn simulated(_: &Lab) {
 }
 
 /// Steps of a mirror of the kernel, of which there are some one after the other.
-const TURN: u64 = 125;
+const TURN: u64 = 250;
 
 /// How long the plain run on the kernel may take.
 const ENOUGH: Duration = Duration::from_secs(200);

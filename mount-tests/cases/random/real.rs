@@ -1,50 +1,32 @@
 //! The same on the kernel's device-mapper: the real mount, disks that break, writes
 //! past the cache. What the kernel holds hangs a thread of its own, and is under way.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
 use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
-use libc::{O_DIRECT, O_DSYNC};
 use mirrorfs::engine::kernel::Kernel;
 use mirrorfs::engine::{Engine, Id, Slot, Suspend};
 
 use super::super::differential::Random;
-use super::disks::Version;
+use super::broken::{DISKS, Disks, REGION, SIZE, cells, open, read_all, switch, write_block};
 use super::mirror::{Bio, Why};
 use super::writer::Writer;
 use crate::lab::Lab;
-use crate::lab::disks::put;
-use crate::lab::fragile::Fragile;
 use crate::lab::mount::Mount;
-
-/// Disks, and bytes of each; as many are the mirror's.
-const DISKS: usize = 5;
-const SIZE: u64 = 8 << 20;
-
-/// Sectors of a region, of which the first block is written and read.
-const REGION: u64 = 128;
-
-/// Bytes of a block.
-const BLOCK: usize = 4096;
 
 /// The disk of this number holds a log.
 const LOG: usize = 8;
 
 /// How long a write or read is waited for, and how many may be under way.
-const WAIT: Duration = Duration::from_millis(400);
-const MOST: usize = 6;
+const WAIT: Duration = Duration::from_millis(250);
+const MOST: usize = 4;
 
 /// How long the mirror may take to work again once all disks do.
 const PATIENCE: Duration = Duration::from_secs(90);
-
-/// A block at an address that O_DIRECT takes.
-#[repr(C, align(4096))]
-struct Aligned([u8; BLOCK]);
 
 /// The end of a write that is waited for.
 type End = Receiver<io::Result<()>>;
@@ -62,47 +44,20 @@ pub struct Real {
     asked: bool,
     pub acknowledged: u64,
     // After the mount: a mirror that is still there has them open.
-    disks: Vec<Fragile>,
-}
-
-fn open(path: &str) -> File {
-    let mut options = OpenOptions::new();
-    let options = options
-        .read(true)
-        .write(true)
-        .custom_flags(O_DIRECT | O_DSYNC);
-    options.open(path).expect(path)
-}
-
-fn cells() -> usize {
-    (SIZE / 512 / REGION) as usize
-}
-
-fn place(cell: usize) -> u64 {
-    cell as u64 * REGION * 512
+    disks: Disks,
 }
 
 impl Real {
     /// A mirror `m` of two disks or three, the first of which has everything.
     pub fn new(lab: &Lab, random: &mut Random) -> Real {
-        let disks: Vec<Fragile> = (0..DISKS)
-            .map(|disk| lab.fragile(disk, SIZE / 512))
-            .collect();
-        for (number, disk) in disks.iter().enumerate() {
-            let words = (number as Version + 1)
-                .to_le_bytes()
-                .repeat(SIZE as usize / 8);
-            put(&disk.path, 0, &words);
-        }
+        let disks = Disks::new(lab);
         let log = match random.one_in(2) {
             true => format!("disk 2 {} {REGION}", lab.blank(LOG)),
             false => format!("core 1 {REGION}"),
         };
         let legs = 2 + random.below(2) as usize;
-        let places: Vec<String> = disks[..legs]
-            .iter()
-            .map(|disk| format!("{} 0", disk.path))
-            .collect();
+        let places = (0..legs).map(|leg| format!("{} 0", disks.path(leg)));
+        let places: Vec<String> = places.collect();
         let (length, places) = (SIZE / 512, places.join(" "));
         let mount = lab.mount();
         mount.write("throttle", "1");
@@ -169,18 +124,16 @@ impl Real {
     /// Write a block; what does not come to an end soon is under way.
     fn write(&mut self, cell: usize) -> (String, Option<String>) {
         if self.waiting.len() >= MOST {
-            return ("enough is under way".into(), None);
+            let (text, wrong) = self.repair();
+            return (format!("{text}; {}", self.line("m/ctl", "retry")), wrong);
         }
         let Some(bio) = self.writer.write(cell) else {
             return (format!("{cell} is being written already"), None);
         };
         let (device, (send, end)) = (Arc::clone(&self.device), channel());
         spawn(move || {
-            let mut block = Box::new(Aligned([0; BLOCK]));
-            let words = block.0.chunks_exact_mut(8);
-            words.for_each(|word| word.copy_from_slice(&bio.version.to_le_bytes()));
             // Nobody hears of one that comes after the test's end.
-            let _ = send.send(device.write_all_at(&block.0, place(cell)));
+            let _ = send.send(write_block(&device, cell, bio.version));
         });
         let text = format!("write {} to {cell}", bio.version);
         match end.recv_timeout(WAIT) {
@@ -232,16 +185,12 @@ impl Real {
         spawn(move || drop(send.send(read_all(&device))));
         let told = self.is_told();
         match end.recv_timeout(5 * WAIT) {
-            Ok(Ok(found)) => {
-                let mut all = found.into_iter().enumerate();
-                let wrong =
-                    all.find_map(|(cell, version)| self.writer.judge(cell, Ok(version), told));
-                ("read all".into(), wrong)
-            }
-            Ok(Err(error)) => {
+            Ok(found) => {
+                let failed = found.iter().filter(|answer| answer.is_err()).count();
                 let told = told || self.is_told();
-                let wrong = (!told).then(|| "reads fail, and no disk has".to_string());
-                (format!("read all: {error}"), wrong)
+                let mut all = found.into_iter().enumerate();
+                let wrong = all.find_map(|(cell, answer)| self.writer.judge(cell, answer, told));
+                (format!("read all, {failed} blocks fail"), wrong)
             }
             // Somebody has suspended it.
             Err(_) => ("read all: it waits".into(), None),
@@ -252,7 +201,7 @@ impl Real {
         if self.failing.iter().filter(|failing| **failing).count() > 1 {
             return ("enough has failed".into(), None);
         }
-        self.disks[disk].fail();
+        switch(disk, &self.disks.0[disk], true);
         self.failing[disk] = true;
         self.told = true;
         (format!("disk {disk} fails"), None)
@@ -262,7 +211,7 @@ impl Real {
         let Some(disk) = self.failing.iter().position(|failing| *failing) else {
             return ("no disk is repaired".into(), None);
         };
-        self.disks[disk].repair();
+        switch(disk, &self.disks.0[disk], false);
         self.failing[disk] = false;
         (format!("disk {disk} is repaired"), None)
     }
@@ -332,9 +281,7 @@ impl Real {
         let before = self.mount.read("m/table");
         let legs = self.mount.list("m/legs").into_iter();
         let path = |leg: String| self.mount.read(&format!("m/legs/{leg}/path"));
-        let found: Vec<_> = legs
-            .map(|leg| read_all(&open(path(leg).trim())).expect("a leg"))
-            .collect();
+        let found: Vec<_> = legs.map(|leg| read_all(&open(path(leg).trim()))).collect();
         let first = found.first()?;
         let differs = found.iter().any(|leg| leg != first);
         let same = quiet(self) && self.mount.read("m/table") == before;
@@ -399,21 +346,10 @@ impl Real {
     }
 }
 
-/// The number in each block of a device or disk.
-fn read_all(file: &File) -> io::Result<Vec<Version>> {
-    let mut block = Box::new(Aligned([0; BLOCK]));
-    let read = |cell: usize| {
-        file.read_exact_at(&mut block.0, place(cell))?;
-        let (word, _) = block.0.split_first_chunk().expect("a word");
-        Ok(Version::from_le_bytes(*word))
-    };
-    (0..cells()).map(read).collect()
-}
-
-fn verb(random: &mut Random, disks: &[Fragile]) -> String {
+fn verb(random: &mut Random, disks: &Disks) -> String {
     let (leg, disk) = (
         random.below(3),
-        &disks[random.below(DISKS as u64) as usize].path,
+        disks.path(random.below(DISKS as u64) as usize),
     );
     match random.below(16) {
         0..3 => format!("drop {leg}"),
