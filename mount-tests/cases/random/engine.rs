@@ -100,7 +100,16 @@ impl Engine for Sim {
         } else {
             Held::Fail
         };
-        self.change(|state| state.suspend(id, held))
+        self.change(|state| {
+            let mut mirrors = state.find(id)?.live.iter().flat_map(Loaded::mirrors);
+            // What fails only in the course of it nobody could know.
+            let sound = mirrors.all(|mirror| !mirror.faults.any);
+            state.writer.others_flush = sound;
+            let suspended = state.suspend(id, held);
+            state.changed();
+            state.writer.others_flush = false;
+            suspended
+        })
     }
 
     fn resume(&self, id: &Id) -> Result<()> {

@@ -124,8 +124,7 @@ impl Real {
     /// Write a block; what does not come to an end soon is under way.
     fn write(&mut self, cell: usize) -> (String, Option<String>) {
         if self.waiting.len() >= MOST {
-            let (text, wrong) = self.repair();
-            return (format!("{text}; {}", self.line("m/ctl", "retry")), wrong);
+            return self.release();
         }
         let Some(bio) = self.writer.write(cell) else {
             return (format!("{cell} is being written already"), None);
@@ -144,6 +143,15 @@ impl Real {
             }
             Err(RecvTimeoutError::Disconnected) => (text, Some("a writer is gone".into())),
         }
+    }
+
+    /// Too much waits: let it go.
+    fn release(&mut self) -> (String, Option<String>) {
+        if self.mount.read("m/health").starts_with("suspended") {
+            return (self.line("m/ctl", "resume"), None);
+        }
+        let (text, wrong) = self.repair();
+        (format!("{text}; {}", self.line("m/ctl", "retry")), wrong)
     }
 
     fn ended(&mut self, bio: Bio, result: io::Result<()>) -> Option<String> {

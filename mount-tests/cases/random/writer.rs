@@ -30,7 +30,8 @@ pub struct Writer {
     last: Version,
     pub acknowledged: u64,
     pub failed: u64,
-    /// A suspend that fails what is held was somebody else's.
+    /// A suspend that fails what is held was somebody else's, or nothing had failed
+    /// before it.
     pub others_flush: bool,
 }
 
