@@ -101,9 +101,9 @@ impl Engine for Sim {
             Held::Fail
         };
         self.change(|state| {
-            let mut mirrors = state.find(id)?.live.iter().flat_map(Loaded::mirrors);
+            let hurt = |live: &Loaded| live.mirrors().any(|mirror| mirror.faults.any);
             // What fails only in the course of it nobody could know.
-            let sound = mirrors.all(|mirror| !mirror.faults.any);
+            let sound = !state.find(id)?.live.as_ref().is_some_and(hurt);
             state.writer.others_flush = sound;
             let suspended = state.suspend(id, held);
             state.changed();
