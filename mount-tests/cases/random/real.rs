@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use mirrorfs::engine::kernel::Kernel;
 use mirrorfs::engine::{Engine, Id, Slot, Suspend};
+use nix::errno::Errno;
 
 use super::super::differential::Random;
 use super::broken::{DISKS, Disks, REGION, SIZE, cells, open, read_all, switch, write_block};
@@ -17,6 +18,7 @@ use super::mirror::{Bio, Why};
 use super::writer::Writer;
 use crate::lab::Lab;
 use crate::lab::mount::Mount;
+use crate::lab::wait_longer;
 
 /// The disk of this number holds a log.
 const LOG: usize = 8;
@@ -61,10 +63,14 @@ impl Real {
         let (length, places) = (SIZE / 512, places.join(" "));
         let mount = lab.mount();
         mount.write("throttle", "1");
-        mount.write(
-            "new",
-            &format!("m: 0 {length} mirror {log} {legs} {places} 1 handle_errors"),
-        );
+        let line = format!("m: 0 {length} mirror {log} {legs} {places} 1 handle_errors");
+        match mount.try_write("new", &line) {
+            // A busy machine may take its time.
+            Err((Errno::EINPROGRESS, _)) => {
+                wait_longer(60, "m", || mount.read("events").contains(" m created "));
+            }
+            made => drop(made.expect("a mirror")),
+        }
         Real {
             mount,
             engine: Kernel::open().expect("device-mapper"),
