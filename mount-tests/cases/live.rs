@@ -5,7 +5,7 @@ use nix::errno::Errno;
 
 use super::failover::bed::{Bed, NO_IO, Way};
 use crate::lab::Lab;
-use crate::lab::case::{Case, kernel_only};
+use crate::lab::case::{Case, both, kernel_only};
 use crate::lab::disks::{MIB, SIZE, assert_equal, put};
 use crate::lab::dm::dm;
 use crate::lab::wait_longer;
@@ -22,6 +22,7 @@ pub const CASES: &[Case] = &[
     kernel_only("replace", NO_IO, replace),
     kernel_only("resync", NO_IO, resync),
     kernel_only("grow", NO_IO, grow),
+    both("grow_a_short_region", grow_a_short_region),
     kernel_only("a_dying_disk", NO_IO, dying),
 ];
 
@@ -286,6 +287,21 @@ fn grow(lab: &Lab) {
         bed.end(&[0, 1]);
         assert_equal(&one, &other, 24 * MIB);
     }
+}
+
+/// The last region may be a short one, which the log calls clean: the rest of it is
+/// copied too.
+fn grow_a_short_region(lab: &Lab) {
+    let (one, other) = (lab.random(0, 4 * MIB), lab.zeroed(1));
+    let log = lab.blank(8);
+    let mount = lab.mount();
+    let table = format!("0 4100 mirror disk 2 {log} 2048 2 {one} 0 {other} 0 1 handle_errors");
+    mount.write("new", &format!("m: {table}"));
+    mount.wait_in_sync("m");
+    mount.write("m/ctl", "grow 4M");
+    mount.wait_in_sync("m");
+    assert_equal(&one, &other, 4 * MIB);
+    mount.write("m/ctl", "remove");
 }
 
 /// The main job: the copy of a disk fails, another one takes its place, then the

@@ -27,6 +27,7 @@ mod nbd;
 mod neighbours;
 mod progress;
 mod races;
+mod random;
 mod readme;
 mod records;
 mod refusals;
@@ -76,6 +77,7 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static Case)> {
         ("admission", admission::CASES),
         ("soak", soak::CASES),
         ("races", races::CASES),
+        ("random", random::CASES),
         ("hangs", hangs::CASES),
         ("crowd", crowd::CASES),
         ("records_back", records::back::CASES),

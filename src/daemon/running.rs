@@ -89,6 +89,17 @@ impl Registry {
             .is_some_and(|entry| entry.running.is_some())
     }
 
+    /// Whether anybody is at work on the mirror: a verb, or the daemon because something
+    /// failed.
+    pub fn is_at_work(&self, serial: u64) -> bool {
+        let inner = self.inner();
+        let entry = inner.entries.get(&serial);
+        entry.is_some_and(|entry| {
+            let trouble = entry.trouble.as_ref();
+            entry.running.is_some() || trouble.is_some_and(|trouble| trouble.working)
+        })
+    }
+
     /// Whether anything is being made or changed.
     pub fn is_busy(&self) -> bool {
         let inner = self.inner();

@@ -10,7 +10,8 @@ use crate::text::mirror::Mirror;
 use crate::text::table::{Mapping, Target};
 
 /// Grow to `length` sectors, as far as all legs reach where none is named. A disk
-/// log knows what is new, and only that is copied; without one all is.
+/// log knows what is new, and only that is copied; without one all is, and where the
+/// last region was a short one.
 ///
 /// # Errors
 /// ENOSPC where a leg or the log is too small; EINVAL where it would not grow; EBUSY
@@ -45,14 +46,26 @@ pub fn grow(snapshot: &Snapshot, length: Option<u64>) -> Result<Change> {
     if let Mapping::Mirror(mirror) = &target.mapping {
         check_log(snapshot, mirror, length)?;
     }
+    let afresh = has_short_region(target);
     let target = Target {
         length,
         ..target.clone()
     };
     Ok(Change {
         table: copied_anew(target),
+        afresh,
         ..Change::default()
     })
+}
+
+/// Whether the last region is longer afterwards: the log keeps its bit, and would call
+/// clean what no leg but the first has (`disk_resume`, drivers/md/dm-log.c).
+fn has_short_region(target: &Target) -> bool {
+    let region = match &target.mapping {
+        Mapping::Mirror(mirror) => mirror.region(),
+        _ => None,
+    };
+    region.is_some_and(|region| !target.length.is_multiple_of(region.max(1)))
 }
 
 /// Sectors from where the mirror begins on a leg to its end.
