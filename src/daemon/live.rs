@@ -69,6 +69,10 @@ impl Daemon {
 
     fn slide_under_noted(self: &Arc<Self>, serial: u64, short: &Short) -> Result<()> {
         let _begun = self.registry.begin(serial, "live=yes")?;
+        self.planned(|| self.slide_under_now(serial, short))
+    }
+
+    fn slide_under_now(self: &Arc<Self>, serial: u64, short: &Short) -> Result<()> {
         let snapshot = self.snapshot(serial, Detail::Devices)?;
         build::check_owner(&snapshot)?;
         // Whether it can be is known without a log.
