@@ -36,7 +36,7 @@ pub const CASES: &[Case] = &[
 const SECTORS: u64 = 128 * MIB / 512;
 
 /// How long one test may take, under emulation.
-const PATIENCE: Duration = Duration::from_secs(150);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A linear device of a part of disk 0.
 fn home(lab: &Lab) -> Undo {

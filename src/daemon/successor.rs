@@ -10,7 +10,7 @@ use super::cycle;
 use super::own::Own;
 use crate::engine::Info;
 use crate::engine::home::Lying;
-use crate::error::{Error, Result};
+use crate::error::{Errno, Error, Result};
 use crate::model::snapshot::Snapshot;
 use crate::plan::verb::Command;
 use crate::text::device::DeviceRef;
@@ -99,10 +99,17 @@ impl Daemon {
     /// through the device: as its log, or as a leg, it would wait for itself. What the
     /// device has already was looked at before.
     fn check_homes(&self, info: &Info, table: &Table, own: &[DeviceRef]) -> Result<()> {
+        let logs: Vec<DeviceRef> = table.log_devices().cloned().collect();
+        // Only a log is made where there is none; of a leg that is said afterwards.
+        let is_missing = |device: &DeviceRef| {
+            let missing = self.devices.facts(device).err();
+            missing.is_some_and(|error| error.errno() == Errno::ENOENT) && !logs.contains(device)
+        };
         let mut table = table.clone();
         let mut new = table.devices().filter(|device| !own.contains(device));
         new.try_for_each(|device| match self.lies_on(device, info) {
             Lying::Elsewhere => Ok(()),
+            Lying::Unknown(_) if is_missing(device) => Ok(()),
             Lying::OnIt => Err(Error::invalid(format!(
                 "{device} lies on the mirror itself and would wait for itself: \
                  take one that the mirror does not reach"
@@ -128,7 +135,8 @@ impl Daemon {
         (0..TRIES).all(|turn| {
             sleep(PAUSE * turn.min(1));
             let now = self.engine.info(&info.id());
-            now.is_ok_and(|info| info.open_count > 0)
+            // What cannot be asked may be.
+            now.map_or(true, |info| info.open_count > 0)
         })
     }
 }
