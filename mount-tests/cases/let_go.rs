@@ -75,7 +75,7 @@ impl Disks {
 
     fn wait_known(&self, number: usize, what: &str, how: &str) {
         self.settled();
-        let (_, path) = (number, &self.paths[number]);
+        let path = &self.paths[number];
         wait_for(&format!("{path} known as {what} after {how}"), || {
             self.known(number) == what
         });

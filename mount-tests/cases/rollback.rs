@@ -11,7 +11,10 @@ use mirrorfs::engine::inject::Op;
 use nix::errno::Errno;
 
 use self::bench::{Bench, left, nothing};
-use self::late::{a_delayed_create_goes_on, a_delayed_verb_keeps_others_out, finish_looks_again};
+use self::late::{
+    a_delayed_create_goes_on, a_delayed_verb_keeps_others_out, a_table_that_is_cleared,
+    finish_looks_again,
+};
 use crate::lab::Lab;
 use crate::lab::case::{Case, both, embedded_only, kernel_only};
 use crate::lab::dm::create;
@@ -46,6 +49,11 @@ pub const CASES: &[Case] = &[
         "finish_looks_again",
         "nobody writes through an embedded mirror",
         finish_looks_again,
+    ),
+    kernel_only(
+        "a_table_that_is_cleared",
+        "an embedded device has no other program",
+        a_table_that_is_cleared,
     ),
     both("a_delayed_create_goes_on", a_delayed_create_goes_on),
     both(

@@ -52,6 +52,29 @@ pub fn finish_looks_again(lab: &Lab) {
         .expect("removed");
 }
 
+/// Between suspend and resume another program throws the new table away, as the late
+/// child of an earlier daemon may: a resume would go back to the old one unheard.
+pub fn a_table_that_is_cleared(lab: &Lab) {
+    let bench = Bench::new(lab);
+    let serial = bench.whole();
+    bench.engine.delay(Op::Resume, 1, Duration::from_secs(3));
+    thread::scope(|scope| {
+        let verb = scope.spawn(|| bench.daemon.verb(&Caller::daemon(), serial, "finish"));
+        wait_for("it is about to resume", || {
+            bench.engine.calls().last() == Some(&Op::Resume)
+        });
+        output("dmsetup clear m0");
+        let error = verb.join().expect("no panic").expect_err("not switched");
+        assert_eq!(error.errno(), Errno::EBUSY, "{error}");
+    });
+    let wrong = [bench.shape("mirror", 3), bench.state("m0", false, 1024)].concat();
+    assert_eq!(wrong, Vec::<String>::new());
+    bench
+        .daemon
+        .verb(&Caller::daemon(), serial, "remove")
+        .expect("removed");
+}
+
 pub fn a_delayed_create_goes_on(lab: &Lab) {
     let bench = Bench::new(lab);
     bench.engine.delay(Op::Load, 1, Duration::from_millis(1500));
