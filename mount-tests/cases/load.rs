@@ -44,7 +44,7 @@ fn verbs(lab: &Lab, fs: Fs) {
 
 fn each_verb(bed: &mut Bed<'_>) {
     let lab = bed.lab;
-    let add = |number| format!("add {}", lab.disk(number));
+    let add = |number| format!("add {} force=yes", lab.disk(number));
     bed.suspend("suspend", HELD);
     bed.suspend("suspend noflush", HELD);
     bed.write("ctl", "retry");
@@ -52,9 +52,9 @@ fn each_verb(bed: &mut Bed<'_>) {
     bed.write("ctl", &add(2));
     bed.in_sync();
     bed.write("ctl", "drop 0");
-    bed.write("ctl", &format!("replace 0 {}", lab.disk(3)));
+    bed.write("ctl", &format!("replace 0 {} force=yes", lab.disk(3)));
     bed.in_sync();
-    bed.write("ctl", "grow 56M");
+    bed.write("ctl", "grow 56M force=yes");
     // Before the rename: its tools look for the name that it was mounted by.
     bed.grow_fs();
     bed.rename("other");

@@ -139,13 +139,13 @@ impl Script {
     fn add(&mut self, bed: &mut Bed<'_>) {
         // More of them only take longer.
         if bed.legs().len() < 4 {
-            let line = format!("add {}", self.free(bed));
+            let line = format!("add {} force=yes", self.free(bed));
             self.ctl(bed, &line);
         }
     }
 
     fn replace(&mut self, bed: &mut Bed<'_>) {
-        let line = format!("replace {} {}", self.leg(bed), self.free(bed));
+        let line = format!("replace {} {} force=yes", self.leg(bed), self.free(bed));
         self.ctl(bed, &line);
     }
 
@@ -159,7 +159,7 @@ impl Script {
         let size: u64 = bed.read("size").parse().expect("a number");
         let wanted = size + (1 + self.random.below(4)) * MIB;
         if wanted <= MOST {
-            self.ctl(bed, &format!("grow {wanted}"));
+            self.ctl(bed, &format!("grow {wanted} force=yes"));
         }
     }
 
