@@ -89,10 +89,15 @@ impl Rig {
         self.legs[0].fail();
         // Something has to meet the error.
         write_behind();
-        wait_for("the failure shows", || {
+        let end = Instant::now() + Duration::from_secs(20);
+        loop {
             let health = self.mount.read("m/health");
-            health.starts_with("failed\n") && health.contains("only whole copy")
-        });
+            if health.starts_with("failed\n") && health.contains("only whole copy") {
+                break;
+            }
+            assert!(Instant::now() < end, "no failure shows: {}", self.texts());
+            std::thread::sleep(Duration::from_millis(50));
+        }
         std::thread::sleep(Duration::from_millis(1500));
         assert_eq!(dm("table m"), before, "{}", self.texts());
         assert!(!self.mount.read("events").contains(" m dropped "));

@@ -10,7 +10,7 @@ use super::look::Detail;
 use crate::engine::{Info, Slot};
 use crate::error::Result;
 use crate::model::snapshot::{Part, Snapshot};
-use crate::plan::execute::execute_noting;
+use crate::plan::execute::{execute_noting, resume_live};
 use crate::plan::step::Step;
 
 impl Daemon {
@@ -104,6 +104,6 @@ impl Daemon {
         if info.inactive {
             self.engine.clear(&id)?;
         }
-        self.engine.resume(&id)
+        resume_live(self.engine.as_ref(), &id)
     }
 }

@@ -6,13 +6,16 @@ use super::Daemon;
 use super::absent::not_started;
 use super::admit::Care;
 use super::caller::Caller;
+use super::entry::Edit;
 use super::events::Kind;
 use super::look::Detail;
 use super::made::remove_file;
 use super::record::{Stage, Unfinished};
 use super::successor::Successor;
+use super::switch::Switching;
 use crate::error::{Error, Result};
 use crate::model::snapshot::Snapshot;
+use crate::plan::afresh::misleads;
 use crate::plan::build;
 use crate::plan::execute::execute;
 use crate::plan::step::Step;
@@ -40,7 +43,7 @@ impl Daemon {
     ///
     /// # Errors
     /// As those of `new`; the old table then goes on.
-    pub fn reload(&self, caller: &Caller, serial: u64, line: &str) -> Result<()> {
+    pub fn reload(self: &Arc<Self>, caller: &Caller, serial: u64, line: &str) -> Result<()> {
         let result = self.switch(caller, serial, line);
         self.ended(serial, result)
     }
@@ -151,7 +154,7 @@ impl Daemon {
         Ok(())
     }
 
-    fn switch(&self, caller: &Caller, serial: u64, line: &str) -> Result<()> {
+    fn switch(self: &Arc<Self>, caller: &Caller, serial: u64, line: &str) -> Result<()> {
         let (text, force) = take_force(line);
         let mut table = parse_tables(text)?;
         let _begun = self.registry.begin(serial, "table")?;
@@ -162,7 +165,7 @@ impl Daemon {
         self.check_caller(caller, table.devices(), own)?;
         let logs = self.own_logs(serial, &snapshot);
         let files = [self.files_to_make(&table)?, logs.clone()].concat();
-        let begun = Unfinished::of(Stage::Reloading, files);
+        let mut begun = Unfinished::of(Stage::Reloading, files);
         self.keep_begun(serial, begun.clone())?;
         let admitted = self.admit_successor(
             &snapshot,
@@ -174,8 +177,20 @@ impl Daemon {
             },
         );
         let switched = admitted.and_then(|admitted| {
-            let steps = build::reload(&snapshot, admitted.table.clone());
-            let done = self.act(serial, &snapshot, &steps);
+            begun.afresh = misleads(&snapshot.table, &admitted.table);
+            let switch = Switching {
+                snapshot: &snapshot,
+                steps: build::reload(&snapshot, admitted.table.clone(), begun.afresh),
+                // Whoever writes a table says which legs are good.
+                edit: Edit {
+                    dropped: Some(Vec::new()),
+                    forged: Some(false),
+                    ..Edit::default()
+                },
+                begun: begun.clone(),
+                equal: false,
+            };
+            let done = self.switch_to(serial, &switch);
             match done.is_ok() {
                 true => self.note_made(serial, admitted.made()),
                 false => admitted.undo(),
@@ -186,15 +201,6 @@ impl Daemon {
             self.keep_changed(&snapshot.info.name, serial);
             return Err(error);
         }
-        self.registry.update(serial, |entry| {
-            entry.event_nr = None;
-            entry.pace.clear();
-            // Whoever writes a table says which legs are good.
-            if let Some(kept) = &mut entry.kept {
-                kept.dropped.clear();
-                kept.forged = false;
-            }
-        });
         let name = &snapshot.info.name;
         self.events.add(name, Kind::Reloaded, line.trim());
         self.keep_new_table(name, serial, logs, begun);

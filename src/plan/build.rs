@@ -58,15 +58,20 @@ pub fn without_sync_words(mut table: Table, core: bool) -> Table {
 /// Switch the device to another table. Everything that can be refused is
 /// refused by the load, while I/O still goes through the old one. What waits is
 /// requeued: a flush would fail it where a leg does at this very moment.
-pub fn reload(snapshot: &Snapshot, table: Table) -> Vec<Step> {
-    let load = Step::Load {
-        table,
-        read_only: snapshot.info.read_only,
-    };
-    if !snapshot.info.live || snapshot.info.suspended {
-        return vec![load, Step::Resume];
-    }
-    vec![load, Step::Suspend(Suspend::REQUEUE), Step::Resume]
+/// `afresh`: its disk logs would lie about it.
+pub fn reload(snapshot: &Snapshot, table: Table, afresh: bool) -> Vec<Step> {
+    let read_only = snapshot.info.read_only;
+    let runs = snapshot.info.live && !snapshot.info.suspended;
+    let steps = [
+        Some(Step::Load { table, read_only }),
+        // On disk before anything is written through it, or a power cut would bring the
+        // old one back.
+        Some(Step::Record),
+        runs.then_some(Step::Suspend(Suspend::REQUEUE)),
+        afresh.then_some(Step::ClearLogs),
+        Some(Step::Resume),
+    ];
+    steps.into_iter().flatten().collect()
 }
 
 /// Switch to a table that was planned from what the mirror is like. Held writes are

@@ -1,10 +1,13 @@
 //! The executor: it alone acts. It runs steps in order and, where one fails,
 //! brings the device back to how it was.
 
+use super::build::{is_forged, without_sync_words};
 use super::legs::check_whole;
 use super::step::Step;
-use crate::engine::{Engine, Id};
+use crate::engine::{Engine, Id, Slot};
 use crate::error::{Error, Result};
+use crate::text::status::MirrorStatus;
+use crate::text::table::{Line, Table};
 
 /// What has been done and would have to be undone.
 #[derive(Default)]
@@ -54,7 +57,11 @@ fn run(engine: &dyn Engine, id: &Id, step: &Step, done: &mut Done) -> Result<()>
         Step::Record | Step::Confirm | Step::ClearLogs => {}
         Step::ExpectWhole => check_whole(&engine.status(id)?.1)?,
         Step::Resume => {
-            engine.resume(id)?;
+            if done.loaded {
+                engine.resume(id)?;
+            } else {
+                resume_live(engine, id)?;
+            }
             (done.loaded, done.suspended) = (false, false);
         }
         Step::Remove { deferred } => engine.remove(id, *deferred)?,
@@ -76,8 +83,35 @@ fn undo(engine: &dyn Engine, id: &Id, done: &Done) -> Vec<Error> {
     {
         return vec![error];
     }
-    let resumed = done.suspended.then(|| engine.resume(id));
+    let resumed = done.suspended.then(|| resume_live(engine, id));
     resumed.and_then(Result::err).into_iter().collect()
+}
+
+/// Resume a device with its live table. A sync word of its disk log would be believed
+/// once more: where a leg has failed, regions that are held count as equal then, while
+/// writes to them go to one leg alone (`disk_resume`, drivers/md/dm-log.c, and the
+/// region hash, which keeps them). The log itself knows better, so the table is loaded
+/// without the word.
+///
+/// # Errors
+/// What device-mapper answers; it stays suspended then.
+pub fn resume_live(engine: &dyn Engine, id: &Id) -> Result<()> {
+    let (info, status) = engine.status(id)?;
+    if info.suspended && !info.inactive && has_errors(&status) {
+        let (_, lines) = engine.table(id, Slot::Live)?;
+        let table = Table::from_lines(&lines);
+        if is_forged(&table) {
+            let table = without_sync_words(table, false);
+            engine.load(id, &table.to_lines(), info.read_only)?;
+        }
+    }
+    engine.resume(id)
+}
+
+fn has_errors(status: &[Line]) -> bool {
+    let mirrors = status.iter().filter(|line| line.kind == "mirror");
+    let letters = mirrors.filter_map(|line| Some(MirrorStatus::parse(&line.params).ok()?.health));
+    letters.flatten().any(|letter| letter != 'A')
 }
 
 fn explain(cause: Error, step: &Step, rollback: Vec<Error>) -> Error {

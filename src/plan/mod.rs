@@ -2,6 +2,7 @@
 //! [`step::Step`]s from a snapshot, with no I/O; [`execute`] alone acts, and
 //! undoes what it did when a step fails.
 
+pub mod afresh;
 pub mod build;
 pub mod execute;
 pub mod grow;

@@ -96,7 +96,7 @@ pub const HAZARDS: &[Hazard] = &[
     never("mounted", "EBUSY", "mounted on", |at| {
         let point = format!("/run/admission{}", at.replace('/', "-"));
         output(&format!(
-            "mkfs.ext4 -qF {at} 4M 2>&1 && mkdir -p {point} && mount {at} {point} && sync -f {point}"
+            "mkfs.ext4 -qF {at} 4M 2>&1 && mkdir -p {point} && mount -o ro,noload {at} {point} && sync -f {point}"
         ));
         Some(Undo(format!("umount {point}; rmdir {point}")))
     }),

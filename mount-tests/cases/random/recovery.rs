@@ -86,11 +86,7 @@ impl Mirror {
 
     /// `mirror_resume`.
     pub fn resume(&mut self, ground: &mut Ground) {
-        // A disk log's `nosync` is believed once more, also of what was held: the hash
-        // keeps the region, and writes to it go to the default leg alone.
-        let again = self.suspending.take().is_some() && self.log.disk.is_some();
-        let missing = self.log.sync_count() < self.log.regions();
-        ground.hazard |= again && missing && self.log.is_believed();
+        self.suspending = None;
         let failed = self.log.failed;
         self.log.resume(&mut ground.disks);
         self.faults.events += u32::from(self.log.failed && !failed);
