@@ -139,8 +139,11 @@ pub struct Begun<'a> {
 
 impl Drop for Begun<'_> {
     fn drop(&mut self) {
-        self.registry
-            .update(self.serial, |entry| entry.running = None);
+        self.registry.update(self.serial, |entry| {
+            entry.running = None;
+            // What was seen meanwhile was left to who ran: look once more.
+            entry.event_nr = None;
+        });
         self.registry.ended.notify_all();
     }
 }
