@@ -20,6 +20,16 @@ use crate::plan::grow::grow;
 use crate::plan::legs::{self, Change};
 use crate::plan::verb::Command;
 
+/// A mirror that becomes another one.
+pub(super) struct Turn {
+    /// The table, and what has to be so.
+    pub change: Change,
+    /// What of its settings changes.
+    pub edit: Edit,
+    /// The events that tell of it.
+    pub told: Vec<(Kind, String)>,
+}
+
 impl Daemon {
     /// Do a verb that changes legs.
     ///
@@ -38,13 +48,17 @@ impl Daemon {
             self.check_nobody_beside(snapshot)?;
             self.check_alone(serial, snapshot, leg.unwrap_or(1))?;
         }
-        let edit = edit(command);
-        match Successor::of(command, &change.table) {
+        let turn = Turn {
+            change,
+            edit: edit(command),
+            told: vec![told(snapshot, command)],
+        };
+        match Successor::of(command, &turn.change.table) {
             Some(successor) => {
                 let admitted = self.admit_successor(snapshot, &successor)?;
-                self.change_to(serial, snapshot, change, edit, admitted)?;
+                self.change_to(serial, snapshot, turn, admitted)?;
             }
-            None => self.change(serial, snapshot, &change, edit, &[])?,
+            None => self.change(serial, snapshot, &turn, &[])?,
         }
         match command {
             Command::Abort | Command::Drop(_) | Command::Replace { .. } => {
@@ -53,8 +67,6 @@ impl Daemon {
             Command::Finish(leg) => self.forget_target(snapshot, leg.unwrap_or(1)),
             _ => {}
         }
-        let (kind, text) = told(snapshot, command);
-        self.events.add(&snapshot.info.name, kind, &text);
         self.let_alone(serial);
         Ok(())
     }
@@ -68,12 +80,11 @@ impl Daemon {
         self: &Arc<Self>,
         serial: u64,
         snapshot: &Snapshot,
-        mut change: Change,
-        edit: Edit,
+        mut turn: Turn,
         admitted: Admitted<'_>,
     ) -> Result<()> {
-        change.table.clone_from(&admitted.table);
-        let changed = self.change(serial, snapshot, &change, edit, admitted.made());
+        turn.change.table.clone_from(&admitted.table);
+        let changed = self.change(serial, snapshot, &turn, admitted.made());
         if changed.is_err() {
             admitted.undo();
         }
@@ -105,8 +116,7 @@ impl Daemon {
         }
     }
 
-    /// Switch to another table, and change of what is kept what `edit` says; `made` are
-    /// log files that were made for it.
+    /// Switch to another table; `made` are log files that were made for it.
     ///
     /// # Errors
     /// The failed step's; the old table then goes on.
@@ -114,10 +124,10 @@ impl Daemon {
         self: &Arc<Self>,
         serial: u64,
         snapshot: &Snapshot,
-        change: &Change,
-        edit: Edit,
+        turn: &Turn,
         made: &[PathBuf],
     ) -> Result<()> {
+        let change = &turn.change;
         let name = &snapshot.info.name;
         let logs = self.own_logs(serial, snapshot);
         let begun = Unfinished {
@@ -130,7 +140,7 @@ impl Daemon {
             steps: build::change(snapshot, change),
             edit: Edit {
                 forged: Some(build::is_forged(&change.table)),
-                ..edit
+                ..turn.edit.clone()
             },
             begun: begun.clone(),
             equal: change.equal,
@@ -142,6 +152,10 @@ impl Daemon {
         self.note_made(serial, made);
         self.events
             .add(name, Kind::Reloaded, &change.table.joined());
+        // At once: what comes now may wait for a disk.
+        turn.told
+            .iter()
+            .for_each(|(kind, text)| self.events.add(name, *kind, text));
         self.keep_new_table(name, serial, logs, begun);
         self.let_go_since(snapshot);
         Ok(())

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Daemon;
 use super::answers::has_listened;
+use super::change::Turn;
 use super::desk::spawn;
 use super::entry::{Edit, Entry};
 use super::events::Kind;
@@ -203,13 +204,15 @@ impl Daemon {
             equal: switch.whole,
             ..Change::default()
         };
-        let changed = self.change(serial, &snapshot, &change, edit, &[]);
+        let told = gone.iter().map(|what| (Kind::Dropped, what.line()));
+        let turn = Turn {
+            change,
+            edit,
+            told: told.collect(),
+        };
+        let changed = self.change(serial, &snapshot, &turn, &[]);
         changed.map_err(|error| error.context("going on without what has failed"))?;
         self.remember(&snapshot);
-        for what in gone {
-            self.events
-                .add(&snapshot.info.name, Kind::Dropped, &what.line());
-        }
         Ok(())
     }
 }

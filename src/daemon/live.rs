@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Daemon;
 use super::admit::Care;
+use super::change::Turn;
 use super::create::new_uuid;
 use super::entry::{Edit, Kept};
 use super::events::Kind;
@@ -124,7 +125,12 @@ impl Daemon {
                 afresh: true,
                 ..change
             };
-            self.change_to(serial, snapshot, change, edit, admitted)
+            let turn = Turn {
+                change,
+                edit,
+                told: Vec::new(),
+            };
+            self.change_to(serial, snapshot, turn, admitted)
         });
         if slid.is_err() {
             self.drop_record(name, uuid);
