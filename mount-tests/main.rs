@@ -26,6 +26,7 @@ fn main() {
     // The kernel's mirrors, ram disks and throttle are one for all tests, and
     // the embedded engine's rates are measured.
     arguments.test_threads = Some(1);
+    let (share, shares) = share();
     let mut trials = Vec::new();
     for engine in engine::asked() {
         let missing = engine::missing(engine);
@@ -38,7 +39,23 @@ fn main() {
             }
         }
     }
-    run(&arguments, trials).exit();
+    // One after the other, so that each gets some of every file.
+    let ours = trials.into_iter().enumerate();
+    let ours = ours.filter(|(number, _)| number % shares == share);
+    run(&arguments, ours.map(|(_, trial)| trial).collect()).exit();
+}
+
+/// Which share of the tests is to be run, and of how many, so that several machines can
+/// do them: `MIRRORFS_SHARE=1/2` and `2/2`. All of them where it is not set.
+fn share() -> (usize, usize) {
+    let Ok(words) = std::env::var("MIRRORFS_SHARE") else {
+        return (0, 1);
+    };
+    let parsed = words.split_once('/').and_then(|(share, shares)| {
+        let (share, shares) = (share.parse::<usize>().ok()?, shares.parse().ok()?);
+        (1..=shares).contains(&share).then(|| (share - 1, shares))
+    });
+    parsed.unwrap_or_else(|| panic!("MIRRORFS_SHARE is {words:?}: 1/2 is the first of two"))
 }
 
 /// The case on this engine; `--list` says of those for one engine why.

@@ -42,11 +42,10 @@ fn lose(lab: &Lab, way: Way, broken: usize) -> Duration {
     let dead = format!("leg {broken} {} ", bed.node(broken));
     bed.expect("degraded", &[&dead, ", dropped\n"]);
     bed.goes_on(20);
+    // Writes go on before udev, which is waited for, has made its links.
+    let dropped = format!(" m dropped leg {broken} ");
+    wait_for(&dropped, || bed.mount.read("events").contains(&dropped));
     let events = bed.mount.read("events");
-    assert!(
-        events.contains(&format!(" m dropped leg {broken} ")),
-        "{events}"
-    );
     assert!(events.contains(" m health degraded"), "{events}");
     let table = dm("table m");
     let kind = if way.legs == 2 { "linear" } else { "mirror" };
