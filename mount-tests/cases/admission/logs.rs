@@ -4,8 +4,9 @@ use std::fs;
 
 use super::hazards::{Device, cleared};
 use super::ways::{Names, SECTORS, WAYS};
-use super::{Wrongs, judge};
+use super::{Turns, Wrongs, judge};
 use crate::lab::Lab;
+use crate::lab::mount::Mount;
 use crate::lab::shell::{Undo, attempt, output};
 
 /// A file or device that is named as a log: what makes it, the errno, a word, and
@@ -92,28 +93,40 @@ pub fn log(regions: u64) -> Vec<u8> {
 
 pub fn logs(lab: &Lab) {
     let mut wrongs = Wrongs::default();
+    let mut turns = Turns::default();
     let mount = lab.mount();
     let path = mount.scratch("log");
     for (name, make, want, forced) in FILES {
-        each_way(lab, &mut wrongs, &mount, name, (*want, *forced), &|| {
-            make(&path);
-            (path.clone(), None)
-        });
+        each_way(
+            (lab, &mount),
+            (&mut wrongs, &mut turns),
+            name,
+            (*want, *forced),
+            &|| {
+                make(&path);
+                (path.clone(), None)
+            },
+        );
     }
     for (number, (name, make, want, forced)) in DEVICES.iter().enumerate() {
-        each_way(lab, &mut wrongs, &mount, name, (*want, *forced), &|| {
-            let device = Device::new(lab, &format!("log{number}"), None);
-            make(&device.path);
-            (device.path.clone(), Some(device))
-        });
+        each_way(
+            (lab, &mount),
+            (&mut wrongs, &mut turns),
+            name,
+            (*want, *forced),
+            &|| {
+                let device = Device::new(lab, &format!("log{number}"), None);
+                make(&device.path);
+                (device.path.clone(), Some(device))
+            },
+        );
     }
     wrongs.end();
 }
 
 fn each_way(
-    lab: &Lab,
-    wrongs: &mut Wrongs,
-    mount: &crate::lab::mount::Mount,
+    (lab, mount): (&Lab, &Mount),
+    (wrongs, turns): (&mut Wrongs, &mut Turns),
     name: &str,
     (want, forced): (Option<(&str, &str)>, bool),
     make: &dyn Fn() -> (String, Option<Device>),
@@ -123,10 +136,11 @@ fn each_way(
         // What is the same everywhere is asked once or twice.
         let few = ["short", "another table"].contains(&way.name);
         let forces = [false, true].into_iter();
-        for force in forces.filter(|force| match want {
+        let forces = forces.filter(|force| match want {
             None => few && !force,
             Some(_) => !force || forced || few,
-        }) {
+        });
+        for force in forces.filter(|_| turns.next(lab)) {
             let (log, device) = make();
             let names = Names {
                 source: &source,

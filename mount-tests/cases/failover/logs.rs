@@ -4,6 +4,7 @@ use super::bed::{Bed, NO_IO, Way};
 use crate::lab::Lab;
 use crate::lab::case::{Case, kernel_only};
 use crate::lab::dm::dm;
+use crate::lab::wait_for;
 
 pub const CASES: &[Case] = &[
     kernel_only("in_sync", NO_IO, |lab| lose(lab, true)),
@@ -29,11 +30,10 @@ fn lose(lab: &Lab, whole: bool) {
             ],
         );
         bed.goes_on(20);
-        let events = bed.mount.read("events");
-        assert!(
-            events.contains(" m dropped log /dev/mapper/fragile8 "),
-            "{events}"
-        );
+        wait_for("the event", || {
+            let events = bed.mount.read("events");
+            events.contains(" m dropped log /dev/mapper/fragile8 ")
+        });
         let table = dm("table m");
         let word = if whole {
             "core 2 128 nosync"
