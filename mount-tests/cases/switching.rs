@@ -7,8 +7,8 @@ use std::thread::{self, sleep};
 use std::time::Duration;
 
 use super::failover::bed::{Bed, NO_IO, Way};
-use crate::lab::case::{Case, kernel_only};
-use crate::lab::disks::MIB;
+use crate::lab::case::{Case, both, kernel_only};
+use crate::lab::disks::{MIB, assert_equal};
 use crate::lab::dm::{create, dm};
 use crate::lab::fragile::Fragile;
 use crate::lab::mount::Mount;
@@ -22,6 +22,7 @@ pub const CASES: &[Case] = &[
     kernel_only("settings_made_meanwhile", NO_IO, settings),
     kernel_only("never_finished_unasked", NO_IO, never_finished),
     kernel_only("what_finish_moves_to_is_flushed", NO_IO, flushed),
+    both("a_table_with_another_leg", another_leg),
 ];
 
 const SECTORS: u64 = 8192;
@@ -215,5 +216,22 @@ fn flushed(lab: &Lab) {
     mount.write("m/ctl", "finish");
     assert!(dm("table m").contains(" linear "));
     assert!(flushes() > before, "{} flushes, as before", flushes());
+    mount.write("m/ctl", "remove");
+}
+
+/// The log has never seen the new leg, and would call it equal.
+fn another_leg(lab: &Lab) {
+    let (source, first, second) = (lab.random(0, 4 * MIB), lab.blank(1), lab.random(2, 4 * MIB));
+    let mount = lab.mount();
+    let log = mount.scratch("log");
+    let table = |target: &str| {
+        format!("0 8192 mirror disk 2 {log} 128 2 {source} 0 {target} 0 1 handle_errors")
+    };
+    mount.write("new", &format!("m: {}", table(&first)));
+    mount.wait_in_sync("m");
+    mount.write("m/table", &table(&second));
+    mount.wait_in_sync("m");
+    assert_equal(&source, &second, 4 * MIB);
+    assert!(mount.read("m/health").starts_with("ok\n"));
     mount.write("m/ctl", "remove");
 }
