@@ -3,7 +3,7 @@
 
 use crate::engine::Facts;
 use crate::text::device::DeviceRef;
-use crate::text::mirror::{Log, Mirror};
+use crate::text::mirror::{Log, Mirror, Sync};
 use crate::text::status::{LogStatus, MirrorStatus};
 use crate::text::table::{Line, Mapping, Table, Target};
 
@@ -40,15 +40,25 @@ impl Part {
     }
 
     /// Whether what was whole is so after a resume of the same table. A core log keeps
-    /// what is in sync (`core_resume`). A disk log is read again, and what was dirty is
-    /// copied once more (`disk_resume`, drivers/md/dm-log.c): until then what is written
-    /// there is on the default leg alone, unless a leg has an error already, which
-    /// holds such writes (`do_writes`, drivers/md/dm-raid1.c).
+    /// what is in sync (`core_resume`), and `nosync` says so once more. Any other disk
+    /// log is read again, and what was dirty is copied once more (`disk_resume`,
+    /// drivers/md/dm-log.c): until then what is written there is on the default leg
+    /// alone, unless a leg has an error already, which holds such writes (`do_writes`,
+    /// drivers/md/dm-raid1.c).
     pub fn keeps_whole(&self) -> bool {
-        let mirror = self.mirror.as_ref();
-        let core = mirror.is_some_and(|mirror| matches!(mirror.log, Log::Core { .. }));
+        let log = self.mirror.as_ref().map(|mirror| &mirror.log);
+        let stays = matches!(
+            log,
+            Some(
+                Log::Core { .. }
+                    | Log::Disk {
+                        sync: Some(Sync::NoSync),
+                        ..
+                    }
+            )
+        );
         let mut letters = self.status.iter().flat_map(|status| &status.health);
-        core || letters.any(|letter| *letter != 'A') && self.tracks_errors()
+        stays || letters.any(|letter| *letter != 'A') && self.tracks_errors()
     }
 
     /// How many legs it has.
