@@ -189,7 +189,8 @@ impl Daemon {
             true if facts.read_only => refused(format!("is read-only: {remedy}")),
             true => check_opens(role, facts),
             false if facts.read_only && passed_on => refused(format!(
-                "is read-only, and what is written to the mirror is written to it too:                  {remedy}, or make a mirror that is read-only itself (NAME,,,ro,TABLE)"
+                "is read-only, and what is written to the mirror is written to it too: {remedy}, or make \
+                 a mirror that is read-only itself (NAME,,,ro,TABLE)"
             )),
             false => Ok(()),
         }
