@@ -104,7 +104,7 @@ impl Progress {
     pub fn line_of(snapshot: &Snapshot) -> String {
         let line = Progress::of(snapshot).line();
         match (snapshot.parts.as_slice(), snapshot.legs.as_slice()) {
-            ([], [leg]) => format!("{line}, linear on {}", leg.node()),
+            ([], [leg]) => format!("{line}, linear on {}", leg.device),
             _ => line,
         }
     }
