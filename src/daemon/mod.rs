@@ -43,6 +43,7 @@ mod switch;
 mod told;
 mod trust;
 mod urgent;
+mod uses;
 pub mod watch;
 
 use std::sync::Arc;
@@ -71,6 +72,7 @@ pub struct Daemon {
     own_logs: own_logs::OwnLogs,
     claims: claims::Claims,
     earlier: earlier::Earlier,
+    uses: uses::Uses,
     bell: watch::Bell,
 }
 
@@ -97,6 +99,7 @@ impl Daemon {
             records,
             claims: claims::Claims::default(),
             earlier: earlier::Earlier::default(),
+            uses: uses::Uses::default(),
             bell: watch::Bell::new()?,
         }))
     }

@@ -252,9 +252,6 @@ pub struct Facts {
 pub struct Holder {
     /// His number, to tell him from who is known.
     pub dev: DevNo,
-    /// The mapping's name, where it is made of the very device: its table says which
-    /// part of it.
-    pub mapping: Option<String>,
     /// Who he is, as a sentence names him.
     pub words: String,
 }
@@ -333,8 +330,10 @@ pub trait Devices: Send + Sync {
     /// Read the block of `device` that has this byte, past every cache; the errno
     /// is read(2)'s.
     fn probe(&self, device: &DeviceRef, at: u64) -> Result<()>;
-    /// Who holds a block device, or what shares its bytes: mappings, arrays, loop
-    /// devices of the same file. Asks the kernel alone, and waits for nobody.
+    /// Who holds a block device, or what shares its bytes, but for mappings that are
+    /// made of the very device, whose tables say which part of it they use: arrays,
+    /// loop devices of the same file, mappings of its partitions or of its disk. Asks
+    /// the kernel alone, and waits for nobody.
     fn holders(&self, device: &DeviceRef) -> Vec<Holder>;
     /// Let the device's own cache reach its medium, as a flush through it does; the
     /// errno is fsync(2)'s.

@@ -7,26 +7,28 @@ use super::sysfs::{Block, Sysfs};
 use super::users::parts;
 use crate::engine::Holder;
 
-/// All that hold a device.
+/// All that hold a device, but for mappings of the very device: of these there may be
+/// thousands, and their tables say more.
 pub(super) fn of(sys: &Sysfs, block: &Block) -> Vec<Holder> {
     let made_of = parts(block).into_iter().flat_map(|(part, how)| {
-        let direct = part == *block;
-        let holders = part.holders().into_iter();
-        holders.map(move |holder| made_of(&holder, direct, &how))
+        let holders = match part == *block {
+            true => part.holders_but_mappings(),
+            false => part.holders(),
+        };
+        let holder = move |holder: Block| made_of(&holder, &how);
+        holders.into_iter().map(holder)
     });
     made_of.chain(same_file(sys, block)).collect()
 }
 
-fn made_of(holder: &Block, direct: bool, how: &str) -> Holder {
-    let mapping = holder.mapping();
-    let words = match &mapping {
+fn made_of(holder: &Block, how: &str) -> Holder {
+    let words = match holder.mapping() {
         Some(name) => format!("the mapping {name}"),
         None if holder.is_array() => format!("the array {}", holder.name()),
         None => holder.name(),
     };
     Holder {
         dev: holder.dev,
-        mapping: mapping.filter(|_| direct),
         words: words + how,
     }
 }
@@ -45,7 +47,6 @@ fn same_file(sys: &Sysfs, block: &Block) -> Vec<Holder> {
     let others = others.filter(|other| other.backing_file().as_ref() == Some(&file));
     let holder = |other: Block| Holder {
         dev: other.dev,
-        mapping: None,
         words: format!("{} over the same file", other.node().display()),
     };
     others.map(holder).collect()
@@ -74,9 +75,12 @@ mod tests {
         tree.hold("sdx", "dm-9");
         tree.hold("sdx/sdx1", "dm-8");
         let through = "the mapping t through its partition sdx1";
-        assert_eq!(words(&tree, "4000:0"), ["the mapping m", through]);
+        assert_eq!(words(&tree, "4000:0"), [through]);
         let with = "the mapping m with the whole disk sdx";
-        assert_eq!(words(&tree, "4000:1"), ["the mapping t", with]);
+        assert_eq!(words(&tree, "4000:1"), [with]);
+        tree.device("md7", "4002:7", &[("md/level", "raid1")]);
+        tree.hold("sdx", "md7");
+        assert_eq!(words(&tree, "4000:0"), ["the array md7", through]);
     }
 
     #[test]

@@ -194,6 +194,15 @@ impl Block {
         self.folder.join("loop").is_dir()
     }
 
+    /// The same without mappings, of which nothing but the name is looked at.
+    pub(super) fn holders_but_mappings(&self) -> Vec<Block> {
+        let holders = entries(&self.folder.join("holders"));
+        let others = holders
+            .iter()
+            .filter(|path| !file_name(path).starts_with("dm-"));
+        others.filter_map(|path| Block::at(path)).collect()
+    }
+
     /// The path of the file behind a loop device, as it was when it was
     /// attached; the kernel ends it with ` (deleted)` once it has no name.
     pub(super) fn backing_file(&self) -> Option<PathBuf> {
