@@ -44,6 +44,7 @@ impl Engine for Shared {
         rename(id: &Id, name: &str) -> Result<()>;
         arm() -> Result<()>;
         life(dev: DevNo) -> Result<u64>;
+        lives() -> Result<u64>;
         throttle() -> Result<u32>;
         set_throttle(percent: u32) -> Result<()>;
     }

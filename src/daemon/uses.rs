@@ -13,7 +13,11 @@ use crate::text::table::{Mapping, Table, Target};
 
 /// What the tables say, as far as they were read.
 #[derive(Default)]
-pub(super) struct Uses(Mutex<HashMap<DevNo, Known>>);
+pub(super) struct Uses {
+    known: Mutex<HashMap<DevNo, Known>>,
+    /// All lives when they were read.
+    lives: Mutex<Option<u64>>,
+}
 
 /// What one mapping uses, in one life of its table.
 struct Known {
@@ -46,31 +50,56 @@ impl Uses {
     /// # Errors
     /// What the list of devices answers.
     pub(super) fn refresh(&self, engine: &dyn Engine) -> Result<()> {
+        // Before the look, so that what comes meanwhile is looked at again.
+        let all = engine.lives().ok();
+        let mut read = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.is_some() && *read == all {
+            return Ok(());
+        }
+        *read = None;
+        drop(read);
+        let complete = self.read(engine)?;
+        *self.lives.lock().unwrap_or_else(PoisonError::into_inner) = all.filter(|_| complete);
+        Ok(())
+    }
+
+    /// Whether all of them could be read.
+    fn read(&self, engine: &dyn Engine) -> Result<bool> {
         let listed = engine.list()?;
-        let lives: HashMap<DevNo, Option<u64>> = listed
+        let lives: HashMap<DevNo, (Option<u64>, String)> = listed
             .iter()
-            .map(|device| (device.dev, engine.life(device.dev).ok()))
+            .map(|device| {
+                let life = engine.life(device.dev).ok();
+                (device.dev, (life, device.name.clone()))
+            })
             .collect();
         let stale: Vec<Listed> = {
             let mut known = self.known();
             // Where nothing tells one life from the next, each look is anew.
-            known.retain(|dev, known| known.life.is_some() && lives.get(dev) == Some(&known.life));
+            known.retain(|dev, known| {
+                let same = |(life, name): &(_, _)| *life == known.life && *name == known.name;
+                known.life.is_some() && lives.get(dev).is_some_and(same)
+            });
             let new = listed.into_iter();
             new.filter(|device| !known.contains_key(&device.dev))
                 .collect()
         };
+        let mut complete = true;
         for device in stale {
-            let life = lives.get(&device.dev).copied().flatten();
+            let life = lives.get(&device.dev).and_then(|(life, _)| *life);
             // One that goes meanwhile uses nothing.
-            let used = used_by(engine, &device.name).unwrap_or_default();
+            let Ok(used) = used_by(engine, &device.name) else {
+                complete = false;
+                continue;
+            };
             let name = device.name;
             self.known().insert(device.dev, Known { life, name, used });
         }
-        Ok(())
+        Ok(complete)
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<DevNo, Known>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

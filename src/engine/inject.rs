@@ -176,6 +176,10 @@ impl<E: Engine> Engine for Inject<E> {
         self.engine.life(dev)
     }
 
+    fn lives(&self) -> Result<u64> {
+        self.engine.lives()
+    }
+
     fn close(&self) {
         self.engine.close();
     }
@@ -247,6 +251,7 @@ mod tests {
             rename(&Id, &str) -> ();
             arm() -> ();
             life(DevNo) -> u64;
+            lives() -> u64;
             set_throttle(u32) -> ();
         }
     }

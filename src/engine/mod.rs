@@ -195,6 +195,9 @@ pub trait Engine: Send + Sync {
     /// Read before a look and again after it, two equal answers say that all that was
     /// seen is of this life.
     fn life(&self, dev: DevNo) -> Result<u64>;
+    /// All lives together: a count that rises with each life of any device's table, and
+    /// where a device goes. As long as it is the same, so are all tables.
+    fn lives(&self) -> Result<u64>;
     /// Percent of time that copying may take (`raid1_resync_throttle`).
     fn throttle(&self) -> Result<u32>;
     /// Set it, 1 to 100.

@@ -25,6 +25,7 @@ mod window;
 mod work;
 
 use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::bell::{Bell, Counter};
@@ -46,6 +47,8 @@ pub struct Embedded {
     throttle: Arc<Throttle>,
     bell: Arc<Bell>,
     devices: Mutex<Vec<Device>>,
+    /// How often any device was resumed, renamed or removed.
+    lives: AtomicU64,
 }
 
 impl Embedded {
@@ -60,6 +63,7 @@ impl Embedded {
             throttle: Arc::default(),
             bell: Bell::new()?,
             devices: Mutex::default(),
+            lives: AtomicU64::new(0),
         })
     }
 
@@ -103,6 +107,7 @@ impl Embedded {
             device.life += 1;
             device.live.replace(new)
         })?;
+        self.lives.fetch_add(1, Ordering::Relaxed);
         drop(gone);
         Ok(())
     }
@@ -227,7 +232,9 @@ impl Engine for Embedded {
                 self.with(id, |device| {
                     device.suspended = false;
                     device.life += 1;
-                })
+                })?;
+                self.lives.fetch_add(1, Ordering::Relaxed);
+                Ok(())
             }
             (Some(_), None) => Ok(()),
             (None, None) => Err(Error::invalid(format!(
@@ -246,6 +253,7 @@ impl Engine for Embedded {
         let place = devices.iter().position(|device| device.is(id));
         let gone = devices.remove(place.ok_or_else(|| missing(id))?);
         drop(devices);
+        self.lives.fetch_add(1, Ordering::Relaxed);
         drop(gone);
         self.bell.ring();
         Ok(())
@@ -260,6 +268,7 @@ impl Engine for Embedded {
         let device = devices.iter_mut().find(|device| device.is(id));
         let device = device.ok_or_else(|| missing(id))?;
         device.name = name.into();
+        self.lives.fetch_add(1, Ordering::Relaxed);
         match device.live {
             Some(_) => device.events.raise(),
             None => self.bell.ring(),
@@ -281,6 +290,10 @@ impl Engine for Embedded {
         let found = devices.iter().find(|device| device.dev() == dev);
         let gone = || Error::new(Errno::ENODEV, format!("there is no device {dev}"));
         found.map(|device| device.life).ok_or_else(gone)
+    }
+
+    fn lives(&self) -> Result<u64> {
+        Ok(self.lives.load(Ordering::Relaxed))
     }
 
     fn throttle(&self) -> Result<u32> {

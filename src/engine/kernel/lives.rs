@@ -36,6 +36,8 @@ pub(super) struct Lives {
 struct Heard {
     /// Added to every count: rises where something may have been missed.
     missed: u64,
+    /// Of all devices together.
+    all: u64,
     counts: HashMap<DevNo, u64>,
 }
 
@@ -70,13 +72,26 @@ impl Lives {
     /// # Errors
     /// ENOTSUP where nothing can be heard.
     pub(super) fn of(&self, dev: DevNo) -> Result<u64> {
+        let heard = self.ask()?;
+        let count = heard.counts.get(&dev).copied().unwrap_or(0);
+        Ok(heard.missed.saturating_add(count))
+    }
+
+    /// All lives of all tables.
+    ///
+    /// # Errors
+    /// ENOTSUP where nothing can be heard.
+    pub(super) fn all(&self) -> Result<u64> {
+        let heard = self.ask()?;
+        Ok(heard.missed.saturating_add(heard.all))
+    }
+
+    fn ask(&self) -> Result<MutexGuard<'_, Heard>> {
         if self.socket.is_none() {
             let sentence = "the kernel's uevents cannot be heard";
             return Err(Error::new(Errno::ENOTSUP, sentence));
         }
-        let heard = self.heard_now();
-        let count = heard.counts.get(&dev).copied().unwrap_or(0);
-        Ok(heard.missed.saturating_add(count))
+        Ok(self.heard_now())
     }
 
     fn heard_now(&self) -> MutexGuard<'_, Heard> {
@@ -92,6 +107,7 @@ impl Lives {
                     let text = message.get(..size).filter(|_| kernel);
                     if let Some(dev) = text.and_then(resumed) {
                         *heard.counts.entry(dev).or_default() += 1;
+                        heard.all += 1;
                     }
                 }
                 Err(Errno::EINTR) => {}

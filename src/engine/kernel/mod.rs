@@ -338,6 +338,10 @@ impl Engine for Kernel {
         self.lives.of(dev)
     }
 
+    fn lives(&self) -> Result<u64> {
+        self.lives.all()
+    }
+
     fn throttle(&self) -> Result<u32> {
         throttle::get()
     }
