@@ -63,25 +63,22 @@ impl Sysfs {
 
     /// The UUIDs of all mounted btrfs.
     pub(super) fn btrfs_all(&self) -> Vec<String> {
-        let systems = entries(&self.0.join("fs/btrfs"));
+        let systems = entries(&self.0.join("fs/btrfs"), |_| true);
         let systems = systems.iter().filter(|path| path.join("devices").is_dir());
         systems.map(|path| file_name(path)).collect()
     }
 
     /// The devices of a mounted btrfs, as they are now.
     pub(super) fn btrfs_devices(&self, uuid: &str) -> Vec<DevNo> {
-        let links = entries(&self.0.join("fs/btrfs").join(uuid).join("devices"));
+        let devices = self.0.join("fs/btrfs").join(uuid).join("devices");
+        let links = entries(&devices, |_| true);
         let blocks = links.iter().filter_map(|path| Block::at(path));
         blocks.map(|block| block.dev).collect()
     }
 
     fn disks(&self, prefix: &str) -> Vec<Block> {
-        let all = entries(&self.0.join("block"));
-        let wanted = |path: &&PathBuf| file_name(path).starts_with(prefix);
-        all.iter()
-            .filter(wanted)
-            .filter_map(|path| Block::at(path))
-            .collect()
+        let disks = entries(&self.0.join("block"), |name| name.starts_with(prefix));
+        disks.iter().filter_map(|path| Block::at(path)).collect()
     }
 }
 
@@ -168,24 +165,21 @@ impl Block {
 
     /// The partitions of this disk.
     pub(super) fn partitions(&self) -> Vec<Block> {
-        let parts = entries(&self.folder);
-        let wanted = |path: &&PathBuf| path.join("partition").exists();
-        parts
-            .iter()
-            .filter(wanted)
-            .filter_map(|path| Block::at(path))
-            .collect()
+        let disk = file_name(&self.folder);
+        let parts = entries(&self.folder, |name| name.starts_with(&disk));
+        let parts = parts.iter().filter(|path| path.join("partition").exists());
+        parts.filter_map(|path| Block::at(path)).collect()
     }
 
     /// The devices that are made of this one.
     pub(super) fn holders(&self) -> Vec<Block> {
-        let holders = entries(&self.folder.join("holders"));
+        let holders = entries(&self.folder.join("holders"), |_| true);
         holders.iter().filter_map(|path| Block::at(path)).collect()
     }
 
     /// The devices that this one is made of.
     pub(super) fn slaves(&self) -> Vec<Block> {
-        let slaves = entries(&self.folder.join("slaves"));
+        let slaves = entries(&self.folder.join("slaves"), |_| true);
         slaves.iter().filter_map(|path| Block::at(path)).collect()
     }
 
@@ -196,11 +190,10 @@ impl Block {
 
     /// The same without mappings, of which nothing but the name is looked at.
     pub(super) fn holders_but_mappings(&self) -> Vec<Block> {
-        let holders = entries(&self.folder.join("holders"));
-        let others = holders
-            .iter()
-            .filter(|path| !file_name(path).starts_with("dm-"));
-        others.filter_map(|path| Block::at(path)).collect()
+        let holders = entries(&self.folder.join("holders"), |name| {
+            !name.starts_with("dm-")
+        });
+        holders.iter().filter_map(|path| Block::at(path)).collect()
     }
 
     /// The path of the file behind a loop device, as it was when it was
@@ -212,10 +205,12 @@ impl Block {
     }
 }
 
-// In an order that does not change from one call to the next.
-fn entries(folder: &Path) -> Vec<PathBuf> {
-    let read = fs::read_dir(folder).into_iter().flatten();
-    let mut paths: Vec<_> = read.filter_map(|entry| Some(entry.ok()?.path())).collect();
+// Those with a name that is wanted, in an order that does not change from one call to
+// the next.
+fn entries(folder: &Path, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
+    let read = fs::read_dir(folder).into_iter().flatten().flatten();
+    let read = read.filter(|entry| wanted(&entry.file_name().to_string_lossy()));
+    let mut paths: Vec<_> = read.map(|entry| entry.path()).collect();
     paths.sort();
     paths
 }
