@@ -82,6 +82,7 @@ fn trial(
 
 fn perform(engine: Kind, name: &str, case: &Case) -> Result<Completion, Failed> {
     let lab = Lab::new(engine);
+    lab.nothing_on_disks();
     // What a failed test leaves must not fail the next one too.
     let ended = catch_unwind(AssertUnwindSafe(|| (case.body)(&lab)));
     let left = lab.nothing_left(name);

@@ -44,6 +44,20 @@ impl Lab {
         path.display().to_string()
     }
 
+    /// Disks on which no earlier test's file system, table of partitions or log is:
+    /// none of these is written over unasked.
+    pub fn nothing_on_disks(&self) {
+        let there = |number: &usize| Path::new(&format!("/dev/ram{number}")).exists();
+        for number in (0..COUNT).filter(|number| self.is_kernel() && there(number)) {
+            let path = self.disk(number);
+            for at in [0, SIZE - MIB] {
+                if bytes(&path, at, MIB).iter().any(|byte| *byte != 0) {
+                    put(&path, at, &vec![0; MIB as usize]);
+                }
+            }
+        }
+    }
+
     /// The disk of this number, `size` bytes of noise at its beginning.
     pub fn random(&self, number: usize, size: u64) -> String {
         let path = self.disk(number);

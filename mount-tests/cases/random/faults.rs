@@ -31,6 +31,8 @@ pub struct Faults {
     handled: bool,
     /// Events that were raised.
     pub events: u32,
+    /// A read has moved the default while regions were not in sync: hazard 15.
+    pub strayed: bool,
 }
 
 impl Faults {
@@ -42,6 +44,7 @@ impl Faults {
             any: false,
             handled,
             events: 0,
+            strayed: false,
         }
     }
 

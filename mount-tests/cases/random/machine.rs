@@ -135,6 +135,8 @@ impl State {
         self.changes += 1;
         for device in &mut self.devices {
             self.rings |= device.count_events();
+            let mut mirrors = device.live.iter().flat_map(Loaded::mirrors);
+            self.ground.hazard |= mirrors.any(|mirror| mirror.faults.strayed);
         }
         // Those first, since the write that made them is acknowledged all the same.
         let doubts = std::mem::take(&mut self.ground.unsure);

@@ -315,7 +315,13 @@ impl Mirror {
             if let Ok(version) = disks[disk].read(block - self.start + offset) {
                 return Ok(version);
             }
+            let before = faults.default;
             faults.fail(leg, Kind::Read);
+            let moved = faults.default != before;
+            if moved && self.log.sync_count() < self.log.regions() {
+                faults.strayed = true;
+                return Err(());
+            }
             let other = self.log.in_sync(region) && faults.choose().is_some();
             if faults.has(faults.default) && !other {
                 return Err(());
