@@ -16,30 +16,25 @@ impl Daemon {
         let legs = snapshot.legs.iter();
         let hurt = legs.filter(|leg| leg.letter != 'A' || leg.silent);
         let silent = hurt.filter(|leg| self.check_answers(leg).is_err());
-        let silent = Silent {
-            legs: silent.map(|leg| leg.number).collect(),
-            life: snapshot.life,
-        };
-        let silent = (silent, letters(&snapshot));
-        self.registry.update(serial, |entry| {
-            entry.silent = silent;
-            entry.event_nr = None;
-        });
+        let silent = silent.map(|leg| leg.number).collect();
+        self.keep_silent(serial, &snapshot, silent);
         Ok(())
     }
 
     /// A leg did not answer when somebody asked: health says so as long as that is.
     pub(super) fn note_silent(&self, serial: u64, snapshot: &Snapshot, leg: &Leg) {
-        let silent = Silent {
-            legs: vec![leg.number],
-            life: snapshot.life,
-        };
-        let silent = (silent, letters(snapshot));
+        self.keep_silent(serial, snapshot, vec![leg.number]);
+        self.bell.ring();
+    }
+
+    /// Keep which legs do not answer, as long as the letters and the life are these.
+    fn keep_silent(&self, serial: u64, snapshot: &Snapshot, legs: Vec<usize>) {
+        let life = snapshot.life;
+        let silent = (Silent { legs, life }, letters(snapshot));
         self.registry.update(serial, |entry| {
             entry.silent = silent;
             entry.event_nr = None;
         });
-        self.bell.ring();
     }
 
     /// The error of a leg of which neither the beginning nor the end can be read.

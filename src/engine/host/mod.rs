@@ -100,9 +100,13 @@ impl Host {
         }
     }
 
+    fn block(&self, device: &DeviceRef) -> Option<Block> {
+        self.sys.block(device.number()?)
+    }
+
     /// Who holds it, as [`super::Devices::holders`] has it.
     pub fn holders(&self, device: &DeviceRef) -> Vec<Holder> {
-        let block = device.number().and_then(|dev| self.sys.block(dev));
+        let block = self.block(device);
         block.map_or_else(Vec::new, |block| holders::of(&self.sys, &block))
     }
 
@@ -194,7 +198,7 @@ impl Host {
     /// # Errors
     /// What write(2) of its `uevent` answers.
     pub fn let_go(&self, device: &DeviceRef) -> Result<()> {
-        let block = device.number().and_then(|dev| self.sys.block(dev));
+        let block = self.block(device);
         block.map_or(Ok(()), |block| let_go::let_go(&block))
     }
 
@@ -203,7 +207,7 @@ impl Host {
     /// # Errors
     /// What open(2) and BLKRRPART answer.
     pub fn read_partitions(&self, device: &DeviceRef) -> Result<()> {
-        let block = device.number().and_then(|dev| self.sys.block(dev));
+        let block = self.block(device);
         block.map_or(Ok(()), |block| let_go::read_partitions(&self.sys, &block))
     }
 

@@ -71,14 +71,12 @@ impl Sysfs {
     /// The devices of a mounted btrfs, as they are now.
     pub(super) fn btrfs_devices(&self, uuid: &str) -> Vec<DevNo> {
         let devices = self.0.join("fs/btrfs").join(uuid).join("devices");
-        let links = entries(&devices, |_| true);
-        let blocks = links.iter().filter_map(|path| Block::at(path));
+        let blocks = blocks(&devices, |_| true).into_iter();
         blocks.map(|block| block.dev).collect()
     }
 
     fn disks(&self, prefix: &str) -> Vec<Block> {
-        let disks = entries(&self.0.join("block"), |name| name.starts_with(prefix));
-        disks.iter().filter_map(|path| Block::at(path)).collect()
+        blocks(&self.0.join("block"), |name| name.starts_with(prefix))
     }
 }
 
@@ -173,14 +171,12 @@ impl Block {
 
     /// The devices that are made of this one.
     pub(super) fn holders(&self) -> Vec<Block> {
-        let holders = entries(&self.folder.join("holders"), |_| true);
-        holders.iter().filter_map(|path| Block::at(path)).collect()
+        blocks(&self.folder.join("holders"), |_| true)
     }
 
     /// The devices that this one is made of.
     pub(super) fn slaves(&self) -> Vec<Block> {
-        let slaves = entries(&self.folder.join("slaves"), |_| true);
-        slaves.iter().filter_map(|path| Block::at(path)).collect()
+        blocks(&self.folder.join("slaves"), |_| true)
     }
 
     /// Whether it is a loop device that is attached to a file.
@@ -190,10 +186,9 @@ impl Block {
 
     /// The same without mappings, of which nothing but the name is looked at.
     pub(super) fn holders_but_mappings(&self) -> Vec<Block> {
-        let holders = entries(&self.folder.join("holders"), |name| {
+        blocks(&self.folder.join("holders"), |name| {
             !name.starts_with("dm-")
-        });
-        holders.iter().filter_map(|path| Block::at(path)).collect()
+        })
     }
 
     /// The path of the file behind a loop device, as it was when it was
@@ -203,6 +198,11 @@ impl Block {
         path.pop_if(|last| *last == b'\n');
         (!path.is_empty()).then(|| OsString::from_vec(path).into())
     }
+}
+
+fn blocks(folder: &Path, wanted: impl Fn(&str) -> bool) -> Vec<Block> {
+    let paths = entries(folder, wanted);
+    paths.iter().filter_map(|path| Block::at(path)).collect()
 }
 
 // Those with a name that is wanted, in an order that does not change from one call to
