@@ -8,6 +8,7 @@ mod cases;
 mod lab;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Instant;
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial, run};
 use mirrorfs::engine::Kind;
@@ -81,11 +82,13 @@ fn trial(
 }
 
 fn perform(engine: Kind, name: &str, case: &Case) -> Result<Completion, Failed> {
+    let began = Instant::now();
     let lab = Lab::new(engine);
     lab.nothing_on_disks();
     // What a failed test leaves must not fail the next one too.
     let ended = catch_unwind(AssertUnwindSafe(|| (case.body)(&lab)));
     let left = lab.nothing_left(name);
+    print!("{:.1} s ", began.elapsed().as_secs_f32());
     match ended {
         Err(panic) => resume_unwind(panic),
         Ok(()) => left.map(|()| Completion::Completed),

@@ -7,6 +7,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::sync::Once;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use mirrorfs::text::device::DevNo;
 
@@ -25,6 +26,9 @@ pub const SIZE: u64 = 256 * MIB;
 
 static READY: Once = Once::new();
 
+/// Which disks the tests since the last wipe were given, a bit each.
+static USED: AtomicU32 = AtomicU32::new(0);
+
 impl Lab {
     /// The disk of this number.
     pub fn disk(&self, number: usize) -> String {
@@ -34,6 +38,7 @@ impl Lab {
                 let size = SIZE / 1024;
                 output(&format!("modprobe brd rd_nr={COUNT} rd_size={size}"));
             });
+            USED.fetch_or(1 << number, Ordering::Relaxed);
             return format!("/dev/ram{number}");
         }
         let path = self.path(&format!("disk{number}"));
@@ -45,15 +50,13 @@ impl Lab {
     }
 
     /// Disks on which no earlier test's file system, table of partitions or log is:
-    /// none of these is written over unasked.
+    /// none of these is written over unasked. Those that nobody was given are blank.
     pub fn nothing_on_disks(&self) {
-        let there = |number: &usize| Path::new(&format!("/dev/ram{number}")).exists();
-        for number in (0..COUNT).filter(|number| self.is_kernel() && there(number)) {
-            let path = self.disk(number);
+        let used = USED.swap(0, Ordering::Relaxed);
+        let zeros = vec![0; MIB as usize];
+        for number in (0..COUNT).filter(|number| used & (1 << number) != 0) {
             for at in [0, SIZE - MIB] {
-                if bytes(&path, at, MIB).iter().any(|byte| *byte != 0) {
-                    put(&path, at, &vec![0; MIB as usize]);
-                }
+                put(&format!("/dev/ram{number}"), at, &zeros);
             }
         }
     }
