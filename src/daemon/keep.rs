@@ -8,6 +8,7 @@ use super::entry::{Edit, Kept};
 use super::places::places;
 use super::record::{Place, Record, Unfinished};
 use super::records::is_lasting;
+use crate::engine::identity::Identity;
 use crate::engine::{Facts, Id, Info, Slot};
 use crate::error::{Errno, Error, Result};
 use crate::model::policy::OnFailure;
@@ -124,7 +125,7 @@ impl Daemon {
         let places: Vec<Place> = places.collect();
         let record = Record {
             unfinished: unfinished(before.as_ref()),
-            made: entry.made,
+            made: entry.made.or_else(|| made_before(before.as_ref())),
             ..Record::of(&info, &lines).with(places, kept)
         };
         // What could not be flushed reads as it should and may not be on the disk.
@@ -246,6 +247,12 @@ impl Daemon {
             let _ = self.report(name, self.records.remove(uuid).map_err(not_kept));
         }
     }
+}
+
+/// Which log files were made for a mirror of which the registry does not know it: none
+/// where nothing was recorded before, so that what is made from now on is known.
+fn made_before(before: Option<&Record>) -> Option<Vec<Identity>> {
+    before.map_or(Some(Vec::new()), |record| record.made.clone())
 }
 
 /// What a verb has begun stays begun when somebody else writes the record.

@@ -63,9 +63,8 @@ fn twins(snapshot: &Snapshot, leg: usize) -> String {
     if disks.is_empty() {
         return String::new();
     }
-    let carries = if disks.len() == 1 { "carries" } else { "carry" };
     format!(
-        "; {} {carries} the same UUID: unplug, or `wipefs -a {}`, before anything is mounted by UUID",
+        "; any UUID on {} is on two disks now: unplug, or `wipefs -a {}`, before you mount by UUID",
         disks.join(", "),
         disks.join(" ")
     )
