@@ -3,14 +3,13 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::lab::case::{Case, embedded_only};
 use crate::lab::disklog::DiskLog;
 use crate::lab::disks::{MIB, assert_equal};
-use crate::lab::engine::no_loops;
+use crate::lab::engine::{has_device_mapper, no_loops};
 use crate::lab::mount::Mount;
 use crate::lab::shell::output;
 use crate::lab::writeback::Late;
@@ -35,7 +34,7 @@ const ROOM: u64 = 8 * MIB;
 
 fn no_mappings() -> Option<&'static str> {
     no_loops().or_else(|| {
-        let there = Path::new("/dev/mapper/control").exists();
+        let there = has_device_mapper();
         (!there).then_some("this kernel has no device-mapper for the disk below")
     })
 }
