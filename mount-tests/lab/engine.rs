@@ -38,17 +38,19 @@ fn no_device_mapper() -> Option<&'static str> {
 
 /// Whether this kernel has it: dmsetup makes the node also where nothing answers there.
 pub fn has_device_mapper() -> bool {
-    let mut options = OpenOptions::new();
-    let control = options.read(true).write(true).open("/dev/mapper/control");
-    control.is_ok()
+    opens("/dev/mapper/control")
 }
 
 fn no_fuse() -> Option<&'static str> {
-    let open = OpenOptions::new().read(true).write(true).open("/dev/fuse");
-    if open.is_err() {
+    if !opens("/dev/fuse") {
         return Some("/dev/fuse is missing or closed to this user");
     }
     (attempt("command -v fusermount3").0 != 0).then_some("there is no fusermount3: install fuse3")
+}
+
+fn opens(node: &str) -> bool {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).open(node).is_ok()
 }
 
 /// For tests of file systems and users of their own.

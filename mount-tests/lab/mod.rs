@@ -11,7 +11,6 @@ pub mod fragile;
 pub mod kernlog;
 pub mod left;
 pub mod mount;
-pub mod pauses;
 pub mod shared;
 pub mod shell;
 pub mod slow;
