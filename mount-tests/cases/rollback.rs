@@ -84,7 +84,12 @@ fn of_create_empty(lab: &Lab) {
     let mut bench = Bench::new(lab);
     bench.each_call(
         nothing,
-        |bench, _| bench.daemon.create_empty("m0").map(drop),
+        |bench, _| {
+            bench
+                .daemon
+                .create_empty("m0", Default::default())
+                .map(drop)
+        },
         |bench, before, done| {
             if done {
                 Vec::new()

@@ -32,6 +32,7 @@ struct Mounted {
 
 /// Mount, serve until unmounted, and answer the exit status.
 pub fn run(options: Options) -> i32 {
+    survival::give_back();
     let result = match options.foreground {
         true => foreground(&options),
         false => in_background(&options),

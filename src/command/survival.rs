@@ -16,6 +16,12 @@ const NEVER: &str = "-1000";
 /// Before ordinary programs; the watch itself has real time.
 const NICE: i32 = -10;
 
+/// How many arenas malloc has.
+const ARENAS: i32 = 2;
+
+/// From this size on, in bytes, a piece of memory is the system's again when it is freed.
+const LARGE: i32 = 128 * 1024;
+
 /// PR_SET_IO_FLUSHER (include/uapi/linux/prctl.h), which libc lacks.
 const IO_FLUSHER: i32 = 57;
 
@@ -41,6 +47,21 @@ pub fn ensure() {
     // A dump would be written to a disk, maybe the very one that is held, and until it
     // is, this process is not gone and nothing is let go.
     told("no dump of its memory", prctl::set_dumpable(false));
+}
+
+/// Let what is freed go back to the system, which counts where memory is locked: malloc
+/// (mallopt(3)) would keep an arena for each of many threads, and in each as much as a
+/// thread has ever used at once.
+pub fn give_back() {
+    #[cfg(target_env = "gnu")]
+    for (what, value) in [
+        (libc::M_ARENA_MAX, ARENAS),
+        (libc::M_MMAP_THRESHOLD, LARGE),
+        (libc::M_TRIM_THRESHOLD, LARGE),
+    ] {
+        // SAFETY: mallopt(3) takes numbers only, and no other thread runs yet.
+        unsafe { libc::mallopt(what, value) };
+    }
 }
 
 fn errno(error: &std::io::Error) -> Errno {

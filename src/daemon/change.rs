@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use super::Daemon;
 use super::admit::Admitted;
+use super::caller::Caller;
 use super::entry::Edit;
 use super::events::Kind;
+use super::own::Own;
 use super::record::{Stage, Unfinished};
 use super::successor::Successor;
 use super::switch::Switching;
@@ -34,16 +36,22 @@ impl Daemon {
     /// Do a verb that changes legs.
     ///
     /// # Errors
-    /// Those of its plan; ENOENT, ENODEV, ENOSPC, EBUSY, EINVAL for a new leg that
+    /// Those of its plan; EACCES for a part of a device that is not the caller's; ENOENT, ENODEV, ENOSPC, EBUSY, EINVAL for a new leg that
     /// cannot be one; the old table then goes on. EAGAIN where the mirror is no longer
     /// what was planned for.
     pub(super) fn change_legs(
         self: &Arc<Self>,
+        caller: &Caller,
         serial: u64,
         snapshot: &Snapshot,
         command: &Command,
     ) -> Result<()> {
-        let change = plan(snapshot, command)?;
+        let mut change = plan(snapshot, command)?;
+        if !caller.is_trusted() {
+            let held = self.engine.deps(&snapshot.info.id())?;
+            let own = Own::of(self.devices.as_ref(), &snapshot.table, held);
+            self.check_table(caller, &mut change.table, &own)?;
+        }
         if let Command::Finish(leg) = command {
             self.check_nobody_beside(snapshot)?;
             self.check_alone(serial, snapshot, leg.unwrap_or(1))?;

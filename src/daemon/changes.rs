@@ -1,37 +1,65 @@
-//! Those who wait until something changes: poll(2) on a file. Each is told once.
+//! Those who wait until something changes: poll(2) on a file. Each is told once, by a
+//! thread that does nothing else: there may be thousands, and whoever has something to
+//! tell has better things to do, such as taking out a leg.
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Tells somebody that something may have changed.
 pub type Tell = Box<dyn FnOnce() + Send>;
 
+#[derive(Default)]
+struct Inner {
+    waiting: HashMap<u64, Tell>,
+    /// Whether something changed that nobody was told of yet.
+    news: bool,
+}
+
 /// Those who wait.
 #[derive(Default)]
 pub struct Changes {
-    waiting: Mutex<HashMap<u64, Tell>>,
+    inner: Mutex<Inner>,
+    changed: Condvar,
 }
 
 impl Changes {
     /// Tell at the next change; who waits under this number already is replaced.
     pub fn wait(&self, number: u64, tell: Tell) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.insert(number, tell);
+        let before = self.inner().waiting.insert(number, tell);
+        drop(before);
     }
 
     /// Nobody waits under this number any more.
     pub fn forget(&self, number: u64) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.remove(&number);
+        let before = self.inner().waiting.remove(&number);
+        drop(before);
     }
 
     /// Something may have changed.
     pub fn tell(&self) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let told = std::mem::take(&mut *waiting);
-        drop(waiting);
+        self.inner().news = true;
+        self.changed.notify_one();
+    }
+
+    /// Tell those who wait, for ever.
+    pub fn serve(&self) {
+        loop {
+            self.serve_once();
+        }
+    }
+
+    fn serve_once(&self) {
+        let waited = self.changed.wait_while(self.inner(), |inner| !inner.news);
+        let mut inner = waited.unwrap_or_else(PoisonError::into_inner);
+        inner.news = false;
+        let told = std::mem::take(&mut inner.waiting);
+        drop(inner);
         told.into_values().for_each(|tell| tell());
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -62,7 +90,10 @@ mod tests {
         changes.wait(2, tell(100));
         changes.forget(2);
         changes.tell();
+        assert_eq!(told.load(Ordering::Relaxed), 0, "not by who has the news");
+        changes.serve_once();
         changes.tell();
+        changes.serve_once();
         assert_eq!(told.load(Ordering::Relaxed), 10);
     }
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use super::Daemon;
 use super::absent::not_started;
 use super::admit::Care;
-use super::caller::Caller;
+use super::caller::{Caller, check_kinds};
 use super::entry::Edit;
 use super::events::Kind;
 use super::look::Detail;
 use super::made::remove_file;
+use super::own::Own;
 use super::record::{Stage, Unfinished};
 use super::successor::Successor;
 use super::switch::Switching;
@@ -33,8 +34,8 @@ impl Daemon {
     pub fn verb(self: &Arc<Self>, caller: &Caller, serial: u64, line: &str) -> Result<()> {
         let result = verb::parse(line).and_then(|mut command| {
             let new = command.brings().map(|place| &mut place.device);
-            self.check_caller(caller, new.into_iter(), || Ok(Vec::new()))?;
-            self.command(serial, command, line.trim())
+            self.check_named(caller, new.into_iter())?;
+            self.command(caller, serial, command, line.trim())
         });
         self.ended(serial, result)
     }
@@ -86,15 +87,26 @@ impl Daemon {
             .map_or_else(|_| "-".into(), |entry| entry.name)
     }
 
-    fn command(self: &Arc<Self>, serial: u64, command: Command, line: &str) -> Result<()> {
+    fn command(
+        self: &Arc<Self>,
+        caller: &Caller,
+        serial: u64,
+        command: Command,
+        line: &str,
+    ) -> Result<()> {
         let _begun = self.registry.begin(serial, line)?;
         if let Some(absent) = self.registry.absent(serial) {
             return self.command_absent(serial, &absent, command);
         }
-        self.planned(|| self.command_now(serial, &command))
+        self.planned(|| self.command_now(caller, serial, &command))
     }
 
-    fn command_now(self: &Arc<Self>, serial: u64, command: &Command) -> Result<()> {
+    fn command_now(
+        self: &Arc<Self>,
+        caller: &Caller,
+        serial: u64,
+        command: &Command,
+    ) -> Result<()> {
         let snapshot = self.snapshot(serial, Detail::Devices)?;
         build::check_owner(&snapshot)?;
         let name = &snapshot.info.name;
@@ -111,7 +123,7 @@ impl Daemon {
             }
             Command::Retry => self.retry(serial, &snapshot)?,
             Command::Remove { deferred } => self.remove(serial, &snapshot, *deferred)?,
-            _ => self.change_legs(serial, &snapshot, command)?,
+            _ => self.change_legs(caller, serial, &snapshot, command)?,
         }
         Ok(())
     }
@@ -161,8 +173,10 @@ impl Daemon {
         self.check_started(serial)?;
         let snapshot = self.snapshot(serial, Detail::Devices)?;
         build::check_owner(&snapshot)?;
-        let own = || self.engine.deps(&snapshot.info.id());
-        self.check_caller(caller, table.devices(), own)?;
+        let held = self.engine.deps(&snapshot.info.id())?;
+        let own = Own::of(self.devices.as_ref(), &snapshot.table, held);
+        check_kinds(caller, &table)?;
+        self.check_table(caller, &mut table, &own)?;
         let logs = self.own_logs(serial, &snapshot);
         let files = [self.files_to_make(&table)?, logs.clone()].concat();
         let mut begun = Unfinished::of(Stage::Reloading, files);

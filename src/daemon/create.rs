@@ -1,5 +1,6 @@
 //! Making mirrors: from a request to a running device, wholly or not at all.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Daemon;
@@ -14,6 +15,7 @@ use super::short::policy;
 use crate::engine::Id;
 use crate::engine::identity::Identity;
 use crate::error::{Errno, Error, Result};
+use crate::model::look::Look;
 use crate::model::policy::OnFailure;
 use crate::model::snapshot::UUID_PREFIX;
 use crate::plan::build;
@@ -38,7 +40,7 @@ impl Daemon {
         let wish = Wish::parse(line);
         let name = wish.as_ref().ok().and_then(Wish::name).map(str::to_owned);
         let result = wish.and_then(|mut wish| {
-            self.check_caller(caller, wish.devices().into_iter(), || Ok(Vec::new()))?;
+            self.check_wish(caller, &mut wish)?;
             self.make_any(wish)
         });
         self.bell.ring();
@@ -53,19 +55,23 @@ impl Daemon {
         }
     }
 
-    /// A device without a table, for `mkdir`.
+    /// A device without a table, for `mkdir`; `looks` are owners and modes of its files
+    /// that are not the usual ones.
     ///
     /// # Errors
     /// EINVAL for a bad name, EEXIST for a taken one.
-    pub fn create_empty(&self, name: &str) -> Result<u64> {
-        let made = || {
+    pub fn create_empty(&self, name: &str, looks: BTreeMap<String, Look>) -> Result<u64> {
+        let made = move || {
             name::check(name)?;
             let name = self.reserve(name)?;
             let uuid = new_uuid()?;
             self.keep_intent(&name.name, &uuid, &Table::default())?;
             let steps = build::create_empty(&name.name, &uuid);
             let told = (Kind::Created, "without a table");
-            let kept = |id: &Id| self.kept_for(id, OnFailure::default());
+            let kept = |id: &Id| {
+                let kept = self.kept_for(id, OnFailure::default())?;
+                Ok(Kept { looks, ..kept })
+            };
             let made = self.start(&name, &uuid, &steps, kept, told, Some(Vec::new()));
             if made.is_err() {
                 self.drop_record(&name.name, &uuid);

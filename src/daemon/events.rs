@@ -1,7 +1,7 @@
 //! What happened: the newest events, one line each, as an append-only file.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use super::changes::Changes;
@@ -9,6 +9,14 @@ use super::counts::Counts;
 
 /// How many lines are kept.
 pub const KEPT: usize = 1024;
+
+/// The most bytes of an event's text, so that all lines together have a bound: a table
+/// of many targets is in the file `table`. A line fits into what any program reads at
+/// once.
+const LONGEST: usize = 1000;
+
+/// The most bytes of a name there, as long as any mirror's.
+const LONGEST_NAME: usize = 127;
 
 /// The third word of an event's line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,27 +146,24 @@ struct Ring {
 pub struct Events {
     ring: Mutex<Ring>,
     /// Those who wait for an event, or for anything else that changes.
-    pub changes: Changes,
+    pub changes: Arc<Changes>,
 }
 
 impl Events {
     /// Add an event; `name` is the mirror's, or `-`.
     pub fn add(&self, name: &str, kind: Kind, text: &str) {
         let (word, alarming) = kind.row();
-        let text: String = text
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
+        let (shown, text) = (name_shown(name), text_shown(text));
         let level = if alarming {
             log::Level::Warn
         } else {
             log::Level::Info
         };
-        log::log!(level, "{name}: {word}: {text}");
+        log::log!(level, "{shown}: {word}: {text}");
         let now = SystemTime::now();
         let time = humantime::format_rfc3339_millis(now);
         let mut ring = self.ring();
-        ring.push(format!("{time} {name} {word} {text}\n"));
+        ring.push(format!("{time} {shown} {word} {text}\n"));
         ring.changed = Some(now);
         ring.counts.count(name, kind);
         drop(ring);
@@ -193,21 +198,73 @@ impl Events {
     }
 
     /// Up to `size` bytes from `offset`, whatever is kept of them; what was
-    /// dropped reads as empty lines.
+    /// dropped reads as empty lines. As far as whole lines fit into it they end it:
+    /// of a line that was read in part the rest may be dropped before it is read.
     pub fn read(&self, offset: u64, size: usize) -> Vec<u8> {
         let ring = self.ring();
         if offset < ring.start {
             let gap = usize::try_from(ring.start - offset).unwrap_or(usize::MAX);
             return vec![b'\n'; gap.min(size)];
         }
-        let skip = usize::try_from(offset - ring.start).unwrap_or(usize::MAX);
-        let bytes = ring.lines.iter().flat_map(|line| line.bytes());
-        bytes.skip(skip).take(size).collect()
+        let mut skip = usize::try_from(offset - ring.start).unwrap_or(usize::MAX);
+        let mut bytes = Vec::new();
+        for line in &ring.lines {
+            let line = line.as_bytes();
+            let rest = line.get(skip..).unwrap_or_default();
+            skip = skip.saturating_sub(line.len());
+            if bytes.len() + rest.len() > size {
+                if bytes.is_empty() {
+                    bytes.extend(rest.iter().take(size));
+                }
+                break;
+            }
+            bytes.extend(rest);
+        }
+        bytes
     }
 
     fn ring(&self) -> MutexGuard<'_, Ring> {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Names of others' devices, and names that were refused, may be anything: what no name
+/// has is written as dmsetup(8) does, `\xHH`.
+fn name_shown(name: &str) -> String {
+    let plain = |c: char| !c.is_whitespace() && !c.is_control();
+    let mut shown = String::new();
+    for c in name.chars() {
+        if shown.len() >= LONGEST_NAME {
+            shown.push('…');
+            break;
+        }
+        match plain(c) {
+            true => shown.push(c),
+            false => {
+                let mut bytes = [0; 4];
+                let bytes = c.encode_utf8(&mut bytes).bytes();
+                bytes.for_each(|byte| shown.push_str(&format!("\\x{byte:02x}")));
+            }
+        }
+    }
+    shown
+}
+
+/// One line, and no longer than it may be.
+fn text_shown(text: &str) -> String {
+    let mut shown = String::new();
+    for (at, c) in text.char_indices() {
+        if shown.len() >= LONGEST {
+            shown.push_str(&format!("… ({} bytes more)", text.len() - at));
+            break;
+        }
+        match c {
+            '\u{85}' | '\u{2028}' | '\u{2029}' => shown.extend(c.escape_default()),
+            c if c.is_control() => shown.extend(c.escape_default()),
+            c => shown.push(c),
+        }
+    }
+    shown
 }
 
 impl Ring {
@@ -235,8 +292,50 @@ mod tests {
         let text = String::from_utf8(events.read(0, 4096)).expect("text");
         let words: Vec<&str> = text.split_whitespace().collect();
         assert!(words[0].ends_with('Z') && words[0].contains('T'), "{text}");
-        assert_eq!(words[1..], ["m0", "error", "two", "lines"]);
+        assert_eq!(words[1..], ["m0", "error", "two\\nlines"]);
         assert_eq!(text.matches('\n').count(), 1);
+    }
+
+    #[test]
+    fn nobody_forges_a_line_or_a_column() {
+        let events = Events::default();
+        let forged = "x\n2026-01-01T00:00:00.000Z old health failed";
+        events.add(forged, Kind::Error, "a\u{2028}b\rc\u{85}");
+        let text = String::from_utf8(events.read(0, 4096)).expect("text");
+        assert_eq!(text.lines().count(), 1);
+        assert_eq!(text.split(' ').nth(2), Some("error"), "{text}");
+        assert!(text.ends_with("a\\u{2028}b\\rc\\u{85}\n"), "{text}");
+    }
+
+    #[test]
+    fn a_text_has_an_end_and_so_have_all_lines_together() {
+        let events = Events::default();
+        for _ in 0..2 * KEPT {
+            events.add("m0", Kind::Reloaded, &"é".repeat(500_000));
+        }
+        let (start, end) = events.span();
+        assert!(end - start < (KEPT * (LONGEST + 100)) as u64);
+        let text = String::from_utf8(events.read(start, 4096)).expect("whole characters");
+        assert!(text.ends_with(" bytes more)\n"), "{text}");
+    }
+
+    #[test]
+    fn what_is_read_ends_with_a_line() {
+        let events = Events::default();
+        for _ in 0..2 * KEPT {
+            events.add("m0", Kind::Synced, "ä");
+        }
+        let (start, _) = events.span();
+        let line = events
+            .read(start, 4096)
+            .iter()
+            .position(|byte| *byte == b'\n');
+        let line = line.expect("a line") + 1;
+        assert_eq!(events.read(start, 2 * line + line / 2).len(), 2 * line);
+        assert_eq!(events.read(start + 1, line).len(), line - 1);
+        // Of a line that does not fit there is a part.
+        assert_eq!(events.read(start, 10).len(), 10);
+        assert_eq!(events.read(start + 10, line).len(), line - 10);
     }
 
     #[test]

@@ -21,6 +21,10 @@ pub enum Detail {
     All,
 }
 
+/// How often the devices are listed, where one is gone when it is looked at: it may
+/// have another name now, and have been there all the time.
+const LISTS: usize = 4;
+
 impl Daemon {
     /// The mirror that has this name now.
     ///
@@ -28,16 +32,22 @@ impl Daemon {
     /// ENOENT where there is none.
     pub fn find(&self, name: &str) -> Result<u64> {
         let gone = || Error::new(Errno::ENOENT, format!("there is no mirror {name}"));
-        let id = Id::Name(name.into());
-        match self.engine.table(&id, Slot::Live) {
-            Ok((info, lines)) if self.shows(&info, &lines) => Ok(self.registry.note(&info)),
-            Ok(_) => Err(gone()),
-            Err(_) => {
+        self.running_under(name)
+            .unwrap_or_else(|_| {
                 let mut absent = self.registry.absentees().into_iter();
                 let found = absent.find(|(_, other)| other == name);
-                found.map(|(serial, _)| serial).ok_or_else(gone)
-            }
-        }
+                found.map(|(serial, _)| serial)
+            })
+            .ok_or_else(gone)
+    }
+
+    /// The device of this name; none where it is no mirror.
+    ///
+    /// # Errors
+    /// ENODEV where there is none.
+    fn running_under(&self, name: &str) -> Result<Option<u64>> {
+        let (info, lines) = self.engine.table(&Id::Name(name.into()), Slot::Live)?;
+        Ok(self.shows(&info, &lines).then(|| self.registry.note(&info)))
     }
 
     /// Whether a device is shown: also what lost its mirror target with a leg.
@@ -51,16 +61,32 @@ impl Daemon {
     /// # Errors
     /// What the list of devices answers.
     pub fn mirrors(&self) -> Result<Vec<(u64, String)>> {
-        let listed = self.engine.list()?;
-        let found = listed.into_iter().filter_map(|device| {
-            let serial = self.find(&device.name).ok()?;
-            Some((serial, device.name))
-        });
-        let found: Vec<(u64, String)> = found.collect();
+        // First: one that is started meanwhile is then found as both, not as neither.
         let absent = self.registry.absentees().into_iter();
+        let mut found = self.all_running()?;
+        for _ in 1..LISTS {
+            if found.1 {
+                break;
+            }
+            found = self.all_running()?;
+        }
+        let found = found.0;
         let hidden = |(_, name): &(u64, String)| found.iter().any(|(_, other)| other == name);
         let absent: Vec<_> = absent.filter(|one| !hidden(one)).collect();
         Ok([found, absent].concat())
+    }
+
+    /// The mirrors that run, and whether all that was listed was still there under its
+    /// name.
+    fn all_running(&self) -> Result<(Vec<(u64, String)>, bool)> {
+        let (mut found, mut all) = (Vec::new(), true);
+        for device in self.engine.list()? {
+            match self.running_under(&device.name) {
+                Ok(serial) => found.extend(serial.map(|serial| (serial, device.name))),
+                Err(_) => all = false,
+            }
+        }
+        Ok((found, all))
     }
 
     /// The mirror as it is now.

@@ -34,6 +34,7 @@ pub mod records;
 pub mod registry;
 mod restore;
 mod retry;
+mod rights;
 pub mod running;
 mod settings;
 mod short;
@@ -87,12 +88,15 @@ impl Daemon {
         devices: Arc<dyn Devices>,
         records: records::Records,
     ) -> Result<Arc<Daemon>> {
+        let events = events::Events::default();
+        let changes = Arc::clone(&events.changes);
+        desk::spawn("readers", move || changes.serve())?;
         let records_home = devices.home(&DeviceRef::Path(records.folder().into()));
         Ok(Arc::new(Daemon {
             engine,
             devices,
             registry: registry::Registry::default(),
-            events: events::Events::default(),
+            events,
             desk: desk::Desk::open()?,
             own_logs: own_logs::OwnLogs::beside(&records),
             records_home,

@@ -30,9 +30,28 @@ pub(super) fn node(ino: INodeNo) -> Result<Node> {
     node.ok_or_else(|| Error::new(crate::error::Errno::ENOENT, "there is no such file"))
 }
 
-pub(super) fn text(name: &OsStr) -> Result<&str> {
-    let text = name.to_str();
-    text.ok_or_else(|| Error::invalid("the name is no text"))
+/// The longest name of a file, as elsewhere (NAME_MAX, limits.h); FUSE itself lets
+/// longer ones through.
+const LONGEST: usize = 255;
+
+/// A name of something that is there; one that is no text nothing has.
+pub(super) fn known(name: &OsStr) -> Result<&str> {
+    text(name)?.ok_or_else(|| Error::new(crate::error::Errno::ENOENT, "there is no such file"))
+}
+
+/// A name for something new.
+pub(super) fn new_name(name: &OsStr) -> Result<&str> {
+    text(name)?.ok_or_else(|| Error::invalid("the name is no text"))
+}
+
+fn text(name: &OsStr) -> Result<Option<&str>> {
+    match name.len() {
+        0..=LONGEST => Ok(name.to_str()),
+        length => Err(Error::new(
+            crate::error::Errno::ENAMETOOLONG,
+            format!("the name has {length} bytes: {LONGEST} are the most"),
+        )),
+    }
 }
 
 pub(super) fn file_type(sort: Sort) -> FileType {
@@ -83,9 +102,11 @@ pub(super) fn reply_entry(reply: ReplyEntry, result: Result<Found>) {
     }
 }
 
-pub(super) fn reply_attr(reply: ReplyAttr, ino: INodeNo, result: Result<Attr>) {
+/// The number that stat(2) shows is that of the place, whichever of its inodes was
+/// asked for.
+pub(super) fn reply_attr(reply: ReplyAttr, result: Result<Attr>) {
     match result {
-        Ok(attr) => reply.attr(&attr_life(&attr), &file_attr(ino.0, &attr)),
+        Ok(attr) => reply.attr(&attr_life(&attr), &file_attr(attr.node.ino(), &attr)),
         Err(error) => reply.error(errno(&error)),
     }
 }

@@ -10,19 +10,20 @@ use std::time::{Duration, SystemTime};
 
 use fuser::{
     AccessFlags, BsdFileFlags, Errno, FileHandle, FileType, Filesystem, FopenFlags, INodeNo,
-    LockOwner, OpenAccMode, OpenFlags, PollEvents, PollFlags, PollNotifier, RenameFlags, ReplyAttr,
-    ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyPoll,
-    ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+    InitFlags, KernelConfig, LockOwner, OpenAccMode, OpenFlags, PollEvents, PollFlags,
+    PollNotifier, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty,
+    ReplyEntry, ReplyOpen, ReplyPoll, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
 use self::answer::{
-    errno, file_type, node, reply_attr, reply_data, reply_empty, reply_entry, text,
+    errno, file_type, known, new_name, node, reply_attr, reply_data, reply_empty, reply_entry,
 };
 use crate::daemon::caller::Caller;
-use crate::daemon::changes::Tell;
 use crate::error::Result;
 use crate::model::look::Look;
 use crate::tree::Tree;
+use crate::tree::limits::Of;
+use crate::tree::locks::{Answer, Want};
 use crate::tree::write::not_here;
 
 /// How long a caller waits for a command before it is told EINPROGRESS.
@@ -31,6 +32,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The same for mkdir, rmdir and rename: the kernel keeps the whole folder
 /// locked meanwhile, and who looks for a name in it waits too.
 const FOLDER_PATIENCE: Duration = Duration::from_millis(2500);
+
+/// How long one call waits for a lock: nobody can be interrupted meanwhile.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The most bytes of one write; the kernel's own limit.
+const MAX_WRITE: u32 = 1 << 20;
 
 /// The tree as fuser sees it.
 pub struct Fs {
@@ -45,34 +52,53 @@ impl Fs {
     }
 
     /// Do `work` where it may take long, and answer when it is done or has
-    /// taken longer than `patience`.
-    fn later<T: Send + 'static>(
+    /// taken longer than `patience`. `share` is what it takes of what may be under way.
+    fn later<T: Send + 'static, S: Send + 'static>(
         &self,
+        share: Result<S>,
         patience: Duration,
         work: impl FnOnce(&Tree) -> Result<T> + Send + 'static,
         answer: impl FnOnce(Result<T>) + Send + 'static,
     ) {
+        let share = match share {
+            Ok(share) => share,
+            Err(error) => return answer(Err(error)),
+        };
         let tree = Arc::clone(&self.tree);
-        self.tree
-            .daemon
-            .desk
-            .run(patience, move || work(&tree), answer);
+        let work = move || {
+            let _until_done = share;
+            work(&tree)
+        };
+        self.tree.daemon.desk.run(patience, work, answer);
+    }
+
+    /// What a call that names a path takes of what may be under way.
+    fn begin(&self, request: &Request) -> Result<impl Send + 'static> {
+        let caller = Caller::reader(request.uid());
+        self.tree.share(&caller, Of::Commands, 1)
     }
 }
 
 impl Filesystem for Fs {
+    fn init(&mut self, _: &Request, config: &mut KernelConfig) -> std::io::Result<()> {
+        // A kernel without them keeps locks by inode, and allows what it allows.
+        let _ = config.add_capabilities(InitFlags::FUSE_FLOCK_LOCKS);
+        let _ = config.set_max_write(MAX_WRITE);
+        Ok(())
+    }
+
     fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        let found = node(parent).and_then(|parent| self.tree.find(parent, text(name)?));
+        let found = node(parent).and_then(|parent| self.tree.find(parent, known(name)?));
         reply_entry(reply, found);
     }
 
     fn getattr(&self, _: &Request, ino: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
-        reply_attr(reply, ino, node(ino).and_then(|node| self.tree.attr(node)));
+        reply_attr(reply, node(ino).and_then(|node| self.tree.attr(node)));
     }
 
     fn setattr(
         &self,
-        _: &Request,
+        request: &Request,
         ino: INodeNo,
         mode: Option<u32>,
         uid: Option<u32>,
@@ -98,11 +124,12 @@ impl Filesystem for Fs {
             tree.dress(node, look)
         };
         if look.is_plain() {
-            return reply_attr(reply, ino, change(&self.tree));
+            return reply_attr(reply, change(&self.tree));
         }
         // What is changed is recorded, and a disk may be slow.
-        self.later(PATIENCE, change, move |result| {
-            reply_attr(reply, ino, result)
+        let share = self.begin(request);
+        self.later(share, PATIENCE, change, move |result| {
+            reply_attr(reply, result)
         });
     }
 
@@ -111,9 +138,13 @@ impl Filesystem for Fs {
         reply_data(reply, link.map(String::into_bytes));
     }
 
-    fn open(&self, _: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+    fn open(&self, request: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         let writing = flags.acc_mode() != OpenAccMode::O_RDONLY;
-        match node(ino).and_then(|node| self.tree.open(node, writing)) {
+        let caller = match writing {
+            true => Caller::of(request.uid(), request.gid(), request.pid()),
+            false => Caller::reader(request.uid()),
+        };
+        match node(ino).and_then(|node| self.tree.open(node, caller, writing)) {
             // Direct: what is read is made when it is read, whatever its size.
             Ok(handle) => reply.opened(FileHandle(handle), FopenFlags::FOPEN_DIRECT_IO),
             Err(error) => reply.error(errno(&error)),
@@ -152,7 +183,7 @@ impl Filesystem for Fs {
         reply: ReplyPoll,
     ) {
         let wait = flags.contains(PollFlags::FUSE_POLL_SCHEDULE_NOTIFY);
-        let tell = wait.then(|| -> Tell { Box::new(move || drop(notifier.notify())) });
+        let tell = wait.then_some(move || drop(notifier.notify()));
         // As sysfs has it: always readable, and POLLPRI when there is news.
         let news = match self.tree.poll(handle.0, tell) {
             Ok(false) => PollEvents::empty(),
@@ -164,7 +195,7 @@ impl Filesystem for Fs {
 
     fn write(
         &self,
-        request: &Request,
+        _: &Request,
         _: INodeNo,
         handle: FileHandle,
         _offset: u64,
@@ -174,7 +205,7 @@ impl Filesystem for Fs {
         _: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        let (uid, gid, pid) = (request.uid(), request.gid(), request.pid());
+        let share = self.tree.begin(handle.0, data.len());
         let (number, data, tree) = (handle.0, data.to_vec(), Arc::clone(&self.tree));
         let answer = move |result: Result<usize>| match result {
             Ok(written) => reply.written(u32::try_from(written).unwrap_or(u32::MAX)),
@@ -185,25 +216,62 @@ impl Filesystem for Fs {
                 reply.error(errno(&error));
             }
         };
-        self.later(
-            PATIENCE,
-            move |tree| tree.write(&Caller::of(uid, gid, pid), number, &data),
-            answer,
-        );
+        let work = move |tree: &Tree| tree.write(number, &data);
+        self.later(share, PATIENCE, work, answer);
     }
 
     fn release(
         &self,
         _: &Request,
-        _: INodeNo,
+        ino: INodeNo,
         handle: FileHandle,
         _: OpenFlags,
-        _: Option<LockOwner>,
+        owner: Option<LockOwner>,
         _: bool,
         reply: ReplyEmpty,
     ) {
+        if let (Some(owner), Ok(node)) = (owner, node(ino)) {
+            self.tree.locks.release(node.ino(), owner.0);
+        }
         self.tree.close(handle.0);
         reply.ok();
+    }
+
+    fn setlk(
+        &self,
+        _: &Request,
+        ino: INodeNo,
+        _: FileHandle,
+        owner: LockOwner,
+        _start: u64,
+        _end: u64,
+        kind: i32,
+        _pid: u32,
+        sleep: bool,
+        reply: ReplyEmpty,
+    ) {
+        // Of flock(2) only: nothing else was asked for, and that is of whole files.
+        let place = match node(ino) {
+            Ok(node) => node.ino(),
+            Err(error) => return reply.error(errno(&error)),
+        };
+        let want = match kind {
+            libc::F_RDLCK => Want::Shared,
+            libc::F_WRLCK => Want::Alone,
+            _ => {
+                self.tree.locks.release(place, owner.0);
+                return reply.ok();
+            }
+        };
+        if !sleep {
+            return reply_empty(reply, self.tree.locks.get(place, owner.0, want));
+        }
+        let answer: Answer = Box::new(|result| reply_empty(reply, result));
+        if let Some(ticket) = self.tree.locks.wait(place, owner.0, want, answer) {
+            let tree = Arc::clone(&self.tree);
+            let give_up = move || tree.locks.give_up(ticket);
+            self.tree.daemon.desk.after(LOCK_PATIENCE, give_up);
+        }
     }
 
     fn flush(&self, _: &Request, _: INodeNo, _: FileHandle, _: LockOwner, reply: ReplyEmpty) {
@@ -215,23 +283,34 @@ impl Filesystem for Fs {
         reply.ok();
     }
 
+    fn opendir(&self, request: &Request, ino: INodeNo, _: OpenFlags, reply: ReplyOpen) {
+        let caller = Caller::reader(request.uid());
+        match node(ino).and_then(|node| self.tree.open_folder(node, caller)) {
+            Ok(number) => reply.opened(FileHandle(number), FopenFlags::empty()),
+            Err(error) => reply.error(errno(&error)),
+        }
+    }
+
     fn readdir(
         &self,
         _: &Request,
         ino: INodeNo,
-        _: FileHandle,
+        handle: FileHandle,
         offset: u64,
         mut reply: ReplyDirectory,
     ) {
-        let names = node(ino).and_then(|node| self.tree.list(node));
-        let names = match names {
+        let names = match self.tree.names(handle.0, offset == 0) {
             Ok(names) => names,
             Err(error) => return reply.error(errno(&error)),
         };
-        let dots = [".", ".."].map(|dot| (ino, FileType::Directory, dot.to_string()));
-        let names = names
-            .into_iter()
-            .map(|name| (INodeNo(name.node.ino()), file_type(name.sort), name.name));
+        let dots = [".", ".."].map(|dot| (ino, FileType::Directory, dot));
+        let names = names.iter().map(|name| {
+            (
+                INodeNo(name.node.ino()),
+                file_type(name.sort),
+                name.name.as_str(),
+            )
+        });
         let all = dots.into_iter().chain(names).zip(1_u64..);
         for ((ino, sort, name), next) in all.skip(usize::try_from(offset).unwrap_or(usize::MAX)) {
             if reply.add(ino, next, sort, name) {
@@ -241,21 +320,44 @@ impl Filesystem for Fs {
         reply.ok();
     }
 
-    fn mkdir(&self, _: &Request, parent: INodeNo, name: &OsStr, _: u32, _: u32, reply: ReplyEntry) {
-        let wanted = node(parent).and_then(|parent| Ok((parent, text(name)?.to_string())));
+    fn releasedir(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        handle: FileHandle,
+        _: OpenFlags,
+        reply: ReplyEmpty,
+    ) {
+        self.tree.close_folder(handle.0);
+        reply.ok();
+    }
+
+    fn mkdir(
+        &self,
+        request: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        _: u32,
+        _: u32,
+        reply: ReplyEntry,
+    ) {
+        let wanted = node(parent).and_then(|parent| Ok((parent, new_name(name)?.to_string())));
+        let maker = (request.uid(), request.gid());
         self.later(
+            self.begin(request),
             FOLDER_PATIENCE,
             move |tree| {
                 let (parent, name) = wanted?;
-                tree.found(tree.make_folder(parent, &name)?)
+                tree.found(tree.make_folder(parent, &name, maker)?)
             },
             |result| reply_entry(reply, result),
         );
     }
 
-    fn rmdir(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        let wanted = node(parent).and_then(|parent| Ok((parent, text(name)?.to_string())));
+    fn rmdir(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let wanted = node(parent).and_then(|parent| Ok((parent, known(name)?.to_string())));
         self.later(
+            self.begin(request),
             FOLDER_PATIENCE,
             move |tree| {
                 let (parent, name) = wanted?;
@@ -267,20 +369,22 @@ impl Filesystem for Fs {
 
     fn rename(
         &self,
-        _: &Request,
+        request: &Request,
         parent: INodeNo,
         name: &OsStr,
         new_parent: INodeNo,
-        new_name: &OsStr,
+        to: &OsStr,
         flags: RenameFlags,
         reply: ReplyEmpty,
     ) {
-        if flags.contains(RenameFlags::RENAME_EXCHANGE) {
+        // A name that is taken is never replaced, whether that was asked for or not.
+        if !RenameFlags::RENAME_NOREPLACE.contains(flags) {
             return reply.error(Errno::EINVAL);
         }
-        let from = node(parent).and_then(|parent| Ok((parent, text(name)?.to_string())));
-        let to = node(new_parent).and_then(|parent| Ok((parent, text(new_name)?.to_string())));
+        let from = node(parent).and_then(|parent| Ok((parent, known(name)?.to_string())));
+        let to = node(new_parent).and_then(|parent| Ok((parent, new_name(to)?.to_string())));
         self.later(
+            self.begin(request),
             FOLDER_PATIENCE,
             move |tree| {
                 let (from, to) = (from?, to?);

@@ -42,13 +42,16 @@ pub struct Attr {
 }
 
 impl Tree {
-    /// What `stat(2)` shows of a place.
+    /// What `stat(2)` shows of a place; of one whose mirror is gone and that somebody
+    /// still has open, what it was: he may want to read what his verb came to.
     ///
     /// # Errors
     /// ENODEV where its mirror is gone, ENOENT where the number names nothing.
     pub fn attr(&self, node: Node) -> Result<Attr> {
-        if let Some(serial) = node.serial() {
-            self.daemon.registry.check(serial)?;
+        if let Some(serial) = node.serial()
+            && let Err(gone) = self.daemon.registry.check(serial)
+        {
+            return self.open_attr(node).ok_or(gone);
         }
         let (sort, mode, events) = describe(node)?;
         let (size, mtime) = if events { self.news() } else { (0, self.born) };
@@ -61,7 +64,9 @@ impl Tree {
             gid: look.gid.unwrap_or(self.owner.1),
             size,
             mtime,
-            fleeting: events,
+            // What can be written has many inodes, and the kernel knows the attributes
+            // of each for itself: what is changed by one must hold for all.
+            fleeting: events || self.writable(node).is_ok(),
         })
     }
 

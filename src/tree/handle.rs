@@ -1,14 +1,21 @@
 //! An open file: the text that its reader gets, and the answer that its last
 //! write owes.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::attr::Attr;
 use super::follow::Follow;
-use super::node::Node;
+use super::limits::Share;
+use super::texts::Kept;
+use crate::daemon::caller::Caller;
 use crate::daemon::events::Events;
 use crate::error::Result;
 use crate::model::snapshot::Snapshot;
+
+/// The most bytes of answers that are kept: who writes a thousand lines in one write
+/// learns the last of what they came to.
+const LONGEST: usize = 64 * 1024;
 
 /// What a reader of this handle gets.
 #[derive(Debug, Default)]
@@ -17,7 +24,7 @@ enum Text {
     #[default]
     None,
     /// The file as it was when it was opened, or read from its beginning.
-    Snapshot(Vec<u8>),
+    Snapshot(Arc<Kept>),
     /// The answer to a write. It begins where it is first read, since the
     /// write moved the descriptor's offset.
     Answer(Vec<u8>, Option<u64>),
@@ -31,22 +38,44 @@ enum Text {
 /// An open file.
 #[derive(Debug)]
 pub struct Handle {
-    /// The file.
-    pub node: Node,
+    /// The file, as it was when it was opened: what is open outlives its mirror.
+    pub attr: Attr,
+    /// Who opened it. Whoever writes into it acts with no other rights: a program of
+    /// more rights may have been given it as its standard output.
+    pub caller: Caller,
     text: Mutex<Text>,
+    _share: Share,
 }
 
 impl Handle {
     /// A handle that nothing was read from.
-    pub fn new(node: Node) -> Self {
-        let text = Mutex::default();
-        Handle { node, text }
+    pub fn new(attr: Attr, caller: Caller, share: Share) -> Self {
+        Handle {
+            attr,
+            caller,
+            text: Mutex::default(),
+            _share: share,
+        }
     }
 
     /// The answer to a write, for the next reader of this handle.
     pub fn answer(&self, text: &str) {
-        let bytes = format!("{}\n", text.trim_end()).into_bytes();
-        *self.text() = Text::Answer(bytes, None);
+        let text = text.trim_end();
+        let cut = text.len().saturating_sub(LONGEST);
+        let newline = |at: usize| text.get(at..).and_then(|rest| rest.find('\n'));
+        let start = (cut > 0).then(|| (cut..text.len()).find(|at| text.is_char_boundary(*at)));
+        let start = start
+            .flatten()
+            .map_or(0, |at| newline(at).map_or(at, |line| at + line + 1));
+        let bytes = format!("{}\n", text.get(start..).unwrap_or_default());
+        *self.text() = Text::Answer(bytes.into_bytes(), None);
+    }
+
+    /// The same, unless an answer is there already that nobody may have read.
+    pub fn answer_if_idle(&self, text: &str) {
+        if !matches!(&*self.text(), Text::Answer(..)) {
+            self.answer(text);
+        }
     }
 
     /// Whether a read at `offset` needs a new snapshot of the file.
@@ -59,15 +88,15 @@ impl Handle {
     }
 
     /// Show `text` from now on.
-    pub fn show(&self, text: String) {
-        *self.text() = Text::Snapshot(text.into_bytes());
+    pub fn show(&self, text: Arc<Kept>) {
+        *self.text() = Text::Snapshot(text);
     }
 
     /// Up to `size` bytes of the text at `offset`.
     pub fn read(&self, offset: u64, size: usize) -> Vec<u8> {
         match &mut *self.text() {
             Text::None | Text::Events { .. } | Text::Follow(_) => Vec::new(),
-            Text::Snapshot(bytes) => part(bytes, offset, size),
+            Text::Snapshot(text) => part(&text.bytes, offset, size),
             Text::Answer(bytes, base) => {
                 // A reader who seeks back reads the answer once more.
                 let start = base.filter(|base| *base <= offset).unwrap_or(offset);
@@ -104,7 +133,7 @@ impl Handle {
     pub fn differs(&self, now: &str) -> bool {
         match &*self.text() {
             Text::None => true,
-            Text::Snapshot(bytes) => bytes != now.as_bytes(),
+            Text::Snapshot(text) => text.bytes != now.as_bytes(),
             Text::Answer(..) | Text::Events { .. } | Text::Follow(_) => false,
         }
     }
@@ -144,13 +173,42 @@ fn part(bytes: &[u8], offset: u64, size: usize) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
+    use super::super::attr::Sort;
+    use super::super::limits::{Limits, Of};
+    use super::super::node::Node;
+    use super::super::texts::Texts;
     use super::*;
+
+    fn handle() -> Handle {
+        let attr = Attr {
+            node: Node::Root,
+            sort: Sort::File,
+            mode: 0,
+            uid: 0,
+            gid: 0,
+            size: 0,
+            mtime: SystemTime::UNIX_EPOCH,
+            fleeting: true,
+        };
+        let caller = Caller::daemon();
+        let share = Arc::<Limits>::default().take(&caller, Of::Handles, 1);
+        Handle::new(attr, caller, share.expect("free"))
+    }
+
+    fn show(handle: &Handle, text: &str) {
+        let limits = Arc::<Limits>::default();
+        let share = |size| limits.take(&handle.caller, Of::Bytes, size);
+        let kept = Texts::default().keep((1, 0), text.into(), share);
+        handle.show(kept.expect("kept"));
+    }
 
     #[test]
     fn a_snapshot_is_read_in_parts_and_anew_from_its_beginning() {
-        let handle = Handle::new(Node::Root);
+        let handle = handle();
         assert!(handle.is_stale(0) && handle.is_stale(5));
-        handle.show("0123456789".into());
+        show(&handle, "0123456789");
         assert_eq!(handle.read(2, 3), b"234");
         assert_eq!(handle.read(8, 100), b"89");
         assert_eq!(handle.read(10, 100), b"");
@@ -160,7 +218,7 @@ mod tests {
 
     #[test]
     fn an_answer_begins_where_the_write_left_the_offset() {
-        let handle = Handle::new(Node::Root);
+        let handle = handle();
         handle.answer("mirror0");
         assert!(!handle.is_stale(0));
         assert_eq!(handle.read(57, 4), b"mirr");
@@ -170,9 +228,20 @@ mod tests {
     }
 
     #[test]
+    fn of_very_many_answers_the_last_are_kept() {
+        let handle = handle();
+        handle.answer(&"done\n".repeat(LONGEST));
+        let text = handle.read(0, usize::MAX);
+        assert!(text.len() <= LONGEST + 1 && text.len() > LONGEST - 10);
+        assert!(text.starts_with(b"done\n") && text.ends_with(b"done\n"));
+        handle.answer(&"é".repeat(LONGEST));
+        assert!(handle.read(0, usize::MAX).len() <= LONGEST + 1);
+    }
+
+    #[test]
     fn events_are_followed_by_the_same_offset() {
         use crate::daemon::events::Kind;
-        let (events, handle) = (Events::default(), Handle::new(Node::Root));
+        let (events, handle) = (Events::default(), handle());
         events.add("m", Kind::Synced, "one");
         let first = handle.read_events(&events, 0, 4096);
         events.add("m", Kind::Synced, "two");

@@ -2,17 +2,21 @@
 //! it does. It knows no FUSE; `fuse.rs` hands its requests through.
 
 pub mod attr;
+mod folder;
 mod follow;
 pub mod handle;
 pub mod help;
 pub mod info;
+pub mod limits;
 pub mod lines;
+pub mod locks;
 pub mod metrics;
 pub mod mirror;
 pub mod node;
 pub mod open;
 pub mod root;
 pub mod row;
+mod texts;
 pub mod walk;
 pub mod write;
 
@@ -28,8 +32,13 @@ use crate::model::look::Look;
 pub struct Tree {
     /// What the files are about.
     pub daemon: Arc<Daemon>,
+    /// Locks of its files.
+    pub locks: locks::Locks,
     looks: Mutex<HashMap<u64, Look>>,
     handles: Mutex<HashMap<u64, Arc<handle::Handle>>>,
+    folders: Mutex<HashMap<u64, folder::Folder>>,
+    limits: Arc<limits::Limits>,
+    texts: texts::Texts,
     last_handle: AtomicU64,
     lookups: AtomicU64,
     born: SystemTime,
@@ -41,8 +50,12 @@ impl Tree {
     pub fn new(daemon: Arc<Daemon>, owner: (u32, u32)) -> Self {
         Tree {
             daemon,
+            locks: locks::Locks::default(),
             looks: Mutex::default(),
             handles: Mutex::default(),
+            folders: Mutex::default(),
+            limits: Arc::default(),
+            texts: texts::Texts::default(),
             last_handle: AtomicU64::new(0),
             lookups: AtomicU64::new(0),
             born: SystemTime::now(),

@@ -4,7 +4,8 @@
 //! The kernel lets one write at a time into an inode, and a write that hangs
 //! would hold up the next one's. So a file that takes commands has many inodes:
 //! each lookup answers with another number in the upper bits, which says nothing
-//! more.
+//! more. stat(2) shows the number without them, the same for a path and for what was
+//! opened by it.
 
 /// Bits for a row's number or a folder.
 const ROW_BITS: u32 = 8;
@@ -32,7 +33,7 @@ pub const MIRROR_FOLDERS: &[&str] = &["sync", "legs", "log"];
 pub const LEGS: usize = 1;
 
 /// A place in the tree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Node {
     /// The root.
     Root,

@@ -4,12 +4,14 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use super::attr::Attr;
 use super::handle::Handle;
+use super::limits::{Of, Refused, Share};
 use super::node::Node;
 use super::root::Root;
 use super::row::{Order, Row, Show};
 use super::{Tree, mirror, root};
-use crate::daemon::changes::Tell;
+use crate::daemon::caller::Caller;
 use crate::daemon::look::Detail;
 use crate::error::{Errno, Error, Result};
 use crate::model::snapshot::Snapshot;
@@ -26,19 +28,61 @@ impl Tree {
     ///
     /// # Errors
     /// EACCES for writing to what cannot be written, which root's rights would
-    /// otherwise let pass; EISDIR, ENOENT, ENODEV for what is no file.
-    pub fn open(&self, node: Node, writing: bool) -> Result<u64> {
+    /// otherwise let pass; EISDIR, ENOENT, ENODEV for what is no file; EMFILE where
+    /// the caller has too many.
+    pub fn open(&self, node: Node, caller: Caller, writing: bool) -> Result<u64> {
         if let Some(serial) = node.serial() {
             self.daemon.registry.check(serial)?;
         }
         if writing {
             self.writable(node)?;
         }
-        let number = self.last_handle.fetch_add(1, Ordering::Relaxed) + 1;
-        let handle = Arc::new(Handle::new(node));
+        let share = self.share(&caller, Of::Handles, 1)?;
+        let handle = Arc::new(Handle::new(self.attr(node)?, caller, share));
+        let number = self.next_handle();
         let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
         handles.insert(number, handle);
         Ok(number)
+    }
+
+    pub(super) fn next_handle(&self) -> u64 {
+        self.last_handle.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// So much of what a caller may have.
+    ///
+    /// # Errors
+    /// EMFILE where he has it already; `events` says so once.
+    pub fn share(&self, caller: &Caller, of: Of, amount: usize) -> Result<Share> {
+        let taken = self.limits.take(caller, of, amount);
+        taken.map_err(|Refused { error, first }| {
+            if first {
+                let _ = self.daemon.report("-", Err::<(), _>(error.clone()));
+            }
+            error
+        })
+    }
+
+    /// What a command of an open file takes of what may be under way; `size` bytes are
+    /// kept for it.
+    ///
+    /// # Errors
+    /// As those of [`Tree::share`]; who has the file open can read why.
+    pub fn begin(&self, number: u64, size: usize) -> Result<[Share; 2]> {
+        let handle = self.handle(number)?;
+        let share = |of, amount| self.share(&handle.caller, of, amount);
+        let begun = share(Of::Commands, 1).and_then(|one| Ok([one, share(Of::Bytes, size)?]));
+        begun.inspect_err(|error| {
+            // Not where the answer of what runs is still to come.
+            handle.answer_if_idle(error.sentence());
+        })
+    }
+
+    /// What a place was that somebody has open.
+    pub(super) fn open_attr(&self, node: Node) -> Option<Attr> {
+        let handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut attrs = handles.values().map(|handle| handle.attr);
+        attrs.find(|attr| attr.node == node)
     }
 
     /// What a line written to a file does.
@@ -53,8 +97,9 @@ impl Tree {
     /// Forget an open file.
     pub fn close(&self, number: u64) {
         let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
-        handles.remove(&number);
+        let closed = handles.remove(&number);
         drop(handles);
+        drop(closed);
         self.daemon.events.changes.forget(number);
     }
 
@@ -74,7 +119,8 @@ impl Tree {
     /// ENODEV where its mirror is gone.
     pub fn read(&self, number: u64, offset: u64, size: usize) -> Result<Vec<u8>> {
         let handle = self.handle(number)?;
-        match self.show(handle.node) {
+        let node = handle.attr.node;
+        match self.show(node) {
             Shown::Events => return Ok(handle.read_events(&self.daemon.events, offset, size)),
             Shown::Follow(serial) => {
                 return Ok(handle.follow(size, || self.mirror(serial, Detail::Kernel)));
@@ -82,7 +128,9 @@ impl Tree {
             Shown::Text => {}
         }
         if handle.is_stale(offset) {
-            handle.show(self.text(handle.node)?);
+            let (text, caller) = (self.text(node)?, &handle.caller);
+            let share = |bytes| self.share(caller, Of::Bytes, bytes);
+            handle.show(self.texts.keep((node.ino(), caller.uid()), text, share)?);
         }
         Ok(handle.read(offset, size))
     }
@@ -117,20 +165,28 @@ impl Tree {
     }
 
     /// Whether an open file is another than when it was last read; call `tell`
-    /// once, where `wait` is set, when it may have become one.
+    /// once, where there is one, when it may have become one.
     ///
     /// # Errors
-    /// ENODEV where its mirror is gone.
-    pub fn poll(&self, number: u64, tell: Option<Tell>) -> Result<bool> {
+    /// ENODEV where its mirror is gone, EMFILE where too many wait already.
+    pub fn poll(&self, number: u64, tell: Option<impl FnOnce() + Send + 'static>) -> Result<bool> {
         let handle = self.handle(number)?;
+        let node = handle.attr.node;
         // First, or a change between the two would be told to nobody.
         if let Some(tell) = tell {
-            self.daemon.events.changes.wait(number, tell);
+            let changes = &self.daemon.events.changes;
+            changes.forget(number);
+            let share = self.share(&handle.caller, Of::Pollers, 1)?;
+            let tell = move || {
+                drop(share);
+                tell();
+            };
+            changes.wait(number, Box::new(tell));
         }
-        match self.show(handle.node) {
+        match self.show(node) {
             Shown::Events => Ok(handle.has_events(&self.daemon.events)),
             Shown::Follow(_) => Ok(handle.pause().is_zero()),
-            Shown::Text => self.text(handle.node).map(|text| handle.differs(&text)),
+            Shown::Text => self.text(node).map(|text| handle.differs(&text)),
         }
     }
 

@@ -1,14 +1,17 @@
 //! Writing: each line is a command, judged by itself.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Tree;
 use super::handle::Handle;
 use super::lines::{join_targets, split};
+use super::mirror::ROWS;
 use super::node::Node;
 use super::row::Order;
 use crate::daemon::caller::Caller;
 use crate::error::{Errno, Error, Result};
+use crate::model::look::Look;
 
 impl Tree {
     /// Do the lines of one write in order. Answers how many bytes were done:
@@ -17,13 +20,14 @@ impl Tree {
     ///
     /// # Errors
     /// The first line's error.
-    pub fn write(&self, caller: &Caller, number: u64, data: &[u8]) -> Result<usize> {
+    pub fn write(&self, number: u64, data: &[u8]) -> Result<usize> {
         let handle = self.handle(number)?;
-        let order = self.writable(handle.node)?;
+        let (node, caller) = (handle.attr.node, &handle.caller);
+        let order = self.writable(node)?;
         let mut written = 0;
         let mut answers = Vec::new();
         for (end, line) in commands(order, data) {
-            match self.one(caller, handle.node, order, line) {
+            match self.one(caller, node, order, line) {
                 Ok(answer) => {
                     answers.extend(answer);
                     written = end;
@@ -85,13 +89,19 @@ impl Tree {
         }
     }
 
-    /// Make a device without a table.
+    /// Make a device without a table. Whoever makes it owns its folder and what can be
+    /// written in it, as it is with cgroups(7): in a root that is sticky he alone may
+    /// remove it again.
     ///
     /// # Errors
     /// EPERM below the root, and those of [`crate::daemon::Daemon::create_empty`].
-    pub fn make_folder(&self, parent: Node, name: &str) -> Result<Node> {
+    pub fn make_folder(&self, parent: Node, name: &str, maker: (u32, u32)) -> Result<Node> {
         at_root(parent)?;
-        self.daemon.create_empty(name).map(Node::Mirror)
+        let looks = match maker.0 == self.owner.0 {
+            true => BTreeMap::new(),
+            false => owned_by(maker),
+        };
+        self.daemon.create_empty(name, looks).map(Node::Mirror)
     }
 
     /// Remove a mirror.
@@ -124,6 +134,18 @@ impl Tree {
             _ => Err(not_here()),
         }
     }
+}
+
+/// The folder of a mirror and its files that can be written.
+fn owned_by((uid, gid): (u32, u32)) -> BTreeMap<String, Look> {
+    let look = Look {
+        mode: None,
+        uid: Some(uid),
+        gid: Some(gid),
+    };
+    let written = ROWS.iter().filter(|row| row.store.is_some());
+    let paths = written.map(|row| row.path).chain([""]);
+    paths.map(|path| (path.into(), look)).collect()
 }
 
 fn at_root(parent: Node) -> Result<()> {

@@ -256,7 +256,7 @@ fn work(daemon: &Arc<Daemon>, file: &str, line: &str) -> Result<()> {
         "ctl" => daemon.verb(&Caller::daemon(), serial("m"), line),
         "table" => daemon.reload(&Caller::daemon(), serial("m"), line),
         "name" => daemon.rename(serial("m"), line),
-        "mkdir" => daemon.create_empty(line).map(drop),
+        "mkdir" => daemon.create_empty(line, Default::default()).map(drop),
         other => panic!("{other}?"),
     }
 }
