@@ -32,6 +32,7 @@ mod readme;
 mod records;
 mod refusals;
 mod rollback;
+mod security;
 mod shapes;
 mod short;
 mod soak;
@@ -102,6 +103,11 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static Case)> {
         ("load", load::CASES),
         ("survival", survival::CASES),
         ("rollback", rollback::CASES),
+        ("security_opened", security::opened::CASES),
+        ("security_devices", security::devices::CASES),
+        ("security_daily", security::daily::CASES),
+        ("security_abuse", security::abuse::CASES),
+        ("security_worst", security::worst::CASES),
         ("speed", speed::CASES),
         ("command", command::CASES),
         ("user", embedded::user::CASES),

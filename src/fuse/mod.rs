@@ -3,6 +3,7 @@
 //! replies.
 
 mod answer;
+mod called;
 
 use std::ffi::OsStr;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use fuser::{
 use self::answer::{
     errno, file_type, known, new_name, node, reply_attr, reply_data, reply_empty, reply_entry,
 };
+use self::called::is_called;
 use crate::daemon::caller::Caller;
 use crate::error::Result;
 use crate::model::look::Look;
@@ -33,8 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// locked meanwhile, and who looks for a name in it waits too.
 const FOLDER_PATIENCE: Duration = Duration::from_millis(2500);
 
-/// How long one call waits for a lock: nobody can be interrupted meanwhile.
-const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+/// How long somebody who waits for a lock may have to wait until a signal gets to him.
+const LOCK_BEAT: Duration = Duration::from_millis(500);
 
 /// The most bytes of one write; the kernel's own limit.
 const MAX_WRITE: u32 = 1 << 20;
@@ -77,6 +79,16 @@ impl Fs {
         let caller = Caller::reader(request.uid());
         self.tree.share(&caller, Of::Commands, 1)
     }
+}
+
+/// Look after a thread that waits for a lock, until it has it or a signal.
+fn attend(tree: Arc<Tree>, ticket: u64, thread: u32) {
+    let desk = Arc::clone(&tree.daemon.desk);
+    desk.after(LOCK_BEAT, move || match tree.locks.is_waiting(ticket) {
+        true if is_called(thread) => tree.locks.give_up(ticket),
+        true => attend(tree, ticket, thread),
+        false => {}
+    });
 }
 
 impl Filesystem for Fs {
@@ -239,7 +251,7 @@ impl Filesystem for Fs {
 
     fn setlk(
         &self,
-        _: &Request,
+        request: &Request,
         ino: INodeNo,
         _: FileHandle,
         owner: LockOwner,
@@ -268,9 +280,7 @@ impl Filesystem for Fs {
         }
         let answer: Answer = Box::new(|result| reply_empty(reply, result));
         if let Some(ticket) = self.tree.locks.wait(place, owner.0, want, answer) {
-            let tree = Arc::clone(&self.tree);
-            let give_up = move || tree.locks.give_up(ticket);
-            self.tree.daemon.desk.after(LOCK_PATIENCE, give_up);
+            attend(Arc::clone(&self.tree), ticket, request.pid());
         }
     }
 

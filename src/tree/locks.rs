@@ -80,8 +80,12 @@ impl Locks {
         Some(ticket)
     }
 
-    /// Wait no longer: who waits cannot be interrupted before his answer, so he is told
-    /// EINTR, by which he asks again.
+    /// Whether somebody still waits.
+    pub fn is_waiting(&self, ticket: u64) -> bool {
+        self.inner().waiting.iter().any(|one| one.ticket == ticket)
+    }
+
+    /// Wait no longer: a signal has come.
     pub fn give_up(&self, ticket: u64) {
         let mut inner = self.inner();
         let at = inner.waiting.iter().position(|one| one.ticket == ticket);
@@ -181,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_gets_it_or_asks_again() {
+    fn who_waits_gets_it_or_is_called_away() {
         let locks = Locks::default();
         assert!(locks.get(1, 1, Want::Alone).is_ok());
         let (first, got) = wait(&locks, 2, Want::Alone);
@@ -189,7 +193,10 @@ mod tests {
         assert!(first.is_some() && got.try_recv().is_err());
         locks.release(1, 1);
         assert_eq!(got.try_recv(), Ok(Ok(())));
-        locks.give_up(second.expect("it waits"));
+        let second = second.expect("it waits");
+        assert!(locks.is_waiting(second));
+        locks.give_up(second);
+        assert!(!locks.is_waiting(second));
         let told = never.try_recv().expect("told");
         assert_eq!(told.map_err(|error| error.errno()), Err(Errno::EINTR));
         locks.give_up(first.expect("it waited"));

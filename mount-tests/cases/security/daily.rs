@@ -1,0 +1,266 @@
+//! What works every day: copies of files, locks, answers, odd names.
+
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::fs::{self, OpenOptions};
+use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+
+use super::given;
+use crate::lab::Lab;
+use crate::lab::case::{Case, both};
+use crate::lab::mount::{Mount, errno};
+use crate::lab::shell::{attempt, output};
+
+pub const CASES: &[Case] = &[
+    both("a_path_and_its_open_file_are_one", one_number),
+    both("cp_and_install", copied),
+    both("a_lock_excludes", locked),
+    both("done_after_the_end", done),
+    both("a_folder_that_changes_while_it_is_read", listed),
+    both("names_that_are_none", names),
+    both("lines_that_nobody_forges", forged),
+];
+
+fn files(mount: &Mount, folder: &str, found: &mut Vec<String>) {
+    for name in mount.list(folder) {
+        let path = format!("{folder}/{name}");
+        let stat = fs::symlink_metadata(mount.path(&path)).expect("an entry");
+        match stat.is_dir() {
+            true => files(mount, &path, found),
+            false if stat.is_file() => found.push(path),
+            false => {}
+        }
+    }
+}
+
+fn one_number(lab: &Lab) {
+    let mount = given(lab, &[]);
+    let mut found = Vec::new();
+    files(&mount, ".", &mut found);
+    assert!(found.len() > 50, "{found:?}");
+    let mut numbers = HashMap::new();
+    for path in &found {
+        let [one, other] = [(); 2].map(|()| fs::metadata(mount.path(path)).expect("a file").ino());
+        let open = OpenOptions::new()
+            .read(true)
+            .open(mount.path(path))
+            .expect("a file");
+        assert_eq!(
+            (one, other),
+            (open.metadata().expect("open").ino(), one),
+            "{path}"
+        );
+        let before = numbers.insert(one, path.clone());
+        assert_eq!(before, None, "{path}");
+    }
+    let names = output(&format!("ls -iR {}", mount.at.display()));
+    let shown = names
+        .lines()
+        .filter_map(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    let shown: Vec<u64> = shown.collect();
+    for (number, path) in numbers {
+        assert!(
+            shown.contains(&number),
+            "{path} has {number} and ls shows another"
+        );
+    }
+    mount.write("m0/ctl", "remove");
+}
+
+fn copied(lab: &Lab) {
+    let mount = given(lab, &[]);
+    let (at, to) = (
+        mount.at.display(),
+        mount.folder().join("copy").display().to_string(),
+    );
+    for file in [
+        "m0/table",
+        "m0/ctl",
+        "new",
+        "m0/status",
+        "m0/persist",
+        "throttle",
+        "help",
+    ] {
+        for line in [
+            format!("cp {at}/{file} {to}"),
+            format!("cp -a {at}/{file} {to}"),
+            format!("install -m 600 {at}/{file} {to}"),
+            format!("rsync -a {at}/{file} {to} 2>/dev/null || cp --sparse=never {at}/{file} {to}"),
+        ] {
+            let (status, said) = attempt(&format!("rm -f {to}; {line}"));
+            assert_eq!((status, said.as_str()), (0, ""), "{line}");
+            let copy = fs::read_to_string(&to).expect("a copy");
+            assert!(
+                line.starts_with("rsync") || copy == mount.read(file),
+                "{line}: {copy}"
+            );
+        }
+    }
+    mount.write("m0/ctl", "remove");
+}
+
+fn locked(lab: &Lab) {
+    let mount = given(lab, &[]);
+    let at = mount.at.display();
+    for file in ["m0/ctl", "new", "m0/status"] {
+        let path = format!("{at}/{file}");
+        let held = format!(
+            "exec 3<{path}; flock -x 3; exec 4<{path}; flock -n 4 && echo both; \
+             flock -n {path} true && echo also; flock -u 3; flock -n {path} echo free"
+        );
+        assert_eq!(output(&format!("{held} || true")), "free\n", "{file}");
+        let shared = format!(
+            "exec 3<{path}; flock -s 3; flock -sn {path} echo shared; flock -n {path} echo no || true"
+        );
+        assert_eq!(output(&shared), "shared\n", "{file}");
+        // Whoever waits gets it when it is let go, also after seconds.
+        let waited = format!(
+            "exec 3<{path}; flock 3; (sleep 2.5; echo first) & exec 3<&-; flock {path} echo second; wait"
+        );
+        assert_eq!(output(&waited), "first\nsecond\n", "{file}");
+        assert_eq!(
+            attempt(&format!("exec 3<{path}; flock 3; flock -w 0.2 {path} true")).0,
+            1,
+            "{file}"
+        );
+    }
+    mount.write("m0/ctl", "remove");
+}
+
+fn done(lab: &Lab) {
+    let mount = given(lab, &[]);
+    let answer = mount.try_write("m0/ctl", "remove");
+    assert_eq!(answer, Ok("done\n".into()));
+    mount.write("new", &format!("m0: {}", lab.equal(0, 1)));
+    let line = format!(
+        "exec 3<>{}/m0/ctl; echo remove >&3; cat <&3",
+        mount.at.display()
+    );
+    assert_eq!(output(&line), "done\n");
+    assert!(!mount.exists("m0"));
+}
+
+/// What was there all the time is told of once, whatever comes and goes meanwhile.
+fn listed(lab: &Lab) {
+    const COUNT: usize = 120;
+    let mount = given(lab, &[]);
+    let name = |number: usize| format!("a-mirror-with-a-longer-name-{number:03}");
+    for number in 0..COUNT {
+        fs::create_dir(mount.path(&name(number))).expect("made");
+    }
+    let mut names = fs::read_dir(&mount.at).expect("the root");
+    let mut found: Vec<String> = Vec::new();
+    let mut take = |found: &mut Vec<String>, count: usize| {
+        let new = names
+            .by_ref()
+            .take(count)
+            .map(|name| name.expect("a name").file_name());
+        found.extend(new.map(|name| name.to_string_lossy().into_owned()));
+    };
+    take(&mut found, 40);
+    // Those that were told of go, so that the rest moves up in any list made anew.
+    let gone: Vec<String> = found
+        .iter()
+        .filter(|name| name.starts_with("a-mirror"))
+        .cloned()
+        .collect();
+    for name in gone.iter().take(20) {
+        fs::remove_dir(mount.path(name)).expect("removed");
+    }
+    for number in 0..20 {
+        fs::create_dir(mount.path(&format!("new-{number}"))).expect("made");
+    }
+    take(&mut found, usize::MAX);
+    for number in 0..COUNT {
+        let name = name(number);
+        let times = found.iter().filter(|other| **other == name).count();
+        assert_eq!(times, 1, "{name} was told of {times} times");
+    }
+    for name in mount.list(".") {
+        let _ = fs::remove_dir(mount.path(&name));
+    }
+    assert!(!mount.exists("m0"));
+}
+
+fn names(lab: &Lab) {
+    let mount = given(lab, &[]);
+    let odd = Path::new(std::ffi::OsStr::from_bytes(b"a\xffb"));
+    let long = "x".repeat(256);
+    let stat = |name: &Path| {
+        fs::metadata(mount.at.join(name))
+            .map_err(|error| errno(&error))
+            .err()
+    };
+    assert_eq!(stat(odd), Some(Errno::ENOENT));
+    assert_eq!(stat(Path::new(&long)), Some(Errno::ENAMETOOLONG));
+    assert_eq!(stat(Path::new(&"x".repeat(255))), Some(Errno::ENOENT));
+    let made = |name: &Path| {
+        fs::create_dir(mount.at.join(name))
+            .map_err(|error| errno(&error))
+            .err()
+    };
+    assert_eq!(made(odd), Some(Errno::EINVAL));
+    assert_eq!(made(Path::new(&long)), Some(Errno::ENAMETOOLONG));
+    for (flags, wanted) in [
+        (RenameFlags::RENAME_WHITEOUT, Err(Errno::EINVAL)),
+        (RenameFlags::RENAME_NOREPLACE, Ok(())),
+    ] {
+        let (from, to) = (mount.path("m0"), mount.path("m1"));
+        assert_eq!(
+            renameat2(AT_FDCWD, &from, AT_FDCWD, &to, flags),
+            wanted,
+            "{flags:?}"
+        );
+    }
+    mount.write("m1/ctl", "remove");
+}
+
+fn forged(lab: &Lab) {
+    let mount = given(lab, &[]);
+    let before = mount.read("events").lines().count();
+    let forged = "x\n2026-01-01T00:00:00.000Z old health failed";
+    fs::create_dir(mount.path(forged)).expect_err("a name with a newline");
+    fs::create_dir(mount.path("two words")).expect_err("a name with a space");
+    mount
+        .try_write("new", &format!("a\u{2028}b: {}", lab.equal(2, 3)))
+        .expect_err("a name");
+    let file = mount.scratch("line\n2026-01-01T00:00:00.000Z old removed by request");
+    fs::write(&file, "x").expect("a file");
+    let name = CString::new(file.clone()).expect("a name");
+    mount
+        .try_write(
+            "m0/ctl",
+            &format!("add {}", name.to_string_lossy().replace('\n', "\\\n")),
+        )
+        .expect_err("a newline");
+    let events = mount.read("events");
+    let lines: Vec<&str> = events.lines().skip(before).collect();
+    for line in &lines {
+        let words: Vec<&str> = line.split(' ').collect();
+        assert_eq!(words.get(2), Some(&"error"), "{line}");
+        assert!(
+            words[0].starts_with("20")
+                && words[0].ends_with('Z')
+                && !line.starts_with("2026-01-01T00"),
+            "{line}"
+        );
+    }
+    // A descriptor that is read slowly never sees half a character.
+    let mut open = mount.open("events");
+    assert!(open.as_raw_fd() > 0);
+    let mut text = String::new();
+    open.read_to_string(&mut text).expect("text");
+    let mut ctl = OpenOptions::new()
+        .write(true)
+        .open(mount.path("m0/ctl"))
+        .expect("ctl");
+    ctl.write_all(b"remove\n").expect("removed");
+}

@@ -1,0 +1,67 @@
+//! Who may do what: the attacks that `docs/security.md` has a row for. Each would come
+//! to what it wants if its guard were not there.
+
+pub mod abuse;
+pub mod daily;
+pub mod devices;
+pub mod opened;
+pub mod worst;
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::thread;
+
+use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
+
+use crate::lab::Lab;
+use crate::lab::disks::MIB;
+use crate::lab::mount::Mount;
+use crate::lab::shell::{attempt, output};
+
+/// A user who is nobody's in particular.
+pub const STRANGER: u32 = 65_534;
+
+/// What a stranger's shell says to a line; he works in the mount.
+pub fn stranger(mount: &Mount, line: &str) -> (i32, String) {
+    let at = mount.at.display();
+    let line = line.replace('\'', "'\\''");
+    attempt(&format!(
+        "cd {at} && setpriv --reuid={STRANGER} --regid={STRANGER} --clear-groups bash -c '{line}' 2>&1"
+    ))
+}
+
+/// Do something as another user sees it and may do it: a thread of his (setfsuid(2)), whose
+/// open files this process keeps.
+pub fn as_user<T: Send>(uid: u32, what: impl FnOnce() -> T + Send) -> T {
+    thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            setfsgid(Gid::from_raw(uid));
+            setfsuid(Uid::from_raw(uid));
+            what()
+        });
+        thread.join().expect("no panic")
+    })
+}
+
+/// A mount whose folder anybody may pass, with a mirror `m0` of two disks whose files a
+/// stranger was given: as many as are named.
+pub fn given(lab: &Lab, files: &[&str]) -> Mount {
+    let mount = lab.mount();
+    let folder = mount.at.parent().expect("a folder");
+    fs::set_permissions(folder, Permissions::from_mode(0o755)).expect("open to all");
+    mount.write("new", &format!("m0: {}", lab.equal(0, 1)));
+    for file in files {
+        output(&format!("chown {STRANGER} {}", mount.path(file).display()));
+    }
+    mount
+}
+
+/// A file of root's that nobody else may touch, and what is in it.
+pub fn secret(folder: &Path, name: &str) -> (String, Vec<u8>) {
+    let path = folder.join(name);
+    let bytes = vec![0x5a; MIB as usize];
+    fs::write(&path, &bytes).expect("a file");
+    fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("root's alone");
+    (path.display().to_string(), bytes)
+}
