@@ -26,6 +26,17 @@ use crate::text::wish::Wish;
 /// with a device that it names is not known here.
 const KINDS: &[&str] = &["mirror", "linear", "error", "zero"];
 
+/// Paths that lead each process to what it has open itself: the daemon would find what it
+/// has open, and not the caller.
+const OF_EACH: &[&str] = &[
+    "/proc/self",
+    "/proc/thread-self",
+    "/dev/fd",
+    "/dev/stdin",
+    "/dev/stdout",
+    "/dev/stderr",
+];
+
 /// How often two lists of mounts are compared: one may change in between.
 const LOOKS: usize = 3;
 
@@ -156,6 +167,7 @@ impl Daemon {
         devices: &mut [&mut DeviceRef],
         own: &[DeviceRef],
     ) -> Result<()> {
+        devices.iter().try_for_each(|device| check_same(device))?;
         let mut paths = devices
             .iter_mut()
             .filter(|device| device.path().is_some() && !own.contains(device));
@@ -242,6 +254,17 @@ pub(super) fn check_kinds(caller: &Caller, table: &Table) -> Result<()> {
     }
 }
 
+/// EINVAL for what is another thing to each process.
+fn check_same(device: &DeviceRef) -> Result<()> {
+    let path = device.path().unwrap_or(Path::new("/"));
+    match OF_EACH.iter().any(|other| path.starts_with(other)) {
+        true => Err(Error::invalid(format!(
+            "{device} is another file for each process: name the file or device itself"
+        ))),
+        false => Ok(()),
+    }
+}
+
 /// Refused before it is looked at: whether there is such a file is not for everybody.
 fn check_in_dev(device: &DeviceRef) -> Result<()> {
     let path = device.path().unwrap_or(Path::new("/"));
@@ -295,6 +318,21 @@ mod tests {
         ] {
             let device = DeviceRef::Path(path.into());
             assert_eq!(check_in_dev(&device).is_ok(), allowed, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_each_process_has_open_is_not_named() {
+        for (path, allowed) in [
+            ("/dev/fd/3", false),
+            ("/dev/stdin", false),
+            ("/proc/self/fd/3", false),
+            ("/proc/thread-self/root/x", false),
+            ("/dev/fd0", true),
+            ("/proc/1/root/dev/sdb", true),
+        ] {
+            let device = DeviceRef::Path(path.into());
+            assert_eq!(check_same(&device).is_ok(), allowed, "{path}");
         }
     }
 

@@ -5,6 +5,7 @@ pub mod abuse;
 pub mod daily;
 pub mod devices;
 pub mod opened;
+pub mod rows;
 pub mod worst;
 
 use std::fs::{self, Permissions};
