@@ -103,6 +103,7 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static Case)> {
         ("load", load::CASES),
         ("survival", survival::CASES),
         ("rollback", rollback::CASES),
+        ("security", security::CASES),
         ("security_rows", security::rows::CASES),
         ("security_opened", security::opened::CASES),
         ("security_devices", security::devices::CASES),

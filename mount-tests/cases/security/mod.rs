@@ -8,6 +8,7 @@ pub mod opened;
 pub mod rows;
 pub mod worst;
 
+use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -16,9 +17,30 @@ use std::thread;
 use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
 
 use crate::lab::Lab;
+use crate::lab::case::{Case, embedded_only};
 use crate::lab::disks::MIB;
 use crate::lab::mount::Mount;
 use crate::lab::shell::{attempt, output};
+
+pub const CASES: &[Case] = &[embedded_only(
+    "the_page_and_the_tests_agree",
+    "it mounts nothing",
+    agree,
+)];
+
+/// Each row of `docs/security.md` names a test that there is, and each test has a row.
+fn agree(_: &Lab) {
+    let page = fs::read_to_string("docs/security.md").expect("the page");
+    let cells = page
+        .lines()
+        .filter_map(|line| line.strip_suffix("` |")?.rsplit_once("| `"));
+    let named: BTreeSet<String> = cells.map(|(_, test)| test.to_string()).collect();
+    let tests = crate::cases::all().filter(|(file, _)| file.starts_with("security_"));
+    let tests: BTreeSet<String> = tests
+        .map(|(file, case)| format!("{file}::{}", case.name))
+        .collect();
+    assert_eq!(named, tests);
+}
 
 /// A user who is nobody's in particular.
 pub const STRANGER: u32 = 65_534;
