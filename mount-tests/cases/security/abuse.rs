@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use mirrorfs::tree::limits::{LIMITS, Of};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, setrlimit};
 
 use super::{STRANGER, as_user, given};
 use crate::lab::Lab;
@@ -29,6 +29,9 @@ pub const CASES: &[Case] = &[
 /// Kibibytes that the daemon may have more, whatever one user does.
 const MORE: u64 = 40 * 1024;
 
+/// Files that this process may have open.
+const FILES: u64 = 65_536;
+
 /// The most of one thing for one user.
 pub fn most(of: Of) -> usize {
     LIMITS
@@ -46,10 +49,9 @@ pub fn memory(pid: i32) -> u64 {
     word.and_then(|word| word.parse().ok()).expect("a number")
 }
 
-/// Let this process have as many files open as the system lets it.
+/// Let this process have many files open.
 pub fn many_files() {
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
-    setrlimit(Resource::RLIMIT_NOFILE, hard.min(65_536), hard).expect("a limit");
+    setrlimit(Resource::RLIMIT_NOFILE, FILES, FILES).expect("root may");
 }
 
 /// Open and read files until that is refused, at most so many.
