@@ -236,13 +236,15 @@ fn split_tables(text: &str) -> Vec<&str> {
 }
 
 /// Behind the comma of a path, `OFFSET 1 handle_errors` and `0 REGION sync` only
-/// look like a target.
+/// look like a target. No further than to the next comma is looked at: there may be as
+/// many as there are characters.
 fn begins_target(text: &str, at: usize) -> bool {
-    let mut words = Words::new(text.get(at..).unwrap_or_default());
+    let rest = text.get(at..).unwrap_or_default();
+    let end = rest.find(',').unwrap_or(rest.len());
+    let mut words = Words::new(rest.get(..end).unwrap_or_default());
     let mut next = || words.next("").unwrap_or_default();
     let numbers = is_digits(next()) && is_digits(next());
     let kind = next();
-    let kind = split_comma(kind).map_or(kind, |(kind, _)| kind);
     numbers && !is_parameter(kind) && kind.starts_with(|c: char| c.is_ascii_alphabetic())
 }
 

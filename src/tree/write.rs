@@ -1,11 +1,12 @@
 //! Writing: each line is a command, judged by itself.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Tree;
 use super::handle::Handle;
-use super::lines::{join_targets, split};
+use super::lines::commands;
 use super::mirror::ROWS;
 use super::node::Node;
 use super::row::Order;
@@ -26,7 +27,7 @@ impl Tree {
         let order = self.writable(node)?;
         let mut written = 0;
         let mut answers = Vec::new();
-        for (end, line) in commands(order, data) {
+        for (end, line) in commands(order == Order::Table, data) {
             match self.one(caller, node, order, line) {
                 Ok(answer) => {
                     answers.extend(answer);
@@ -57,7 +58,7 @@ impl Tree {
         caller: &Caller,
         node: Node,
         order: Order,
-        line: Result<String>,
+        line: Result<Cow<'_, str>>,
     ) -> Result<Option<String>> {
         let line = match line {
             Ok(line) => line,
@@ -158,20 +159,6 @@ fn at_root(parent: Node) -> Result<()> {
 /// The error of what the tree does not let anybody do.
 pub fn not_here() -> Error {
     Error::new(Errno::EPERM, "files are neither made nor removed here")
-}
-
-/// The commands of a write, each with its end.
-fn commands(order: Order, data: &[u8]) -> Vec<(usize, Result<String>)> {
-    let pieces = split(data);
-    match order {
-        Order::Table => join_targets(pieces),
-        _ => {
-            let pieces = pieces.into_iter();
-            pieces
-                .map(|piece| (piece.end, piece.text.map(Into::into)))
-                .collect()
-        }
-    }
 }
 
 /// `new` and `ctl` answer on the descriptor; other files go on showing what

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use mirrorfs::tree::limits::{LIMITS, Of};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::{STRANGER, as_user, given};
 use crate::lab::Lab;
@@ -49,9 +49,15 @@ pub fn memory(pid: i32) -> u64 {
     word.and_then(|word| word.parse().ok()).expect("a number")
 }
 
-/// Let this process have many files open.
+/// Let this process have many files open, where its limit is lower.
 pub fn many_files() {
-    setrlimit(Resource::RLIMIT_NOFILE, FILES, FILES).expect("root may");
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
+    let most = most.max(FILES);
+    if setrlimit(Resource::RLIMIT_NOFILE, most, most).is_err() {
+        // Who may not raise the hard limit has to do with it.
+        let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("up to there");
+    }
 }
 
 /// Open and read files until that is refused, at most so many.
@@ -98,15 +104,9 @@ fn handles(lab: &Lab) {
     assert_eq!(told(&mount, &line), 1, "{}", mount.read("events"));
     // Nobody else notices, and he is let in again when he has closed some.
     assert!(mount.read("m0/status").contains("mirror"));
-    assert_eq!(
-        as_user(STRANGER + 1, || fs::read(mount.path("help")).is_ok()),
-        true
-    );
+    assert!(as_user(STRANGER + 1, || fs::read(mount.path("help")).is_ok()));
     drop(open);
-    assert_eq!(
-        as_user(STRANGER, || fs::read(mount.path("help")).is_ok()),
-        true
-    );
+    assert!(as_user(STRANGER, || fs::read(mount.path("help")).is_ok()));
     mount.write("m0/ctl", "remove");
 }
 
@@ -180,7 +180,7 @@ fn bytes(lab: &Lab) {
     many_files();
     let mount = given(lab, &["m0/ctl"]);
     // Large enough that a few hundred are too much.
-    for number in 0..400 {
+    for number in 0..200 {
         fs::create_dir(mount.path(&format!("{number:0>100}"))).expect("made");
     }
     let (pid, most) = (mount.pid(), most(Of::Bytes));
@@ -249,10 +249,12 @@ fn lines(lab: &Lab) {
         let (more, took) = (memory(pid).saturating_sub(start.0), start.1.elapsed());
         let begin: String = data.chars().take(9).collect();
         println!(
-            "{} bytes of {begin:?} to {file}: {took:?}, {more} KiB more, {written:?}",
+            "{} bytes of {begin:?} to {file}: {took:?}, {more} KiB more",
             data.len()
         );
-        assert!(written.is_err(), "{begin:?} to {file}");
+        // A table that ends before what is wrong is one.
+        let refused = written.map_or(true, |written| written < data.len());
+        assert!(refused, "{begin:?} to {file}");
         assert!(
             took < Duration::from_secs(2),
             "{begin:?} to {file}: {took:?}"
