@@ -17,9 +17,14 @@ pub struct Error {
 }
 
 impl Error {
-    /// An error whose `write(2)` answers `errno`.
+    /// An error whose `write(2)` answers `errno`. The sentence is one line, whatever
+    /// names it repeats: it is printed among lines of others.
     pub fn new(errno: Errno, sentence: impl Into<String>) -> Self {
         let sentence = sentence.into();
+        let sentence = match sentence.contains(breaks_a_line) {
+            true => one_line(&sentence),
+            false => sentence,
+        };
         Error { errno, sentence }
     }
 
@@ -60,6 +65,20 @@ impl Error {
     }
 }
 
+/// Text as it stands in a line: what would end it, or steer a terminal, is escaped.
+pub fn one_line(text: &str) -> String {
+    let pieces = text.chars().map(|c| match breaks_a_line(c) {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    });
+    pieces.collect()
+}
+
+/// Controls, and what Unicode has besides to end a line.
+fn breaks_a_line(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.sentence)
@@ -67,3 +86,19 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_is_one_line() {
+        let error = Error::invalid("there is no /a\nb\u{1b}[2J\u{85}\u{2028}é");
+        let sentence = "there is no /a\\nb\\u{1b}[2J\\u{85}\\u{2028}é";
+        assert_eq!(error.sentence(), sentence);
+        assert_eq!(
+            error.context("x\ty").sentence(),
+            format!("x\\ty: {sentence}")
+        );
+    }
+}

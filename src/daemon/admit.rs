@@ -3,7 +3,7 @@
 //! is named once, and holds nothing that somebody may still want. Files become devices
 //! here.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 use super::Daemon;
 use super::claims::Claimed;
 use super::logfile::{self, Whose};
+use super::looks::Looks;
 use super::own::Own;
-use super::places::{Place, places};
-use crate::engine::{Attachment, Devices, Extent, Facts};
+use super::places::{Place, Taken, places};
+use crate::engine::{Attachment, Extent, Facts, Pin};
 use crate::error::{Errno, Error, Result};
 use crate::text::device::DeviceRef;
 use crate::text::table::Table;
@@ -22,6 +23,8 @@ use crate::text::table::Table;
 pub struct Demand<'d> {
     /// The table that a device is to get.
     pub table: &'d Table,
+    /// What its devices are.
+    pub(super) looks: Looks<'d>,
     /// What the device has already.
     pub own: Own,
     /// Whether nobody can write to the device.
@@ -125,17 +128,15 @@ impl Daemon {
         places: &'p [Place],
         claimed: &mut Claimed<'_>,
     ) -> Result<Vec<Looked<'p>>> {
-        let devices = self.devices.as_ref();
-        let mut extents: Vec<(&str, Extent)> = Vec::new();
+        let mut taken = Taken::default();
         let mut all = Vec::new();
         for place in places {
-            let Some(facts) = existing(devices, place)? else {
+            let Some(facts) = existing(&demand.looks, place)? else {
                 continue;
             };
             let extent = place.extent(&facts);
-            place.check_overlap(&extent, &extents)?;
+            taken.take(place, &extent)?;
             claimed.claim(&extent.base, || place.to_string())?;
-            extents.push((&place.role, extent.clone()));
             let looked = Looked {
                 fresh: demand.own.fresh(&extent),
                 place,
@@ -203,21 +204,30 @@ impl Daemon {
         places: &[Place],
         admitted: &mut Admitted<'_>,
     ) -> Result<()> {
-        let devices = self.devices.as_ref();
+        for place in places {
+            if let (Some(regions), None) = (place.log, existing(&demand.looks, place)?) {
+                let path = path_of(&place.device)?;
+                let made = Pin::new(logfile::make(path, regions)?);
+                admitted.made.push(path.into());
+                let facts = self.devices.facts(&DeviceRef::Path(made.path()))?;
+                demand.looks.note(&place.device, facts);
+            }
+        }
+        // A file may be the source in one place and written in another.
+        let written = places.iter().filter(|place| place.is_written());
+        let written = written.filter_map(|place| demand.looks.facts(&place.device).ok()?.file);
+        let written: HashSet<PathBuf> = written.collect();
         let mut numbers: HashMap<DeviceRef, DeviceRef> = HashMap::new();
         for place in places {
-            if let (Some(regions), None) = (place.log, existing(devices, place)?) {
-                let path = path_of(&place.device)?;
-                logfile::make(path, regions)?;
-                admitted.made.push(path.into());
+            if numbers.contains_key(&place.device) {
+                continue;
             }
-            let facts = devices.facts(&place.device)?;
-            // A file may be the source in one place and written in another.
-            let written = places.iter().any(|other| {
-                let same = devices.facts(&other.device).map(|facts| facts.file);
-                other.is_written() && same == Ok(facts.file.clone())
-            });
-            let read_only = demand.read_only && !written;
+            let facts = demand.looks.facts(&place.device)?;
+            let is_written = facts
+                .file
+                .as_ref()
+                .is_some_and(|file| written.contains(file));
+            let read_only = demand.read_only && !is_written;
             let number = self.usable(demand, &facts, read_only, admitted)?;
             numbers.insert(place.device.clone(), number);
         }
@@ -248,7 +258,7 @@ impl Daemon {
         if let Some(device) = demand.own.held(devices, facts) {
             return Ok(device);
         }
-        let attachment = devices.attach(file, read_only)?;
+        let attachment = devices.attach(facts, read_only)?;
         let device = attachment.device.clone();
         admitted.attached.insert(file.clone(), attachment);
         Ok(device)
@@ -256,8 +266,8 @@ impl Daemon {
 }
 
 /// What is known of the place's device; none for a log file yet to be made.
-fn existing(devices: &dyn Devices, place: &Place) -> Result<Option<Facts>> {
-    match devices.facts(&place.device) {
+fn existing(looks: &Looks<'_>, place: &Place) -> Result<Option<Facts>> {
+    match looks.facts(&place.device) {
         Ok(facts) => Ok(Some(facts)),
         Err(error) if error.errno() == Errno::ENOENT && place.log.is_some() => Ok(None),
         Err(error) => Err(error.context(&place.role)),
@@ -271,7 +281,7 @@ fn check_opens(role: &str, facts: &Facts) -> Result<()> {
     }
     let mut options = OpenOptions::new();
     let opened = options.write(true).custom_flags(libc::O_NONBLOCK);
-    let opened = opened.open(&facts.node).map(drop);
+    let opened = opened.open(facts.way()).map(drop);
     opened.map_err(|error| {
         let what = format!("{role} {} cannot be written", facts.node.display());
         Error::io(what, &error)

@@ -9,6 +9,7 @@ use super::caller::Caller;
 use super::entry::Kept;
 use super::events::Kind;
 use super::look::Detail;
+use super::looks::Looks;
 use super::own::Own;
 use super::running::{Reserved, taken};
 use super::short::policy;
@@ -99,6 +100,7 @@ impl Daemon {
         self.keep_intent(&name.name, &uuid, &request.table)?;
         let demand = Demand {
             table: &request.table,
+            looks: Looks::at(self.devices.as_ref()),
             own: Own::default(),
             read_only: request.read_only,
             care: short.map_or(Care::Logs, |_| Care::All),

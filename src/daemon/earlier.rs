@@ -8,8 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::Daemon;
 use super::places::{Place, places};
 use super::trust;
-use crate::engine::Span;
 use crate::engine::identity::Identity;
+use crate::engine::{Facts, Span};
 use crate::error::Result;
 use crate::model::snapshot::{Leg as LegView, SECTOR, Snapshot};
 use crate::text::device::DeviceRef;
@@ -77,11 +77,16 @@ impl Daemon {
     ///
     /// # Errors
     /// What reading them answers.
-    pub(super) fn was_target(&self, source: &Leg, target: &Place, at: u64) -> Result<bool> {
+    pub(super) fn was_target(
+        &self,
+        (source, source_facts): (&Leg, &Facts),
+        (target, target_facts): (&Place, &Facts),
+        at: u64,
+    ) -> Result<bool> {
         let from = source.offset.saturating_mul(SECTOR);
         let (one, other) = (
-            self.identity_of(&source.device)?,
-            self.identity_of(&target.device)?,
+            self.devices.identity(source_facts)?,
+            self.devices.identity(target_facts)?,
         );
         let known = |copy: &Copied| {
             let reaches = copy.to.start == target.start && copy.to.size >= target.size;
@@ -95,7 +100,7 @@ impl Daemon {
             return Ok(false);
         }
         let devices = self.devices.as_ref();
-        let sides = [(&source.device, from), (&target.device, target.start)];
+        let sides = [(source_facts, from), (target_facts, target.start)];
         trust::are_alike(devices, sides, target.size, found)
     }
 

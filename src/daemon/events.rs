@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use super::changes::Changes;
 use super::counts::Counts;
+use crate::error::one_line;
 
 /// How many lines are kept.
 pub const KEPT: usize = 1024;
@@ -258,13 +259,9 @@ fn text_shown(text: &str) -> String {
             shown.push_str(&format!("… ({} bytes more)", text.len() - at));
             break;
         }
-        match c {
-            '\u{85}' | '\u{2028}' | '\u{2029}' => shown.extend(c.escape_default()),
-            c if c.is_control() => shown.extend(c.escape_default()),
-            c => shown.push(c),
-        }
+        shown.push(c);
     }
-    shown
+    one_line(&shown)
 }
 
 impl Ring {

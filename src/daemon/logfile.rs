@@ -26,7 +26,7 @@ const PIECE: usize = 64 * 1024;
 ///
 /// # Errors
 /// What the file system answers; what was written so far is taken back.
-pub fn make(path: &Path, regions: u64) -> Result<()> {
+pub fn make(path: &Path, regions: u64) -> Result<File> {
     check_place(path)?;
     let what = || format!("making the log file {}", path.display());
     let size = disklog::size_for(regions, BLOCK).ok_or_else(|| too_many(regions))?;
@@ -36,13 +36,12 @@ pub fn make(path: &Path, regions: u64) -> Result<()> {
         .mode(0o600)
         .open(path);
     let mut file = opened.map_err(|error| Error::io(what(), &error))?;
-    fill(&mut file, size)
-        .and_then(|()| sync_parent(path))
-        .map_err(|error| {
-            // Half a log is worse than none; the cause is what matters.
-            let _ = std::fs::remove_file(path);
-            Error::io(what(), &error)
-        })
+    let filled = fill(&mut file, size).and_then(|()| sync_parent(path));
+    filled.map(|()| file).map_err(|error| {
+        // Half a log is worse than none; the cause is what matters.
+        let _ = std::fs::remove_file(path);
+        Error::io(what(), &error)
+    })
 }
 
 /// Whether a file may be one that [`make`] has made: for its owner alone, and
@@ -116,7 +115,7 @@ pub fn check(facts: &Facts, regions: u64, whose: Whose) -> Result<()> {
         return Err(Error::new(Errno::ENOSPC, sentence));
     }
     let in_use = whose != Whose::Free;
-    let block = block(&facts.node, in_use).map_err(|error| {
+    let block = block(&facts.way(), in_use).map_err(|error| {
         let doing = if in_use {
             "reading"
         } else {
@@ -140,7 +139,7 @@ pub fn check(facts: &Facts, regions: u64, whose: Whose) -> Result<()> {
 pub fn holds_other(facts: &Facts, regions: u64) -> Result<bool> {
     let need = disklog::size_for(regions, facts.block_size).ok_or_else(|| too_many(regions))?;
     let failed = |error| Error::io(format!("reading {}", facts.node.display()), &error);
-    let file = open_afresh(&facts.node, OpenOptions::new().read(true)).map_err(failed)?;
+    let file = open_afresh(&facts.way(), OpenOptions::new().read(true)).map_err(failed)?;
     let mut piece = vec![0; PIECE];
     let mut at = 0;
     while at < need {

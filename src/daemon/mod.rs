@@ -25,6 +25,7 @@ mod let_go;
 mod live;
 pub mod logfile;
 pub mod look;
+mod looks;
 mod made;
 mod own;
 mod own_logs;

@@ -1,6 +1,9 @@
 //! What a device has already when it is to get another table: nothing of it is taken
 //! from anybody.
 
+use std::collections::{BTreeMap, HashMap};
+
+use super::looks::Looks;
 use super::places::{Place, places};
 use crate::engine::{Devices, Extent, Facts};
 use crate::error::{Error, Result};
@@ -12,8 +15,9 @@ use crate::text::table::Table;
 pub struct Own {
     /// The devices and files that its table holds, and itself.
     pub devices: Vec<DeviceRef>,
-    /// Where the places of its table lie.
-    extents: Vec<Extent>,
+    /// Where the places of its table lie: by what they lie on, the first byte of each
+    /// range and the one behind. What adjoins is one range.
+    ranges: HashMap<String, BTreeMap<u64, u64>>,
     /// Its name and its logical blocks, while it may be in use.
     pub live: Option<(String, u64)>,
     /// Whether it is to be longer, and nothing else.
@@ -23,13 +27,14 @@ pub struct Own {
 impl Own {
     /// What a device with this table has, which holds these devices.
     pub fn of(devices: &dyn Devices, table: &Table, held: Vec<DeviceRef>) -> Own {
+        let looks = Looks::at(devices);
         let places = places(table).unwrap_or_default();
         let extents = places.iter().filter_map(|place| {
-            let facts = devices.facts(&place.device).ok()?;
+            let facts = looks.facts(&place.device).ok()?;
             Some(place.extent(&facts))
         });
         Own {
-            extents: extents.collect(),
+            ranges: together(extents),
             devices: held,
             ..Own::default()
         }
@@ -38,12 +43,9 @@ impl Own {
     /// What of an extent it does not have, from the first such byte on.
     pub fn fresh(&self, extent: &Extent) -> Option<Extent> {
         let end = |extent: &Extent| extent.start.saturating_add(extent.size);
-        let (mut start, last) = (extent.start, end(extent));
-        while let Some(own) = self.extents.iter().find(|own| {
-            own.base == extent.base && own.start <= start && start < end(own) && start < last
-        }) {
-            start = end(own);
-        }
+        let (ranges, last) = (self.ranges.get(&extent.base), end(extent));
+        let before = ranges.and_then(|ranges| ranges.range(..=extent.start).next_back());
+        let start = before.map_or(0, |(_, end)| *end).max(extent.start);
         (start < last).then(|| Extent {
             base: extent.base.clone(),
             start,
@@ -81,6 +83,25 @@ impl Own {
     }
 }
 
+fn together(extents: impl Iterator<Item = Extent>) -> HashMap<String, BTreeMap<u64, u64>> {
+    let mut sorted: Vec<Extent> = extents.collect();
+    sorted.sort_by(|one, other| (&one.base, one.start).cmp(&(&other.base, other.start)));
+    let mut all: HashMap<String, BTreeMap<u64, u64>> = HashMap::new();
+    for Extent { base, start, size } in sorted {
+        let (ranges, end) = (all.entry(base).or_default(), start.saturating_add(size));
+        match ranges.last_entry() {
+            Some(mut last) if *last.get() >= start => {
+                let behind = end.max(*last.get());
+                last.insert(behind);
+            }
+            _ => {
+                ranges.insert(start, end);
+            }
+        }
+    }
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,11 +114,16 @@ mod tests {
     #[test]
     fn what_it_has_is_not_fresh() {
         let own = Own {
-            extents: vec![
-                extent("8:0", 10, 10),
-                extent("8:0", 20, 10),
-                extent("8:16", 0, 5),
-            ],
+            ranges: together(
+                [
+                    extent("8:0", 20, 10),
+                    extent("8:0", 10, 10),
+                    extent("8:0", 12, 3),
+                    extent("8:0", 40, 10),
+                    extent("8:16", 0, 5),
+                ]
+                .into_iter(),
+            ),
             ..Own::default()
         };
         for (asked, wanted) in [
@@ -106,6 +132,8 @@ mod tests {
             (extent("8:0", 10, 21), Some(extent("8:0", 30, 1))),
             (extent("8:0", 9, 5), Some(extent("8:0", 9, 5))),
             (extent("8:0", 30, 5), Some(extent("8:0", 30, 5))),
+            (extent("8:0", 40, 10), None),
+            (extent("8:0", 25, 20), Some(extent("8:0", 30, 15))),
             (extent("8:32", 10, 5), Some(extent("8:32", 10, 5))),
             (extent("8:16", 0, 8), Some(extent("8:16", 5, 3))),
         ] {

@@ -8,6 +8,7 @@ use super::Daemon;
 use super::admit::{Care, Demand};
 use super::entry::{Absent, Kept};
 use super::events::Kind;
+use super::looks::Looks;
 use super::own::Own;
 use super::record::{Record, Stage};
 use super::running::Reserved;
@@ -209,6 +210,7 @@ impl Daemon {
         // Whatever was let in once is let in again.
         let admitted = self.admit(&Demand {
             table: &table,
+            looks: Looks::at(self.devices.as_ref()),
             own: Own::default(),
             read_only: record.read_only,
             care: Care::Restored,

@@ -4,7 +4,7 @@
 use super::Daemon;
 use super::admit::{Care, Demand, Looked, is_file};
 use super::logfile;
-use crate::engine::{Doomed, Held, Span};
+use crate::engine::{Doomed, Facts, Held, Span};
 use crate::error::{Errno, Error, Result};
 use crate::text::mirror::Leg;
 
@@ -27,7 +27,7 @@ impl Daemon {
         let mut new = fresh().filter(|looked| looked.place.from.is_some());
         new.try_for_each(|looked| {
             let (place, node) = (looked.place, looked.facts.node.display());
-            let proved = self.devices.prove(&place.device, place.span());
+            let proved = self.devices.prove(&looked.facts.pinned(), place.span());
             proved.map_err(|error| error.context(format!("{} {node} does not work", place.role)))
         })
     }
@@ -43,7 +43,7 @@ impl Daemon {
         if demand.own.devices.contains(&facts.device) {
             return Ok(());
         }
-        let source = self.devices.facts(&from.device)?;
+        let source = demand.looks.facts(&from.device)?;
         if facts.block_size <= source.block_size {
             return Ok(());
         }
@@ -66,17 +66,20 @@ impl Daemon {
                 let held = self.held(looked)?;
                 held.map_or(Ok(()), |held| Err(not_empty(looked, &held.what, "the log")))
             }
-            (None, Some(from)) if demand.care != Care::Logs => self.check_target(looked, from),
+            (None, Some(from)) if demand.care != Care::Logs => {
+                let source = demand.looks.facts(&from.device)?;
+                self.check_target(looked, from, &source)
+            }
             _ => Ok(()),
         }
     }
 
-    fn check_target(&self, looked: &Looked<'_>, from: &Leg) -> Result<()> {
+    fn check_target(&self, looked: &Looked<'_>, from: &Leg, source: &Facts) -> Result<()> {
         let Some(held) = self.held(looked)? else {
             return Ok(());
         };
         // What cannot be compared is no copy.
-        let copied = self.was_target(from, looked.place, held.at);
+        let copied = self.was_target((from, source), (looked.place, &looked.facts), held.at);
         match copied.unwrap_or(false) {
             true => Ok(()),
             false => Err(not_empty(looked, &held.what, "the copy")),
@@ -94,7 +97,7 @@ impl Daemon {
             },
             continued: had > 0,
         };
-        let found = self.devices.signature(&place.device, doomed);
+        let found = self.devices.signature(&looked.facts.pinned(), doomed);
         found.map_err(|error| error.context(place))
     }
 }

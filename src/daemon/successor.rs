@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Daemon;
 use super::admit::{Admitted, Care, Demand};
 use super::cycle;
+use super::looks::Looks;
 use super::own::Own;
 use crate::engine::Info;
 use crate::engine::home::Lying;
@@ -68,8 +69,9 @@ impl Daemon {
         let itself = DeviceRef::Number(info.dev);
         let mut held = self.engine.deps(&info.id())?;
         held.push(itself.clone());
-        self.check_homes(info, table, &held)?;
-        cycle::check(self.engine.as_ref(), info.dev, &self.numbered(table))?;
+        let looks = Looks::at(devices);
+        self.check_homes(info, table, &held, &looks)?;
+        cycle::check(self.engine.as_ref(), info.dev, &numbered(table, &looks))?;
         let blocks = devices.facts(&itself).map(|facts| facts.block_size);
         let live = blocks.ok().filter(|_| info.live);
         let mut own = Own::of(devices, &snapshot.table, held);
@@ -77,6 +79,7 @@ impl Daemon {
         own.grows = successor.grows;
         self.admit(&Demand {
             table,
+            looks,
             own,
             read_only: info.read_only,
             care: successor.care,
@@ -84,30 +87,29 @@ impl Daemon {
         })
     }
 
-    /// The table with the number of each device that has one.
-    fn numbered(&self, table: &Table) -> Table {
-        let mut table = table.clone();
-        for device in table.devices() {
-            if let Ok(facts) = self.devices.facts(device) {
-                *device = facts.device;
-            }
-        }
-        table
-    }
-
     /// What lies on the device itself, as a file in a file system there, is written
     /// through the device: as its log, or as a leg, it would wait for itself. What the
     /// device has already was looked at before.
-    fn check_homes(&self, info: &Info, table: &Table, own: &[DeviceRef]) -> Result<()> {
+    fn check_homes(
+        &self,
+        info: &Info,
+        table: &Table,
+        own: &[DeviceRef],
+        looks: &Looks<'_>,
+    ) -> Result<()> {
         let logs: Vec<DeviceRef> = table.log_devices().cloned().collect();
         // Only a log is made where there is none; of a leg that is said afterwards.
         let is_missing = |device: &DeviceRef| {
-            let missing = self.devices.facts(device).err();
+            let missing = looks.facts(device).err();
             missing.is_some_and(|error| error.errno() == Errno::ENOENT) && !logs.contains(device)
         };
         let mut table = table.clone();
         let mut new = table.devices().filter(|device| !own.contains(device));
-        new.try_for_each(|device| match self.lies_on(device, info) {
+        let lies = |device: &DeviceRef| match looks.facts(device) {
+            Ok(facts) => self.lies_on(&facts.pinned(), info),
+            Err(_) => self.lies_on(device, info),
+        };
+        new.try_for_each(|device| match lies(device) {
             Lying::Elsewhere => Ok(()),
             Lying::Unknown(_) if is_missing(device) => Ok(()),
             Lying::OnIt => Err(Error::invalid(format!(
@@ -139,4 +141,15 @@ impl Daemon {
             now.map_or(true, |info| info.open_count > 0)
         })
     }
+}
+
+/// The table with the number of each device that has one.
+fn numbered(table: &Table, looks: &Looks<'_>) -> Table {
+    let mut table = table.clone();
+    for device in table.devices() {
+        if let Ok(facts) = looks.facts(device) {
+            *device = facts.device;
+        }
+    }
+    table
 }

@@ -9,7 +9,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use super::logfile::open_afresh;
-use crate::engine::{Devices, Span};
+use crate::engine::{Devices, Facts, Span};
 use crate::error::{Error, Result};
 use crate::model::snapshot::SECTOR;
 use crate::text::device::DeviceRef;
@@ -43,7 +43,7 @@ pub fn check(devices: &dyn Devices, table: &Table) -> Result<Vec<String>> {
 /// Why the log is not to be believed, if so.
 fn doubt(devices: &dyn Devices, mirror: &Mirror, log: &DeviceRef) -> Result<Option<String>> {
     let mut head = vec![0; BITSET_OFFSET as usize + 1];
-    read(devices, log, 0, &mut head)?;
+    read(&devices.facts(log)?, 0, &mut head)?;
     if Header::parse(&head).is_none() {
         return Ok(Some(format!("the log {log} has lost its header")));
     }
@@ -79,13 +79,13 @@ fn doubt(devices: &dyn Devices, mirror: &Mirror, log: &DeviceRef) -> Result<Opti
 /// What reading them answers.
 pub(super) fn are_alike(
     devices: &dyn Devices,
-    sides: [(&DeviceRef, u64); 2],
+    sides: [(&Facts, u64); 2],
     size: u64,
     found: u64,
 ) -> Result<bool> {
-    let [one, other] = sides.map(|(device, start)| {
-        let parts = devices.partitions(device, Span { start, size })?;
-        Ok::<_, Error>((device, start, parts))
+    let [one, other] = sides.map(|(facts, start)| {
+        let parts = devices.partitions(&facts.pinned(), Span { start, size })?;
+        Ok::<_, Error>((facts, start, parts))
     });
     let (one, other) = (one?, other?);
     if one.2 != other.2 {
@@ -96,9 +96,9 @@ pub(super) fn are_alike(
     let last = size.saturating_sub(COMPARED);
     for at in [0, last, found].into_iter().chain(begins).chain(ends) {
         let length = size.saturating_sub(at).min(COMPARED);
-        let piece = |(device, start): (&DeviceRef, u64)| {
+        let piece = |(facts, start): (&Facts, u64)| {
             let mut bytes = vec![0; length as usize];
-            read(devices, device, start.saturating_add(at), &mut bytes).map(|()| bytes)
+            read(facts, start.saturating_add(at), &mut bytes).map(|()| bytes)
         };
         if piece((one.0, one.1))? != piece((other.0, other.1))? {
             return Ok(false);
@@ -110,12 +110,11 @@ pub(super) fn are_alike(
 fn beginning(devices: &dyn Devices, leg: &Leg, size: u64) -> Result<Vec<u8>> {
     let mut bytes = vec![0; size as usize];
     let at = leg.offset.saturating_mul(SECTOR);
-    read(devices, &leg.device, at, &mut bytes).map(|()| bytes)
+    read(&devices.facts(&leg.device)?, at, &mut bytes).map(|()| bytes)
 }
 
-fn read(devices: &dyn Devices, device: &DeviceRef, at: u64, bytes: &mut [u8]) -> Result<()> {
-    let facts = devices.facts(device)?;
-    let opened = open_afresh(&facts.node, OpenOptions::new().read(true));
+fn read(facts: &Facts, at: u64, bytes: &mut [u8]) -> Result<()> {
+    let opened = open_afresh(&facts.way(), OpenOptions::new().read(true));
     let read = opened.and_then(|file| file.read_exact_at(bytes, at));
     read.map_err(|error| Error::io(format!("reading {}", facts.node.display()), &error))
 }
@@ -136,7 +135,7 @@ pub(super) fn clear_all(devices: &dyn Devices, table: &Table) -> Result<()> {
 fn clear(devices: &dyn Devices, log: &DeviceRef) -> Result<()> {
     let facts = devices.facts(log)?;
     let clear = || -> io::Result<()> {
-        let file = OpenOptions::new().write(true).open(&facts.node)?;
+        let file = OpenOptions::new().write(true).open(facts.way())?;
         file.write_all_at(&[0; SECTOR as usize], 0)?;
         file.sync_all()
     };

@@ -11,10 +11,13 @@ pub mod host;
 pub mod identity;
 pub mod inject;
 pub mod kernel;
+mod loop_info;
 
 use std::any::Any;
-use std::os::fd::BorrowedFd;
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use self::home::{Home, Lying};
 use self::identity::Identity;
@@ -228,6 +231,32 @@ pub struct Extent {
     pub size: u64,
 }
 
+/// A regular file that was looked at. Its path may lead to another one at any time; this
+/// leads to the very file, as long as it is kept.
+#[derive(Debug, Clone)]
+pub struct Pin(Arc<File>);
+
+impl Pin {
+    /// Keep an open file, opened in whatever way (open(2), O_PATH).
+    pub fn new(file: File) -> Pin {
+        Pin(Arc::new(file))
+    }
+
+    /// The path that opens it (proc_pid_fd(5)).
+    pub fn path(&self) -> PathBuf {
+        format!("/proc/self/fd/{}", self.0.as_raw_fd()).into()
+    }
+}
+
+/// Which file it is the extent says.
+impl PartialEq for Pin {
+    fn eq(&self, _: &Pin) -> bool {
+        true
+    }
+}
+
+impl Eq for Pin {}
+
 /// What is known of a device or file that a table names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
@@ -248,6 +277,24 @@ pub struct Facts {
     pub read_only: bool,
     /// Where its bytes really are.
     pub extent: Extent,
+    /// The file itself, where it is none of a device.
+    pub pin: Option<Pin>,
+}
+
+impl Facts {
+    /// The path to open it by: of a file, that of the one that was looked at.
+    pub fn way(&self) -> PathBuf {
+        let pinned = self.pin.as_ref().map(Pin::path);
+        pinned.unwrap_or_else(|| self.node.clone())
+    }
+
+    /// What stands for it in a question about its bytes, as [`Facts::way`] has it.
+    pub fn pinned(&self) -> DeviceRef {
+        match &self.pin {
+            Some(pin) => DeviceRef::Path(pin.path()),
+            None => self.device.clone(),
+        }
+    }
 }
 
 /// Somebody who holds a device.
@@ -328,8 +375,8 @@ pub trait Devices: Send + Sync {
     /// How a table names what has this identity now: ENODEV where it is not there,
     /// EINVAL where it has changed or two have it.
     fn find(&self, identity: &Identity) -> Result<DeviceRef>;
-    /// Make a regular file usable in a table.
-    fn attach(&self, file: &Path, read_only: bool) -> Result<Attachment>;
+    /// Make the regular file that was looked at usable in a table.
+    fn attach(&self, facts: &Facts, read_only: bool) -> Result<Attachment>;
     /// Read the block of `device` that has this byte, past every cache; the errno
     /// is read(2)'s.
     fn probe(&self, device: &DeviceRef, at: u64) -> Result<()>;

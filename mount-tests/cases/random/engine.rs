@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use mirrorfs::engine::home::{Home, Lying};
 use mirrorfs::engine::identity::Identity;
@@ -205,6 +205,7 @@ impl Devices for Sim {
                 start: 0,
                 size,
             },
+            pin: None,
         })
     }
 
@@ -224,8 +225,8 @@ impl Devices for Sim {
         ids["serial"].parse()
     }
 
-    fn attach(&self, file: &Path, _: bool) -> Result<Attachment> {
-        let sentence = format!("{}: a machine without files", file.display());
+    fn attach(&self, facts: &Facts, _: bool) -> Result<Attachment> {
+        let sentence = format!("{}: a machine without files", facts.node.display());
         Err(Error::new(Errno::ENODEV, sentence))
     }
 

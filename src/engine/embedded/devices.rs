@@ -1,7 +1,6 @@
 //! The files and devices of this machine for the embedded engine: a regular file
 //! is used as it is.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use super::Embedded;
@@ -41,11 +40,10 @@ impl Devices for Files {
         self.engine.host.find(identity)
     }
 
-    fn attach(&self, file: &Path, _read_only: bool) -> Result<Attachment> {
-        let facts = self.engine.host.facts(&DeviceRef::Path(file.into()))?;
-        let guard = self.engine.holds.take(&facts)?;
+    fn attach(&self, facts: &Facts, _read_only: bool) -> Result<Attachment> {
+        let guard = self.engine.holds.take(facts)?;
         Ok(Attachment {
-            device: facts.device,
+            device: facts.device.clone(),
             guard: Box::new(guard),
         })
     }

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use nix::fcntl::{Flock, FlockArg};
@@ -18,6 +19,8 @@ use crate::text::device::DeviceRef;
 pub(super) struct Hold {
     /// What tells it from all others, whatever its names are.
     pub(super) key: String,
+    /// What it was called.
+    node: PathBuf,
     _kept: Kept,
 }
 
@@ -42,9 +45,18 @@ impl Holds {
         if let Some(hold) = all.get(&key).and_then(Weak::upgrade) {
             return Ok(hold);
         }
+        // A table names its files by their paths: two of one name would be one to it,
+        // and what was checked another than what is opened.
+        let mut held = all.values().filter_map(Weak::upgrade);
+        if held.any(|hold| hold.node == facts.node) {
+            let node = facts.node.display();
+            let sentence = format!("{node} is another file now than the one that is in use");
+            return Err(Error::busy(sentence));
+        }
         let hold = Arc::new(Hold {
             _kept: keep(facts)?,
             key: key.clone(),
+            node: facts.node.clone(),
         });
         all.retain(|_, hold| hold.strong_count() > 0);
         all.insert(key, Arc::downgrade(&hold));
@@ -78,7 +90,7 @@ fn keep(facts: &Facts) -> Result<Kept> {
     let opened = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK | exclusive)
-        .open(&facts.node);
+        .open(facts.way());
     let file = opened.map_err(|error| Error::io(node, &error))?;
     if block {
         return Ok(Kept::Open { _file: file });

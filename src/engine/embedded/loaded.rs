@@ -198,7 +198,7 @@ fn open_leg(
     check_size(&facts, offset, length)?;
     let hold = means.holds.take(&facts)?;
     let block = facts.device.number().map(|_| facts.block_size);
-    let store = Store::open(&facts.node, block, write)
+    let store = Store::open(&facts.way(), block, write)
         .map_err(|error| Error::io(facts.node.display(), &error))?;
     Ok(Leg::new(store, offset, length, hold))
 }
@@ -211,7 +211,7 @@ fn log(text: &MirrorText, regions: u64, means: &Means<'_>) -> Result<(Log, Optio
             let size = disklog::size_for(regions, SECTOR).unwrap_or(u64::MAX);
             check_size(&facts, 0, size)?;
             let hold = means.holds.take(&facts)?;
-            let disk = LogDisk::open(&facts.node)
+            let disk = LogDisk::open(&facts.way())
                 .map_err(|error| Error::io(facts.node.display(), &error))?;
             Ok((Log::new(regions, *sync, Some(disk))?, Some(hold)))
         }

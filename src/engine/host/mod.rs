@@ -14,10 +14,10 @@ mod tell;
 mod users;
 
 use std::ffi::OsStr;
-use std::fs::{self, Metadata};
+use std::fs::{self, File, Metadata};
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
@@ -27,7 +27,7 @@ use self::sysfs::{Block, Sysfs};
 use self::tell::Teller;
 use super::home::{Home, Lying, Part};
 use super::identity::Identity;
-use super::{Doomed, Extent, Facts, Held, Holder, Span, Traffic};
+use super::{Doomed, Extent, Facts, Held, Holder, Pin, Span, Traffic};
 use crate::error::{Errno, Error, Result};
 use crate::text::device::{DevNo, DeviceRef};
 
@@ -96,7 +96,7 @@ impl Host {
     pub fn user(&self, facts: &Facts, own: &[DeviceRef]) -> Result<Option<String>> {
         match &facts.device {
             DeviceRef::Number(dev) => users::of_block(&self.sys, &self.known(*dev)?, own),
-            DeviceRef::Path(path) => users::of_file(&self.sys, path, own),
+            DeviceRef::Path(_) => by_name(facts, users::of_file(&self.sys, &facts.way(), own)),
         }
     }
 
@@ -115,7 +115,8 @@ impl Host {
     /// # Errors
     /// What open(2) and read(2) answer.
     pub fn probe(&self, device: &DeviceRef, at: u64) -> Result<()> {
-        probe::probe(&self.facts(device)?.node, at)
+        let facts = self.facts(device)?;
+        by_name(&facts, probe::probe(&facts.way(), at))
     }
 
     /// What was written to it reaches its medium, as [`super::Devices::flush`] has it.
@@ -123,10 +124,10 @@ impl Host {
     /// # Errors
     /// What open(2) and fsync(2) answer.
     pub fn flush(&self, device: &DeviceRef) -> Result<()> {
-        let node = self.facts(device)?.node;
+        let facts = self.facts(device)?;
         // Of a block device fsync(2) sends a flush (blkdev_fsync, block/fops.c).
-        let flushed = fs::File::open(&node).and_then(|file| file.sync_all());
-        flushed.map_err(|error| Error::io(format!("flushing {}", node.display()), &error))
+        let flushed = File::open(facts.way()).and_then(|file| file.sync_all());
+        flushed.map_err(|error| Error::io(format!("flushing {}", facts.node.display()), &error))
     }
 
     /// Whether it can be written, as [`super::Devices::prove`] has it.
@@ -135,7 +136,7 @@ impl Host {
     /// What open(2), read(2) and write(2) answer.
     pub fn prove(&self, device: &DeviceRef, span: Span) -> Result<()> {
         let facts = self.facts(device)?;
-        probe::prove(&facts.node, facts.block_size, span)
+        by_name(&facts, probe::prove(&facts.way(), facts.block_size, span))
     }
 
     /// What would be lost, as [`super::Devices::signature`] has it.
@@ -143,7 +144,8 @@ impl Host {
     /// # Errors
     /// What open(2) and read(2) answer, and what libblkid does.
     pub fn signature(&self, device: &DeviceRef, doomed: Doomed) -> Result<Option<Held>> {
-        signature::signature(&self.facts(device)?.node, doomed)
+        let facts = self.facts(device)?;
+        by_name(&facts, signature::signature(&facts.way(), doomed))
     }
 
     /// The partitions in it, as [`super::Devices::partitions`] has it.
@@ -151,7 +153,8 @@ impl Host {
     /// # Errors
     /// As those of [`Host::signature`].
     pub fn partitions(&self, device: &DeviceRef, span: Span) -> Result<Vec<Span>> {
-        signature::partitions(&self.facts(device)?.node, span)
+        let facts = self.facts(device)?;
+        by_name(&facts, signature::partitions(&facts.way(), span))
     }
 
     /// What goes through a device, as [`super::Devices::traffic`] has it.
@@ -217,7 +220,11 @@ impl Host {
     }
 
     fn of_path(&self, path: &Path) -> Result<Facts> {
-        let stat = fs::metadata(path).map_err(|e| not_found(path, &e))?;
+        // Opened once: what it leads to is what all that follows is about.
+        let mut options = fs::OpenOptions::new();
+        let opened = options.read(true).custom_flags(libc::O_PATH).open(path);
+        let file = opened.map_err(|e| not_found(path, &e))?;
+        let stat = file.metadata().map_err(|e| not_found(path, &e))?;
         let kind = stat.file_type();
         if kind.is_block_device() {
             let block = self.known(DevNo::of_dev_t(stat.rdev()));
@@ -226,7 +233,7 @@ impl Host {
                 .map_err(|e| e.context(path.display()));
         }
         if kind.is_file() {
-            return of_file(path, &stat);
+            return of_file(path, file, &stat);
         }
         Err(Error::new(
             Errno::ENODEV,
@@ -246,22 +253,36 @@ fn not_found(path: &Path, error: &std::io::Error) -> Error {
     }
 }
 
-fn of_file(path: &Path, stat: &Metadata) -> Result<Facts> {
-    let path = path.canonicalize().map_err(|e| not_found(path, &e))?;
+/// The error of what was done by a way that tells nobody anything, with the name.
+fn by_name<T>(facts: &Facts, done: Result<T>) -> Result<T> {
+    done.map_err(|error| {
+        let (way, node) = (facts.way(), facts.node.display().to_string());
+        let sentence = error.sentence().replace(&way.display().to_string(), &node);
+        Error::new(error.errno(), sentence)
+    })
+}
+
+fn of_file(path: &Path, file: File, stat: &Metadata) -> Result<Facts> {
+    let pin = Pin::new(file);
+    let name = fs::read_link(pin.path()).map_err(|e| not_found(path, &e))?;
+    if stat.nlink() == 0 {
+        return Err(not_found(path, &ErrorKind::NotFound.into()));
+    }
     let size = stat.len();
     Ok(Facts {
-        device: DeviceRef::Path(path.clone()),
-        node: path.clone(),
-        file: Some(path.clone()),
+        device: DeviceRef::Path(name.clone()),
+        node: name.clone(),
+        file: Some(name),
         autoclear: false,
         size,
         block_size: FILE_BLOCK,
-        read_only: access(&path, AccessFlags::W_OK) == Err(Errno::EROFS),
+        read_only: access(&pin.path(), AccessFlags::W_OK) == Err(Errno::EROFS),
         extent: Extent {
             base: identity(stat),
             start: 0,
             size,
         },
+        pin: Some(pin),
     })
 }
 
@@ -299,6 +320,7 @@ fn of_block(block: &Block) -> Result<Facts> {
             start: offset.saturating_add(start),
             size,
         },
+        pin: None,
     })
 }
 

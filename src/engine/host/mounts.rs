@@ -13,6 +13,7 @@ use crate::error::{Errno, Error, Result};
 use crate::text::device::DevNo;
 
 const MOUNTS: &str = "/proc/self/mountinfo";
+const SYSTEMS: &str = "/proc/filesystems";
 const SWAPS: &str = "/proc/swaps";
 
 /// One line of mountinfo, as far as it says where files lie.
@@ -64,6 +65,21 @@ pub(super) fn swaps() -> Result<Vec<PathBuf>> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
         read => Ok(swap_paths(&read.map_err(|error| Error::io(SWAPS, &error))?)),
     }
+}
+
+/// The types of file systems that are on a block device, as this kernel knows them
+/// (proc_filesystems(5)).
+///
+/// # Errors
+/// What reading them answers.
+pub(super) fn needing_devices() -> Result<Vec<String>> {
+    let text = fs::read_to_string(SYSTEMS).map_err(|error| Error::io(SYSTEMS, &error))?;
+    Ok(needing(&text))
+}
+
+fn needing(text: &str) -> Vec<String> {
+    let plain = text.lines().filter_map(|line| line.strip_prefix('\t'));
+    plain.map(str::to_owned).collect()
 }
 
 fn all_mounts(text: &[u8]) -> Result<Vec<Mount>> {
@@ -200,6 +216,13 @@ mod tests {
         assert_eq!(known[1].dev.to_string(), "8:2");
         let swaps = swap_paths(b"Filename\n/m\xfft file 9\n/dev/sda2\tpartition 9\n");
         assert_eq!(swaps, [Path::new(point), Path::new("/dev/sda2")]);
+    }
+
+    #[test]
+    fn what_needs_a_device_is_marked_by_no_word() {
+        let text = "nodev\ttmpfs\n\text4\nnodev\tfuse\n\tfuseblk\n\tbtrfs\n";
+        assert_eq!(needing(text), ["ext4", "fuseblk", "btrfs"]);
+        assert_eq!(needing(""), [] as [&str; 0]);
     }
 
     #[test]

@@ -179,6 +179,11 @@ impl Block {
         blocks(&self.folder.join("slaves"), |_| true)
     }
 
+    /// Whether it is a device of this machine.
+    pub(super) fn is_real(&self) -> bool {
+        self.folder.starts_with("/sys")
+    }
+
     /// Whether it is a loop device that is attached to a file.
     pub(super) fn is_attached(&self) -> bool {
         self.folder.join("loop").is_dir()

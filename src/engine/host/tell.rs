@@ -53,8 +53,8 @@ impl<'a> Teller<'a> {
     /// What stat(2) answers; ENODEV where the device is gone.
     pub(super) fn identity(&self, facts: &Facts) -> Result<Identity> {
         match (&facts.file, &facts.device) {
-            (Some(path), _) => self.of_file(path),
-            (None, DeviceRef::Path(path)) => self.of_file(path),
+            (_, DeviceRef::Path(path)) => self.of_file(path, &facts.way()),
+            (Some(path), _) => self.of_file(path, path),
             (None, DeviceRef::Number(dev)) => {
                 let gone = || Error::new(Errno::ENODEV, format!("the device {dev} is gone"));
                 let block = self.sys.block(*dev).ok_or_else(gone)?;
@@ -111,19 +111,20 @@ impl<'a> Teller<'a> {
         }
     }
 
-    fn of_file(&self, path: &Path) -> Result<Identity> {
-        let stat = fs::metadata(path).map_err(|error| Error::io(path.display(), &error))?;
+    /// That of a file; `way` leads to it, if its name does not.
+    fn of_file(&self, path: &Path, way: &Path) -> Result<Identity> {
+        let stat = fs::metadata(way).map_err(|error| Error::io(path.display(), &error))?;
         Ok(Identity::File {
             path: path.into(),
             inode: stat.ino(),
-            file_system: self.file_system(path, &stat),
+            file_system: self.file_system(way, &stat),
             size: stat.len(),
         })
     }
 
     fn find_file(&self, identity: &Identity, path: &Path) -> Result<DeviceRef> {
         let missing = |error: Error| Error::new(Errno::ENODEV, error.sentence());
-        let now = self.of_file(path).map_err(missing)?;
+        let now = self.of_file(path, path).map_err(missing)?;
         let (
             Identity::File {
                 inode,

@@ -11,7 +11,7 @@ use libc::{O_EXCL, O_NONBLOCK};
 use nix::fcntl::{Flock, FlockArg};
 
 use super::identity::{backing, identity, loops_of};
-use super::mounts::{Mount, mounts, swaps};
+use super::mounts::{Mount, mounts, needing_devices, swaps};
 use super::sysfs::{Block, Sysfs};
 use crate::error::{Errno, Error, Result};
 use crate::text::device::{DevNo, DeviceRef};
@@ -127,9 +127,9 @@ pub(super) fn parts(block: &Block) -> Vec<(Block, String)> {
 }
 
 pub(super) fn named_user(sys: &Sysfs, block: &Block, own: &[DeviceRef]) -> Result<Option<String>> {
-    let (mounts, swaps) = (mounts()?, swaps()?);
+    let (mounts, swaps, needing) = (mounts()?, swaps()?, needing_devices()?);
     Ok(parts(block).into_iter().find_map(|(part, how)| {
-        let user = mounted(&part, &mounts)
+        let user = mounted(&part, &mounts, &needing)
             .or_else(|| swapped(&part, &swaps))
             .or_else(|| held(&part, own))
             .or_else(|| btrfs(sys, &part))?;
@@ -137,10 +137,12 @@ pub(super) fn named_user(sys: &Sysfs, block: &Block, own: &[DeviceRef]) -> Resul
     }))
 }
 
-fn mounted(block: &Block, all: &[Mount]) -> Option<String> {
+fn mounted(block: &Block, all: &[Mount], needing: &[String]) -> Option<String> {
     let known = all.iter().find(|mount| mount.dev == block.dev);
-    // btrfs shows a number of its own: there the source tells.
-    let mount = known.or_else(|| all.iter().find(|m| leads_to(&m.source) == Some(block.dev)))?;
+    // btrfs shows a number of its own: there the source tells. Of a file system that needs
+    // no device it is whatever somebody has called it, and with FUSE anybody may.
+    let mut told = all.iter().filter(|mount| needing.contains(&mount.kind));
+    let mount = known.or_else(|| told.find(|m| leads_to(&m.source) == Some(block.dev)))?;
     Some(format!("mounted on {}", mount.point.display()))
 }
 

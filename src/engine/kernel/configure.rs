@@ -6,33 +6,8 @@
 use std::fs::File;
 use std::os::fd::{AsRawFd, RawFd};
 
+use crate::engine::loop_info::{AUTOCLEAR, Info, READ_ONLY};
 use crate::error::Errno;
-
-/// LO_FLAGS_READ_ONLY and LO_FLAGS_AUTOCLEAR (include/uapi/linux/loop.h).
-const READ_ONLY: u32 = 1;
-const AUTOCLEAR: u32 = 4;
-
-/// Bytes of LO_NAME_SIZE and LO_KEY_SIZE.
-const NAME: usize = 64;
-const KEY: usize = 32;
-
-/// `struct loop_info64`.
-#[repr(C)]
-struct Info {
-    device: u64,
-    inode: u64,
-    rdevice: u64,
-    offset: u64,
-    size_limit: u64,
-    number: u32,
-    encrypt_type: u32,
-    encrypt_key_size: u32,
-    flags: u32,
-    file_name: [u8; NAME],
-    crypt_name: [u8; NAME],
-    encrypt_key: [u8; KEY],
-    init: [u64; 2],
-}
 
 /// `struct loop_config`.
 #[repr(C)]
@@ -58,21 +33,7 @@ pub(super) fn configure(device: RawFd, backing: &File, read_only: bool) -> Resul
     let config = Config {
         fd,
         block_size: 0,
-        info: Info {
-            device: 0,
-            inode: 0,
-            rdevice: 0,
-            offset: 0,
-            size_limit: 0,
-            number: 0,
-            encrypt_type: 0,
-            encrypt_key_size: 0,
-            flags: AUTOCLEAR | if read_only { READ_ONLY } else { 0 },
-            file_name: [0; NAME],
-            crypt_name: [0; NAME],
-            encrypt_key: [0; KEY],
-            init: [0; 2],
-        },
+        info: Info::with(AUTOCLEAR | if read_only { READ_ONLY } else { 0 }),
         reserved: [0; 8],
     };
     // SAFETY: the structure is laid out as the kernel's and lives through the call,
@@ -85,8 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_structures_are_the_kernel_s() {
-        assert_eq!(size_of::<Info>(), 232);
+    fn the_structure_is_the_kernel_s() {
         assert_eq!(size_of::<Config>(), 304);
     }
 

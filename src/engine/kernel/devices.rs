@@ -1,8 +1,6 @@
 //! The devices of this machine for the kernel's device-mapper: a regular file is
 //! a device by way of a loop device.
 
-use std::path::Path;
-
 use super::loops;
 use crate::engine::home::{Home, Lying};
 use crate::engine::host::Host;
@@ -31,8 +29,8 @@ impl Devices for Looped {
         Ok(own.map_or(found, DeviceRef::Number))
     }
 
-    fn attach(&self, file: &Path, read_only: bool) -> Result<Attachment> {
-        loops::attach(file, read_only)
+    fn attach(&self, facts: &Facts, read_only: bool) -> Result<Attachment> {
+        loops::attach(facts, read_only)
     }
 
     fn probe(&self, device: &DeviceRef, at: u64) -> Result<()> {

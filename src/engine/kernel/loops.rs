@@ -5,7 +5,6 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use loopdev::{LoopControl, LoopDevice};
 
 use super::configure::configure;
 use super::open::load_module;
-use crate::engine::Attachment;
+use crate::engine::{Attachment, Facts};
 use crate::error::{Errno, Error, Result};
 use crate::text::device::{DevNo, DeviceRef};
 
@@ -22,15 +21,15 @@ use crate::text::device::{DevNo, DeviceRef};
 const PAUSE: Duration = Duration::from_millis(40);
 const TRIES: usize = 50;
 
-/// Attach `file`; the loop device goes with its last user, and with the guard if
+/// Attach the file that was looked at; the loop device goes with its last user, and with the guard if
 /// nobody else ever opens it.
 ///
 /// ENOENT and EACCES as open(2); ENODEV for what is no regular file or where the
 /// kernel has no loop devices; EBUSY where none could be had in two seconds.
-pub(super) fn attach(file: &Path, read_only: bool) -> Result<Attachment> {
-    let backing = backing(file, read_only)?;
+pub(super) fn attach(facts: &Facts, read_only: bool) -> Result<Attachment> {
+    let backing = backing(facts, read_only)?;
     let control = control()?;
-    let asked = format_args!("attaching {} to a loop device", file.display());
+    let asked = format_args!("attaching {} to a loop device", facts.node.display());
     let device = patiently(|| attach_once(&control, &backing, read_only))
         .map_err(|e| Error::io(asked, &e))?;
     let number = number(&device).map_err(|e| Error::io(asked, &e))?;
@@ -38,7 +37,7 @@ pub(super) fn attach(file: &Path, read_only: bool) -> Result<Attachment> {
     // cache is in between, and that is only slower.
     let direct = device.set_direct_io(true).and_then(|()| probe(&device));
     if let Err(e) = direct {
-        log::debug!("no direct I/O on {}: {e}", file.display());
+        log::debug!("no direct I/O on {}: {e}", facts.node.display());
         let buffered = device.set_direct_io(false);
         buffered.map_err(|e| Error::io(asked, &e))?;
     }
@@ -64,21 +63,15 @@ fn probe(device: &LoopDevice) -> io::Result<()> {
     open.read_at(&mut block.0, 0).map(drop)
 }
 
-fn backing(path: &Path, read_only: bool) -> Result<File> {
-    let whole = |e| Error::io(path.display(), &e);
-    // Looked at before it is opened: a FIFO would wait for its other end.
-    if !path.metadata().map_err(whole)?.is_file() {
-        let path = path.display();
-        return Err(Error::new(
-            Errno::ENODEV,
-            format!("{path} is not a regular file"),
-        ));
+fn backing(facts: &Facts, read_only: bool) -> Result<File> {
+    let node = facts.node.display();
+    if facts.pin.is_none() {
+        let sentence = format!("{node} is not a regular file");
+        return Err(Error::new(Errno::ENODEV, sentence));
     }
-    OpenOptions::new()
-        .read(true)
-        .write(!read_only)
-        .open(path)
-        .map_err(whole)
+    let mut options = OpenOptions::new();
+    let opened = options.read(true).write(!read_only).open(facts.way());
+    opened.map_err(|error| Error::io(node, &error))
 }
 
 fn control() -> Result<LoopControl> {
@@ -135,15 +128,24 @@ fn number(device: &LoopDevice) -> io::Result<DevNo> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::engine::host::Host;
 
     #[test]
-    fn what_is_no_regular_file_is_refused_before_it_is_opened() {
+    fn the_file_that_was_looked_at_is_opened_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
-        let refused = |path: &Path| backing(path, true).unwrap_err().errno();
-        assert_eq!(refused(folder.path()), Errno::ENODEV);
-        assert_eq!(refused(Path::new("/dev/null")), Errno::ENODEV);
-        assert_eq!(refused(&folder.path().join("none")), Errno::ENOENT);
+        let path = folder.path().join("a");
+        fs::write(&path, "one").unwrap();
+        let host = Host::new();
+        let facts = host.facts(&DeviceRef::Path(path.clone())).unwrap();
+        fs::rename(&path, folder.path().join("b")).unwrap();
+        fs::write(&path, "two").unwrap();
+        let file = backing(&facts, true).unwrap();
+        assert_eq!(io::read_to_string(file).unwrap(), "one");
+        let none = Facts { pin: None, ..facts };
+        assert_eq!(backing(&none, true).unwrap_err().errno(), Errno::ENODEV);
     }
 
     #[test]
