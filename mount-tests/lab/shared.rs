@@ -34,7 +34,7 @@ impl Engine for Shared {
         info(id: &Id) -> Result<Info>;
         status(id: &Id) -> Result<(Info, Vec<Line>)>;
         table(id: &Id, slot: Slot) -> Result<(Info, Vec<Line>)>;
-        deps(id: &Id) -> Result<Vec<DeviceRef>>;
+        deps(id: &Id, slot: Slot) -> Result<Vec<DeviceRef>>;
         create(name: &str, uuid: &str, minor: Option<u32>) -> Result<Info>;
         load(id: &Id, table: &[Line], read_only: bool) -> Result<()>;
         clear(id: &Id) -> Result<()>;

@@ -48,7 +48,7 @@ impl Daemon {
     ) -> Result<()> {
         let mut change = plan(snapshot, command)?;
         if !caller.is_trusted() {
-            let held = self.engine.deps(&snapshot.info.id())?;
+            let held = self.engine.deps(&snapshot.info.id(), Slot::Live)?;
             let own = Own::of(self.devices.as_ref(), &snapshot.table, held);
             self.check_table(caller, &mut change.table, &own)?;
         }

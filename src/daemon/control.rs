@@ -14,6 +14,7 @@ use super::own::Own;
 use super::record::{Stage, Unfinished};
 use super::successor::Successor;
 use super::switch::Switching;
+use crate::engine::Slot;
 use crate::error::{Error, Result};
 use crate::model::snapshot::Snapshot;
 use crate::plan::afresh::misleads;
@@ -173,7 +174,7 @@ impl Daemon {
         self.check_started(serial)?;
         let snapshot = self.snapshot(serial, Detail::Devices)?;
         build::check_owner(&snapshot)?;
-        let held = self.engine.deps(&snapshot.info.id())?;
+        let held = self.engine.deps(&snapshot.info.id(), Slot::Live)?;
         let own = Own::of(self.devices.as_ref(), &snapshot.table, held);
         check_kinds(caller, &table)?;
         self.check_table(caller, &mut table, &own)?;

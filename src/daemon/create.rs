@@ -1,6 +1,7 @@
 //! Making mirrors: from a request to a running device, wholly or not at all.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::Daemon;
@@ -20,14 +21,18 @@ use crate::model::look::Look;
 use crate::model::policy::OnFailure;
 use crate::model::snapshot::UUID_PREFIX;
 use crate::plan::build;
-use crate::plan::execute::execute;
+use crate::plan::execute::execute_noting;
 use crate::plan::step::Step;
+use crate::text::device::DeviceRef;
 use crate::text::name;
 use crate::text::request::Request;
 use crate::text::short::Short;
 use crate::text::status::log_words;
 use crate::text::table::Table;
 use crate::text::wish::Wish;
+
+/// Where device-mapper's devices have their names.
+const MAPPER: &str = "/dev/mapper";
 
 /// The kernel's source of random UUIDs, random(4).
 const RANDOM_UUID: &str = "/proc/sys/kernel/random/uuid";
@@ -147,7 +152,15 @@ impl Daemon {
         made: Option<Vec<Identity>>,
     ) -> Result<u64> {
         let id = Id::Uuid(uuid.into());
-        execute(self.engine.as_ref(), &id, steps)?;
+        let loads = steps.iter().find_map(|step| match step {
+            Step::Load { table, read_only } => Some((table, *read_only)),
+            _ => None,
+        });
+        let note = |step: &Step| match (step, loads) {
+            (Step::CheckHeld, Some((table, read_only))) => self.check_loaded(&id, table, read_only),
+            _ => Ok(()),
+        };
+        execute_noting(self.engine.as_ref(), &id, steps, &note)?;
         let serial = match self.engine.info(&id) {
             Ok(info) => self.registry.note(&info),
             Err(error) => return Err(self.unmade(&id, error)),
@@ -166,7 +179,26 @@ impl Daemon {
         let told = Some(name.name.clone());
         self.registry.update(serial, |entry| entry.announced = told);
         self.events.add(&name.name, kind, text);
+        self.tell_of_no_node(serial, &name.name);
         Ok(serial)
+    }
+
+    /// Say that what everybody calls the device by is not there yet: udev makes it, and is
+    /// not waited for for ever.
+    fn tell_of_no_node(&self, serial: u64, name: &str) {
+        let known = self
+            .registry
+            .address(serial)
+            .and_then(|(id, _)| self.engine.info(&id));
+        let Some(info) = known.ok().filter(|info| info.live && !self.forgets()) else {
+            return;
+        };
+        let node = Path::new(MAPPER).join(name);
+        let there = self.devices.facts(&DeviceRef::Path(node.clone()));
+        if there.map(|facts| facts.device) != Ok(DeviceRef::Number(info.dev)) {
+            let text = format!("{} is not there yet: udev has not answered", node.display());
+            self.events.add(name, Kind::Set, &text);
+        }
     }
 
     /// Check that a device that was made works. The kernel makes a mirror whose log

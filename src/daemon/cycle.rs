@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::engine::{Engine, Id};
+use crate::engine::{Engine, Id, Slot};
 use crate::error::{Error, Result};
 use crate::text::device::{DevNo, DeviceRef};
 use crate::text::table::Table;
@@ -13,9 +13,21 @@ use crate::text::table::Table;
 /// # Errors
 /// EINVAL where something does, and what the list of devices answers.
 pub fn check(engine: &dyn Engine, device: DevNo, table: &Table) -> Result<()> {
+    check_numbers(engine, device, numbers(table).into_iter())
+}
+
+/// The same of devices by their numbers.
+///
+/// # Errors
+/// As those of [`check`].
+pub(super) fn check_numbers(
+    engine: &dyn Engine,
+    device: DevNo,
+    numbers: impl Iterator<Item = DevNo>,
+) -> Result<()> {
     let listed = engine.list()?;
     let names: HashMap<DevNo, String> = listed.into_iter().map(|d| (d.dev, d.name)).collect();
-    for number in numbers(table) {
+    for number in numbers {
         if stands_on(engine, &names, number, device) {
             return Err(Error::invalid(format!(
                 "device {number} stands on {device} itself: a mirror cannot be its own leg"
@@ -42,7 +54,7 @@ fn stands_on(engine: &dyn Engine, names: &HashMap<DevNo, String>, from: DevNo, o
         }
         let name = names.get(&number).cloned();
         // One that goes meanwhile stands on nothing.
-        let below = name.and_then(|name| engine.deps(&Id::Name(name)).ok());
+        let below = name.and_then(|name| engine.deps(&Id::Name(name), Slot::Live).ok());
         left.extend(
             below
                 .unwrap_or_default()

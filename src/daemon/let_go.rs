@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::Daemon;
 use super::desk::spawn;
+use crate::engine::Slot;
 use crate::error::{Errno, Result};
 use crate::model::snapshot::Snapshot;
 use crate::text::device::DeviceRef;
@@ -24,7 +25,7 @@ impl Daemon {
         let logs = before.logs.iter().filter(|log| log.letter != 'A');
         let logs = logs.filter_map(|log| log.device.as_ref());
         let failed: Vec<DeviceRef> = failed.chain(logs).cloned().collect();
-        let now = match self.engine.deps(&before.info.id()) {
+        let now = match self.engine.deps(&before.info.id(), Slot::Live) {
             Ok(now) => now,
             Err(error) if error.errno() == Errno::ENODEV => Vec::new(),
             Err(error) => return log::warn!("{error}: its devices are not let go of"),

@@ -23,6 +23,7 @@ mod failure;
 mod keep;
 mod let_go;
 mod live;
+mod loaded;
 pub mod logfile;
 pub mod look;
 mod looks;

@@ -9,8 +9,8 @@ use super::admit::{Admitted, Care, Demand};
 use super::cycle;
 use super::looks::Looks;
 use super::own::Own;
-use crate::engine::Info;
 use crate::engine::home::Lying;
+use crate::engine::{Info, Slot};
 use crate::error::{Errno, Error, Result};
 use crate::model::snapshot::Snapshot;
 use crate::plan::verb::Command;
@@ -67,7 +67,7 @@ impl Daemon {
         let (devices, info) = (self.devices.as_ref(), &snapshot.info);
         let table = successor.table;
         let itself = DeviceRef::Number(info.dev);
-        let mut held = self.engine.deps(&info.id())?;
+        let mut held = self.engine.deps(&info.id(), Slot::Live)?;
         held.push(itself.clone());
         let looks = Looks::at(devices);
         self.check_homes(info, table, &held, &looks)?;

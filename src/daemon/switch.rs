@@ -81,6 +81,10 @@ impl Daemon {
         let grounds = Grounds::of(switch.snapshot);
         let undo = RefCell::new(None);
         let note = |step: &Step| match step {
+            Step::CheckHeld => switch.table().map_or(Ok(()), |table| {
+                let info = &switch.snapshot.info;
+                self.check_loaded(&info.id(), table, info.read_only)
+            }),
             Step::Record => self.record_next(serial, switch),
             Step::Confirm => self.confirm(serial, &grounds, switch),
             // Asked of the kernel alone: nothing may be waited for now.

@@ -119,7 +119,7 @@ fn used_by(engine: &dyn Engine, name: &str) -> Result<Vec<(DeviceRef, Span)>> {
             }
             Mapping::Other { kind, .. } if ["error", "zero"].contains(&kind.as_str()) => {}
             Mapping::Other { .. } => {
-                let below = engine.deps(&id)?.into_iter();
+                let below = engine.deps(&id, Slot::Live)?.into_iter();
                 return Ok(below.map(|device| (device, ALL)).collect());
             }
         }

@@ -190,7 +190,7 @@ impl<E: Engine> Engine for Inject<E> {
         Info info(id: &Id) -> Info;
         Status status(id: &Id) -> (Info, Vec<Line>);
         Table table(id: &Id, slot: Slot) -> (Info, Vec<Line>);
-        Deps deps(id: &Id) -> Vec<DeviceRef>;
+        Deps deps(id: &Id, slot: Slot) -> Vec<DeviceRef>;
         Create create(name: &str, uuid: &str, minor: Option<u32>) -> Info;
         Load load(id: &Id, table: &[Line], read_only: bool) -> ();
         Clear clear(id: &Id) -> ();
@@ -241,7 +241,7 @@ mod tests {
             info(&Id) -> Info;
             status(&Id) -> (Info, Vec<Line>);
             table(&Id, Slot) -> (Info, Vec<Line>);
-            deps(&Id) -> Vec<DeviceRef>;
+            deps(&Id, Slot) -> Vec<DeviceRef>;
             create(&str, &str, Option<u32>) -> Info;
             load(&Id, &[Line], bool) -> ();
             clear(&Id) -> ();

@@ -168,8 +168,9 @@ pub trait Engine: Send + Sync {
     fn status(&self, id: &Id) -> Result<(Info, Vec<Line>)>;
     /// A table (DM_TABLE_STATUS with DM_STATUS_TABLE).
     fn table(&self, id: &Id, slot: Slot) -> Result<(Info, Vec<Line>)>;
-    /// The devices and files that the live table holds open (DM_TABLE_DEPS).
-    fn deps(&self, id: &Id) -> Result<Vec<DeviceRef>>;
+    /// The devices and files that a table holds open (DM_TABLE_DEPS); none where there is
+    /// no such table.
+    fn deps(&self, id: &Id, slot: Slot) -> Result<Vec<DeviceRef>>;
     /// A new device without a table (DM_DEV_CREATE); `minor` asks for a number.
     fn create(&self, name: &str, uuid: &str, minor: Option<u32>) -> Result<Info>;
     /// Load a table into the inactive slot (DM_TABLE_LOAD). The error carries

@@ -24,6 +24,7 @@ pub fn create(
             minor,
         },
         Step::Load { table, read_only },
+        Step::CheckHeld,
         Step::Resume,
     ]
 }
@@ -64,6 +65,7 @@ pub fn reload(snapshot: &Snapshot, table: Table, afresh: bool) -> Vec<Step> {
     let runs = snapshot.info.live && !snapshot.info.suspended;
     let steps = [
         Some(Step::Load { table, read_only }),
+        Some(Step::CheckHeld),
         // On disk before anything is written through it, or a power cut would bring the
         // old one back.
         Some(Step::Record),
@@ -80,6 +82,7 @@ pub fn go_on(snapshot: &Snapshot, table: Table) -> Vec<Step> {
     let read_only = snapshot.info.read_only;
     vec![
         Step::Load { table, read_only },
+        Step::CheckHeld,
         // On disk before writes are let go, or a power cut would bring a stale leg
         // back.
         Step::Record,

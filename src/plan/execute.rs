@@ -54,7 +54,7 @@ fn run(engine: &dyn Engine, id: &Id, step: &Step, done: &mut Done) -> Result<()>
             engine.suspend(id, *how)?;
             done.suspended = true;
         }
-        Step::Record | Step::Confirm | Step::ClearLogs => {}
+        Step::CheckHeld | Step::Record | Step::Confirm | Step::ClearLogs => {}
         Step::ExpectWhole => check_whole(&engine.status(id)?.1)?,
         Step::Resume => {
             if done.loaded {

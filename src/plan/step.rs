@@ -24,6 +24,9 @@ pub enum Step {
         /// Whether the device can only be read.
         read_only: bool,
     },
+    /// Go on only if what the loaded table holds may be held: whoever runs the steps
+    /// looks.
+    CheckHeld,
     /// Hold I/O.
     Suspend(Suspend),
     /// Record the table that was loaded: whoever runs the steps does.
@@ -54,6 +57,7 @@ impl fmt::Display for Step {
         match self {
             Step::Create { .. } => write!(f, "create"),
             Step::Load { .. } => write!(f, "load the table"),
+            Step::CheckHeld => write!(f, "look at its devices"),
             Step::Suspend(_) => write!(f, "suspend"),
             Step::Record => write!(f, "record the table"),
             Step::Confirm | Step::ExpectWhole => write!(f, "look at it again"),

@@ -65,8 +65,8 @@ impl Engine for Sim {
         Ok((device.info(), lines.unwrap_or_default()))
     }
 
-    fn deps(&self, id: &Id) -> Result<Vec<DeviceRef>> {
-        let (_, lines) = self.table(id, Slot::Live)?;
+    fn deps(&self, id: &Id, slot: Slot) -> Result<Vec<DeviceRef>> {
+        let (_, lines) = self.table(id, slot)?;
         let mut table = mirrorfs::text::table::Table::from_lines(&lines);
         let deps = table.devices().map(|device| device.clone());
         Ok(deps.collect())

@@ -117,7 +117,7 @@ impl<'a> Bench<'a> {
             Ok(found) => found,
             Err(error) => return vec![format!("m0: {error}")],
         };
-        let deps = engine.deps(&id).map_or(0, |deps| deps.len());
+        let deps = engine.deps(&id, Slot::Live).map_or(0, |deps| deps.len());
         let mut wrong = Vec::new();
         if info.suspended || info.inactive || deps != devices {
             wrong.push(format!("{info:?} with {deps} devices"));

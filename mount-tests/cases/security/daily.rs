@@ -14,9 +14,11 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
 use super::given;
 use crate::lab::Lab;
-use crate::lab::case::{Case, both};
+use crate::lab::case::{Case, both, kernel_only};
+use crate::lab::kernlog::KernelLog;
 use crate::lab::mount::{Mount, errno};
-use crate::lab::shell::{attempt, output};
+use crate::lab::shell::{Undo, attempt, output};
+use crate::lab::wait_for;
 
 pub const CASES: &[Case] = &[
     both("a_path_and_its_open_file_are_one", one_number),
@@ -26,6 +28,12 @@ pub const CASES: &[Case] = &[
     both("a_folder_that_changes_while_it_is_read", listed),
     both("names_that_are_none", names),
     both("lines_that_nobody_forges", forged),
+    kernel_only(
+        "no_error_in_the_kernel_s_log",
+        "no loop device is used",
+        quiet,
+    ),
+    kernel_only("a_node_that_is_not_there", "there is no device", no_node).needing(no_udev),
 ];
 
 fn files(mount: &Mount, folder: &str, found: &mut Vec<String>) {
@@ -263,4 +271,60 @@ fn forged(lab: &Lab) {
         .open(mount.path("m0/ctl"))
         .expect("ctl");
     ctl.write_all(b"remove\n").expect("removed");
+}
+
+/// Files as legs and logs leave no I/O error in the kernel's log, whatever their file
+/// system has.
+fn quiet(lab: &Lab) {
+    let mount = lab.mount();
+    let memory = mount.scratch("memory");
+    output(&format!("mkdir {memory} && mount -t tmpfs none {memory}"));
+    let _undo = Undo(format!("umount {memory}"));
+    let disk = mount.scratch("ext4");
+    output(&format!(
+        "mkdir {disk} && truncate -s 64M {memory}/image && mkfs.ext4 -q -F {memory}/image && mount -o loop {memory}/image {disk}"
+    ));
+    let _inner = Undo(format!("umount {disk}"));
+    let mut log = KernelLog::from_now();
+    let overlaid = mount.folder().display().to_string();
+    for folder in [&memory, &disk, &overlaid] {
+        for size in ["1M", "1000K", "1536"] {
+            output(&format!(
+                "rm -f {folder}/a {folder}/b; head -c {size} /dev/zero | tee {folder}/a >{folder}/b"
+            ));
+            mount.write("new", &format!("f: {folder}/a {folder}/b"));
+            mount.wait_in_sync("f");
+            mount.write("f/ctl", "finish");
+            if mount.exists("f") {
+                mount.write("f/ctl", "remove");
+            }
+            output(&format!("rm -f {folder}/a {folder}/b"));
+            let said = log.said();
+            assert!(!said.contains("I/O error"), "{folder} {size}: {said}");
+        }
+    }
+}
+
+/// udev makes the node, and where it does not come to that, `events` says so.
+fn no_node(lab: &Lab) {
+    let mount = lab.mount();
+    output("pkill -STOP udevd");
+    let undo = Undo("pkill -CONT udevd".into());
+    mount.write("new", &format!("m0: {}", lab.equal(0, 1)));
+    let events = mount.read("events");
+    assert!(
+        events.contains(" m0 set /dev/mapper/m0 is not there yet"),
+        "{events}"
+    );
+    drop(undo);
+    wait_for("the node", || Path::new("/dev/mapper/m0").exists());
+    mount.write("new", &format!("m1: {}", lab.equal(2, 3)));
+    assert!(!mount.read("events").contains(" m1 set "));
+    mount.write("m0/ctl", "remove");
+    mount.write("m1/ctl", "remove");
+}
+
+fn no_udev() -> Option<&'static str> {
+    let missing = attempt("pgrep udevd && test -e /run/udev/control").0 != 0;
+    missing.then_some("no udevd runs here")
 }

@@ -3,6 +3,8 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
+use nix::errno::Errno;
+
 use super::{STRANGER, given, secret, stranger};
 use crate::lab::Lab;
 use crate::lab::case::{Case, both, kernel_only};
@@ -11,6 +13,7 @@ use crate::lab::shell::{Undo, attempt, output};
 
 pub const CASES: &[Case] = &[
     kernel_only("other_kinds_of_targets", "no other kind is known", kinds),
+    kernel_only("what_a_loaded_table_holds", "no other kind is known", held),
     both("a_device_is_one_s_own_by_extent", extent).needing(no_root),
     both("a_path_tells_nothing", tells).needing(no_root),
     both("who_sees_other_files", elsewhere).needing(no_namespaces),
@@ -58,6 +61,62 @@ fn kinds(lab: &Lab) {
         mount.write("m0/table", table.trim());
     }
     mount.write("m0/ctl", "remove");
+}
+
+/// Which devices a kind of target names that is not understood, the kernel says: root's
+/// tables too get the checks.
+fn held(lab: &Lab) {
+    let mount = given(lab, &[]);
+    let (disk, whole) = (lab.disk(6), lab.disk(7));
+    mount.write(
+        "new",
+        &format!(
+            "other: 0 64 mirror core 2 8 nosync 2 {disk} 0 {} 0",
+            lab.disk(8)
+        ),
+    );
+    output(&format!(
+        "mkfs.ext4 -q -F {whole} 8M; mkdir -p {0} && mount {whole} {0}",
+        mount.scratch("fs")
+    ));
+    let _undo = Undo(format!("umount {}", mount.scratch("fs")));
+    let before = (mount.read("m0/table"), output("dmsetup ls | sort"));
+    for (device, errno, word) in [
+        (disk.as_str(), Errno::EBUSY, "used by the mapping other"),
+        (whole.as_str(), Errno::EBUSY, ""),
+        ("/dev/mapper/m0", Errno::EINVAL, ""),
+    ] {
+        let two = format!("{},2048 64 striped 1 8 {device} 0", before.0.trim());
+        let (got, why) = mount
+            .try_write("m0/ctl", "suspend")
+            .and_then(|_| mount.try_write("m0/ctl", "resume"))
+            .and_then(|_| mount.try_write("m0/table", &two))
+            .expect_err(&two);
+        let events = mount.read("events");
+        assert!(
+            got == errno && events.contains(word),
+            "{device}: {got} {why} {events}"
+        );
+        let one = format!(
+            "n,,,,0 64 mirror core 2 8 nosync 2 {0} 0 {0} 64,64 64 striped 1 8 {device} 0",
+            lab.disk(5)
+        );
+        let made = mount.try_write("new", &one);
+        if device != "/dev/mapper/m0" {
+            assert_eq!(made.map_err(|(errno, _)| errno), Err(Errno::EBUSY), "{one}");
+        } else if made.is_ok() {
+            mount.write("n/ctl", "remove");
+        }
+        let after = (mount.read("m0/table"), output("dmsetup ls | sort"));
+        assert_eq!(after, before, "{device}");
+        assert_eq!(mount.read("m0/suspended"), "0\n");
+        assert!(!output("dmsetup info m0").contains("INACTIVE"));
+    }
+    // One that nobody has is root's to use.
+    let free = format!("{},2048 64 striped 1 8 {} 0", before.0.trim(), lab.disk(9));
+    mount.write("m0/table", &free);
+    mount.write("m0/ctl", "remove");
+    mount.write("other/ctl", "remove");
 }
 
 /// Of a disk that his mirror has a part of, the rest is root's.

@@ -156,9 +156,12 @@ impl Engine for Embedded {
         self.with(id, |device| (device.info(), device.lines(slot)))
     }
 
-    fn deps(&self, id: &Id) -> Result<Vec<DeviceRef>> {
-        let live = self.with(id, |device| device.live.clone())?;
-        Ok(live.map(|table| table.deps()).unwrap_or_default())
+    fn deps(&self, id: &Id, slot: Slot) -> Result<Vec<DeviceRef>> {
+        let table = self.with(id, |device| match slot {
+            Slot::Live => device.live.clone(),
+            Slot::Inactive => device.inactive.clone(),
+        })?;
+        Ok(table.map(|table| table.deps()).unwrap_or_default())
     }
 
     fn create(&self, name: &str, uuid: &str, minor: Option<u32>) -> Result<Info> {

@@ -35,11 +35,9 @@ pub(super) fn attach(facts: &Facts, read_only: bool) -> Result<Attachment> {
     let number = number(&device).map_err(|e| Error::io(asked, &e))?;
     // Where it does not work (tmpfs, a file system of larger blocks) the page
     // cache is in between, and that is only slower.
-    let direct = device.set_direct_io(true).and_then(|()| probe(&device));
+    let direct = probe(facts).and_then(|()| device.set_direct_io(true));
     if let Err(e) = direct {
         log::debug!("no direct I/O on {}: {e}", facts.node.display());
-        let buffered = device.set_direct_io(false);
-        buffered.map_err(|e| Error::io(asked, &e))?;
     }
     Ok(Attachment {
         device: DeviceRef::Number(number),
@@ -52,15 +50,16 @@ pub(super) fn attach(facts: &Facts, read_only: bool) -> Result<Attachment> {
 struct Block([u8; 4096]);
 
 /// Read once past the page cache: overlayfs promises direct I/O for files of
-/// which the file system below it has none, and then fails each request.
-fn probe(device: &LoopDevice) -> io::Result<()> {
-    let node = device.path().ok_or(io::ErrorKind::NotFound)?;
-    let open = OpenOptions::new()
+/// which the file system below it has none, and then fails each request. Asked of the
+/// file itself: of a loop device the kernel's log would tell of an I/O error.
+fn probe(facts: &Facts) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let file = options
         .read(true)
         .custom_flags(libc::O_DIRECT)
-        .open(node)?;
+        .open(facts.way())?;
     let mut block = Block([0; 4096]);
-    open.read_at(&mut block.0, 0).map(drop)
+    file.read_at(&mut block.0, 0).map(drop)
 }
 
 fn backing(facts: &Facts, read_only: bool) -> Result<File> {

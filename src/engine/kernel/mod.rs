@@ -205,10 +205,14 @@ impl Engine for Kernel {
         self.lines(id, flags | DmFlags::DM_NOFLUSH, "reading the table of")
     }
 
-    fn deps(&self, id: &Id) -> Result<Vec<DeviceRef>> {
+    fn deps(&self, id: &Id, slot: Slot) -> Result<Vec<DeviceRef>> {
         let which = Fitting::new(id)?;
+        let flags = match slot {
+            Slot::Live => DmFlags::empty(),
+            Slot::Inactive => DmFlags::DM_QUERY_INACTIVE_TABLE,
+        };
         self.dm
-            .table_deps(&which.dev_id(), DmOptions::default())
+            .table_deps(&which.dev_id(), options(flags))
             .map(|devices| {
                 devices
                     .into_iter()
