@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::time::Duration;
 
 use crate::daemon::desk::spawn;
+use crate::error::one_line;
 use env_logger::{Builder, Env, Target};
 
 /// Where systemd-journald takes lines from programs (sd_journal_stream_fd(3)).
@@ -44,7 +45,8 @@ pub fn start(verbosity: i8) {
     let mut builder = Builder::from_env(Env::default().default_filter_or(filter));
     builder.format(|out, record| {
         let level = record.level().as_str().to_lowercase();
-        writeln!(out, "mirrorfs: {level}: {}", record.args())
+        let text = one_line(&record.args().to_string());
+        writeln!(out, "mirrorfs: {level}: {text}")
     });
     if let Some(queue) = Queue::start() {
         builder.target(Target::Pipe(Box::new(queue)));

@@ -19,6 +19,7 @@ use super::rights::{Rights, Taken};
 use crate::engine::Facts;
 use crate::error::{Errno, Error, Result};
 use crate::text::device::{DevNo, DeviceRef};
+use crate::text::place::Place;
 use crate::text::table::{Mapping, Table};
 use crate::text::wish::Wish;
 
@@ -83,6 +84,27 @@ impl Caller {
     /// His user.
     pub fn uid(&self) -> u32 {
         self.rights.uid
+    }
+
+    /// Decide of words with an `@` in them whether they are the names of files, as he
+    /// sees these.
+    ///
+    /// # Errors
+    /// EINVAL for what is neither a name nor an offset.
+    pub(super) fn settle<'a>(&self, places: impl IntoIterator<Item = &'a mut Place>) -> Result<()> {
+        let mut places = places.into_iter();
+        places.try_for_each(|place| place.settle(|path| self.sees(path)))
+    }
+
+    fn sees(&self, path: &Path) -> bool {
+        match self.is_trusted() {
+            true => self.sees_the_same && path.exists(),
+            false => {
+                let device = DeviceRef::Path(path.into());
+                let looked = || self.rights.with(|taken| Ok(taken.stat(path).is_ok()));
+                check_in_dev(&device).is_ok() && looked().unwrap_or(false)
+            }
+        }
     }
 
     /// Whether the daemon can do nothing that he could not.
@@ -154,6 +176,7 @@ impl Daemon {
     /// # Errors
     /// As those of [`Daemon::check_named`] and [`check_kinds`].
     pub(super) fn check_wish(&self, caller: &Caller, wish: &mut Wish) -> Result<()> {
+        caller.settle(wish.places())?;
         if let Wish::Table(request, _) = wish {
             check_kinds(caller, &request.table)?;
         }

@@ -24,6 +24,7 @@ use crate::plan::step::Step;
 use crate::plan::verb::{self, Command};
 use crate::text::name;
 use crate::text::request::{parse_tables, take_force};
+use crate::text::words::trim;
 
 impl Daemon {
     /// Do what a line of `ctl` asks for.
@@ -34,9 +35,10 @@ impl Daemon {
     /// and what device-mapper answers.
     pub fn verb(self: &Arc<Self>, caller: &Caller, serial: u64, line: &str) -> Result<()> {
         let result = verb::parse(line).and_then(|mut command| {
+            caller.settle(command.brings())?;
             let new = command.brings().map(|place| &mut place.device);
             self.check_named(caller, new.into_iter())?;
-            self.command(caller, serial, command, line.trim())
+            self.command(caller, serial, command, trim(line))
         });
         self.ended(serial, result)
     }
@@ -64,14 +66,14 @@ impl Daemon {
     /// # Errors
     /// EINVAL for what is no number from 1 to 100.
     pub fn throttle(&self, line: &str) -> Result<()> {
-        let word = line.trim();
+        let word = trim(line);
         let percent = word.strip_suffix('%').unwrap_or(word).parse::<u32>();
         let result = percent
             .map_err(|_| Error::invalid("throttle takes one number from 1 to 100, percent of time"))
             .and_then(|percent| self.engine.set_throttle(percent));
         if result.is_ok() {
             self.events
-                .add("-", Kind::Set, &format!("throttle {}", line.trim()));
+                .add("-", Kind::Set, &format!("throttle {}", trim(line)));
         }
         self.report("-", result)
     }
@@ -170,6 +172,8 @@ impl Daemon {
     fn switch(self: &Arc<Self>, caller: &Caller, serial: u64, line: &str) -> Result<()> {
         let (text, force) = take_force(line);
         let mut table = parse_tables(text)?;
+        let forced = if force { " force=yes" } else { "" };
+        let told = table.joined() + forced;
         let _begun = self.registry.begin(serial, "table")?;
         self.check_started(serial)?;
         let snapshot = self.snapshot(serial, Detail::Devices)?;
@@ -217,7 +221,7 @@ impl Daemon {
             return Err(error);
         }
         let name = &snapshot.info.name;
-        self.events.add(name, Kind::Reloaded, line.trim());
+        self.events.add(name, Kind::Reloaded, &told);
         self.keep_new_table(name, serial, logs, begun);
         self.let_go_since(&snapshot);
         Ok(())

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use super::changes::Changes;
 use super::counts::Counts;
 use crate::error::one_line;
+use crate::text::name;
 
 /// How many lines are kept.
 pub const KEPT: usize = 1024;
@@ -15,9 +16,6 @@ pub const KEPT: usize = 1024;
 /// of many targets is in the file `table`. A line fits into what any program reads at
 /// once.
 const LONGEST: usize = 1000;
-
-/// The most bytes of a name there, as long as any mirror's.
-const LONGEST_NAME: usize = 127;
 
 /// The third word of an event's line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,7 +152,7 @@ impl Events {
     /// Add an event; `name` is the mirror's, or `-`.
     pub fn add(&self, name: &str, kind: Kind, text: &str) {
         let (word, alarming) = kind.row();
-        let (shown, text) = (name_shown(name), text_shown(text));
+        let (shown, text) = (name::shown(name), text_shown(text));
         let level = if alarming {
             log::Level::Warn
         } else {
@@ -227,28 +225,6 @@ impl Events {
     fn ring(&self) -> MutexGuard<'_, Ring> {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Names of others' devices, and names that were refused, may be anything: what no name
-/// has is written as dmsetup(8) does, `\xHH`.
-fn name_shown(name: &str) -> String {
-    let plain = |c: char| !c.is_whitespace() && !c.is_control();
-    let mut shown = String::new();
-    for c in name.chars() {
-        if shown.len() >= LONGEST_NAME {
-            shown.push('…');
-            break;
-        }
-        match plain(c) {
-            true => shown.push(c),
-            false => {
-                let mut bytes = [0; 4];
-                let bytes = c.encode_utf8(&mut bytes).bytes();
-                bytes.for_each(|byte| shown.push_str(&format!("\\x{byte:02x}")));
-            }
-        }
-    }
-    shown
 }
 
 /// One line, and no longer than it may be.

@@ -12,7 +12,7 @@ use crate::model::look::Look;
 use crate::model::policy::OnFailure;
 use crate::model::snapshot::Snapshot;
 use crate::plan::build;
-use crate::text::words::quote;
+use crate::text::words::{quote, trim};
 
 impl Daemon {
     /// Set whether a mirror is brought back when it is not there.
@@ -21,7 +21,7 @@ impl Daemon {
     /// EINVAL for what is neither yes nor no, for a mirror without a UUID, and where
     /// record or log do not outlive a reboot; EPERM where LVM owns it.
     pub fn set_persist(&self, serial: u64, line: &str) -> Result<()> {
-        let set = yes_or_no(line.trim()).and_then(|persist| {
+        let set = yes_or_no(trim(line)).and_then(|persist| {
             let check = |snapshot: &Snapshot| match persist {
                 true => self.check_can_persist(snapshot),
                 false => Ok(()),
@@ -36,7 +36,7 @@ impl Daemon {
     /// # Errors
     /// EINVAL for what is neither drop nor hold; EPERM where LVM owns the mirror.
     pub fn set_on_failure(&self, serial: u64, line: &str) -> Result<()> {
-        let parsed = line.trim().parse::<OnFailure>();
+        let parsed = trim(line).parse::<OnFailure>();
         let set = parsed
             .and_then(|policy| self.set(serial, |_| Ok(()), |kept| &mut kept.on_failure, policy));
         // What has failed already is judged anew.
@@ -102,7 +102,7 @@ impl Daemon {
     fn tell_set(&self, serial: u64, what: &str, line: &str, set: Result<()>) -> Result<()> {
         let name = self.name_of(serial);
         if set.is_ok() {
-            let text = format!("{what} {}", line.trim());
+            let text = format!("{what} {}", trim(line));
             self.events.add(&name, Kind::Set, &text);
         }
         self.report(&name, set)

@@ -6,6 +6,7 @@ use super::failure::{Hurt, Switch, Verdict, hurt, judge};
 use super::policy::OnFailure;
 use super::progress::{Progress, SyncState};
 use super::snapshot::{Leg, Owner, Snapshot};
+use crate::error::one_line;
 use crate::text::status::{leg_words, log_words};
 
 /// A verb that has run this long is worth a warning.
@@ -113,7 +114,8 @@ pub fn text(snapshot: &Snapshot) -> String {
             .iter()
             .map(|text| format!("warning {text}")),
     );
-    lines.join("\n") + "\n"
+    let lines = lines.iter().map(|line| one_line(line) + "\n");
+    lines.collect()
 }
 
 /// What is known of a leg that the kernel does not know.

@@ -4,7 +4,7 @@ use crate::engine::Suspend;
 use crate::error::{Error, Result};
 use crate::text::place::Place;
 use crate::text::size;
-use crate::text::words::Words;
+use crate::text::words::{Words, with_spaces};
 
 /// What a line written to `ctl` asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -202,7 +202,12 @@ pub fn parse(line: &str) -> Result<Command> {
     let verb = VERBS.iter().find(|verb| verb.name == name);
     let verb = verb.ok_or_else(|| unknown(name))?;
     let command = (verb.parse)(&mut words)?;
-    words.end(&format!("`{}`", usage(verb)))?;
+    let end = words.end(&format!("`{}`", usage(verb)));
+    // What is too much may be the rest of a name.
+    match verb.arguments.contains("DEVICE") {
+        true => end.map_err(with_spaces)?,
+        false => end?,
+    }
     Ok(command)
 }
 
@@ -244,10 +249,7 @@ mod tests {
             assert!(parse(&line).is_ok(), "{line}");
             assert!(help().contains(verb.doc));
         }
-        let place = Place {
-            device: "8:16".parse().expect("a device"),
-            offset: 6,
-        };
+        let place = Place::at("8:16".parse().expect("a device"), 6);
         for (words, force) in [("", false), (" force=yes", true)] {
             let place = place.clone();
             let wanted = Command::Add { place, force };

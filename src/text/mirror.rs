@@ -8,7 +8,7 @@ use std::fmt;
 use crate::error::{Error, Result};
 use crate::text::device::{DeviceRef, check_end};
 use crate::text::log::refused;
-use crate::text::words::{Words, cut, quote};
+use crate::text::words::{Words, cut, quote, with_spaces};
 
 pub use crate::text::log::{Log, Sync};
 
@@ -194,7 +194,8 @@ fn leg(words: &mut Words<'_>, length: u64) -> Result<Leg> {
     let device = words.next("a leg's device")?;
     let offset = words
         .number("a leg's offset in sectors")
-        .map_err(|error| error.context(format!("Invalid offset on {}", cut(device))))?;
+        .map_err(|error| error.context(format!("Invalid offset on {}", cut(device))))
+        .map_err(with_spaces)?;
     check_end("Invalid offset", offset, length)?;
     let device = device
         .parse()

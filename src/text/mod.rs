@@ -10,6 +10,7 @@ pub mod name;
 pub mod openmetrics;
 pub mod place;
 pub mod request;
+mod secret;
 pub mod short;
 pub mod size;
 pub mod status;

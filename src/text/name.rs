@@ -1,6 +1,8 @@
 //! What a mirror may be called, and what its UUID may be. Knows the rules of
 //! device-mapper and of this tree, not which names are taken.
 
+use std::borrow::Cow;
+
 use crate::error::{Errno, Error, Result};
 use crate::text::words::{cut, quote};
 
@@ -89,6 +91,32 @@ pub fn check_uuid(uuid: &str) -> Result<()> {
     Ok(())
 }
 
+/// A name as it stands in a line: those of others' devices, and what was refused, may be
+/// anything. What would part or end the line is written as dmsetup(8) mangles it, `\xHH`,
+/// and what is longer than any name is cut.
+pub fn shown(name: &str) -> Cow<'_, str> {
+    let plain = |c: char| !c.is_whitespace() && !c.is_control();
+    if name.len() <= MAX_NAME && name.chars().all(plain) {
+        return Cow::Borrowed(name);
+    }
+    let mut text = String::new();
+    for c in name.chars() {
+        if text.len() >= MAX_NAME {
+            text.push('…');
+            break;
+        }
+        match plain(c) {
+            true => text.push(c),
+            false => {
+                let mut bytes = [0; 4];
+                let bytes = c.encode_utf8(&mut bytes).bytes();
+                bytes.for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
+            }
+        }
+    }
+    Cow::Owned(text)
+}
+
 fn is_allowed(c: char) -> bool {
     c.is_ascii_alphanumeric() || PUNCTUATION.contains(c)
 }
@@ -134,6 +162,20 @@ mod tests {
             assert_eq!(error.errno(), Errno::EINVAL);
             assert!(error.sentence().contains(named), "{error}");
         }
+    }
+
+    #[test]
+    fn a_name_is_one_word_of_a_line() {
+        for (name, wanted) in [
+            ("m0", "m0"),
+            ("a\\x20b", "a\\x20b"),
+            ("größe", "größe"),
+            ("a b\n", "a\\x20b\\x0a"),
+            ("a\u{2028}b", "a\\xe2\\x80\\xa8b"),
+        ] {
+            assert_eq!(shown(name), wanted);
+        }
+        assert!(shown(&"x ".repeat(40_000)).len() < 2 * MAX_NAME);
     }
 
     #[test]

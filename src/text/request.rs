@@ -68,10 +68,11 @@ pub const FORCE: &str = "force=yes";
 
 /// Take that word off a line; answers whether it was there.
 pub fn take_force(line: &str) -> (&str, bool) {
-    let text = line.trim_end();
+    let text = line.trim_end_matches(is_space);
     let rest = text.strip_suffix(FORCE);
     // Behind a backslash a space is a part of a name.
-    let apart = |rest: &&str| rest.ends_with(is_space) && !rest.trim_end().ends_with('\\');
+    let apart =
+        |rest: &&str| rest.ends_with(is_space) && !rest.trim_end_matches(is_space).ends_with('\\');
     match rest.filter(apart) {
         Some(rest) => (rest, true),
         None => (line, false),
@@ -131,6 +132,8 @@ fn plain(line: &str) -> Result<Request> {
 pub(super) fn named(text: &str) -> (Option<&str>, &str) {
     let mut words = Words::new(text);
     let name = words.peek().and_then(|word| word.strip_suffix(':'));
+    // A path may end with a colon; no name has a slash.
+    let name = name.filter(|name| !name.contains('/'));
     if name.is_some() {
         let _ = words.next("the name");
     }

@@ -6,11 +6,14 @@ use std::fmt;
 use super::device::DeviceRef;
 use super::place::Place;
 use super::size;
-use super::words::{Words, quote};
+use super::words::{Words, quote, with_spaces};
 use crate::error::{Error, Result};
 
 /// The short form, for sentences.
 pub const SHORT_FORM: &str = "[NAME: ]SOURCE[@OFFSET] TARGET[@OFFSET]… [KEY=VALUE…]";
+
+/// The most targets: the kernel takes nine legs (`MAX_NR_MIRRORS`, dm-raid1.c).
+const MOST: usize = 8;
 
 /// Where it is logged what is copied.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -187,7 +190,17 @@ impl Short {
             force: false,
         };
         while let Some(word) = words.peek().filter(|word| !is_setting(word)) {
-            short.targets.push(word.parse()?);
+            let target = word.parse();
+            short.targets.push(match word.starts_with('/') {
+                true => target?,
+                false => target.map_err(with_spaces)?,
+            });
+            if short.targets.len() > MOST {
+                return Err(Error::invalid(format!(
+                    "more than {MOST} targets stand behind {}: no mirror has so many",
+                    quote(&short.source.to_string())
+                )));
+            }
             words.next("a target")?;
         }
         if short.targets.is_empty() {
@@ -205,6 +218,11 @@ impl Short {
 }
 
 impl Short {
+    /// The source and the targets, as they are named.
+    pub fn places(&mut self) -> impl Iterator<Item = &mut Place> {
+        std::iter::once(&mut self.source).chain(&mut self.targets)
+    }
+
     /// Every device that is named: the source, the targets, the log.
     pub fn devices(&mut self) -> impl Iterator<Item = &mut DeviceRef> {
         let log = match &mut self.log {
@@ -230,7 +248,8 @@ fn set(short: &mut Short, word: &str, seen: &[&str]) -> Result<&'static str> {
             "{} stands where KEY=VALUE should: the devices come first, then {}",
             quote(word),
             names.join("=, ") + "="
-        )));
+        )))
+        .map_err(with_spaces);
     };
     let Some(key) = KEYS.iter().find(|key| key.name == name) else {
         return Err(Error::invalid(format!(
@@ -319,7 +338,9 @@ mod tests {
             ("/dev/sdb /dev/sdc errors=ignore", "\"ignore\""),
             ("/dev/sdb /dev/sdc live=1", "\"1\""),
             ("/dev/sdb /dev/sdc force=YES", "\"YES\""),
-            ("/dev/sdb /dev/sdc@1.5M", "offset"),
+            ("/my disk /dev/sdc", r"a space in a path is written `\ `"),
+            ("/dev/sdb /my disk", r"a space in a path is written `\ `"),
+            ("/a /b /b /b /b /b /b /b /b /b", "more than 8 targets"),
         ] {
             let error = Short::parse(line).expect_err(line);
             assert_eq!(error.errno(), Errno::EINVAL, "{line}");

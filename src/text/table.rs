@@ -233,9 +233,10 @@ impl Table {
         self.mirrors().filter_map(|(_, mirror)| mirror.log_device())
     }
 
-    /// Its lines as one, for a person.
+    /// Its lines as one, for a person: without keys.
     pub fn joined(&self) -> String {
-        let lines: Vec<String> = self.targets.iter().map(Target::to_string).collect();
+        let lines = self.targets.iter().map(Target::to_line);
+        let lines: Vec<String> = lines.map(|line| line.shown().to_string()).collect();
         lines.join(",")
     }
 

@@ -1,6 +1,8 @@
 //! Tests of all text together: what is printed is read back, and no text makes
 //! a reader panic or repeat a control character.
 
+use std::time::{Duration, Instant};
+
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -115,7 +117,7 @@ fn request() -> impl Strategy<Value = Request> {
 fn place() -> impl Strategy<Value = Place> {
     let named = r"/[a-z0-9@-]{0,20}".prop_map(|path| DeviceRef::Path(path.into()));
     let device = prop_oneof![device(), named];
-    (device, 0..1_u64 << 50).prop_map(|(device, offset)| Place { device, offset })
+    (device, 0..1_u64 << 50).prop_map(|(device, offset)| Place::at(device, offset))
 }
 
 fn short() -> impl Strategy<Value = Short> {
@@ -338,5 +340,43 @@ proptest! {
         let _ = (units::amounts(done, total), units::rate(done), units::duration(done));
         let complete = units::percent(done, total) == "100.00";
         prop_assert_eq!(complete, total > 0 && done >= total);
+    }
+}
+
+/// Inputs that once took time by the square of their length, or could.
+const WORST: &[(&str, &str)] = &[
+    ("", ","),
+    ("", "1\u{2003},,"),
+    ("0 8 error", ",0 8 x"),
+    ("0 8 mirror core 1 8 2 ", "/a 0 "),
+    (
+        "a,,,,0 8 mirror core 1 8 2 /a,b 0 /c 0",
+        ",0 1 handle_errors",
+    ),
+    ("", "/a "),
+    ("/a ", "@1"),
+    ("/a /b ", "force=yes "),
+    ("add /a", "\\ "),
+    ("", "\\"),
+    ("0 8 crypt ", "x "),
+    ("0 ", " "),
+];
+
+#[test]
+fn twice_as_long_takes_twice_as_long() {
+    let time = |(begin, piece): &(&str, &str), length: usize| {
+        let text = (*begin).to_owned() + &piece.repeat(length / piece.len());
+        let once = || {
+            let start = Instant::now();
+            read_all(&text);
+            start.elapsed()
+        };
+        (0..5).map(|_| once()).min().unwrap_or_default()
+    };
+    for worst in WORST {
+        let (short, long) = (time(worst, 32 << 10), time(worst, 64 << 10));
+        // What takes no time at all is measured badly.
+        let most = (short * 3).max(Duration::from_millis(5));
+        assert!(long < most, "{worst:?}: {short:?} and {long:?}");
     }
 }

@@ -2,6 +2,7 @@
 
 use super::device::DeviceRef;
 use super::name;
+use super::place::Place;
 use super::request::{Request, named, printable, take_force};
 use super::short::Short;
 use crate::error::Result;
@@ -40,6 +41,14 @@ impl Wish {
         match self {
             Wish::Table(request, _) => request.table.devices().collect(),
             Wish::Short(_, short) => short.devices().collect(),
+        }
+    }
+
+    /// The places that are named with an `@`, or could be.
+    pub fn places(&mut self) -> Vec<&mut Place> {
+        match self {
+            Wish::Table(..) => Vec::new(),
+            Wish::Short(_, short) => short.places().collect(),
         }
     }
 

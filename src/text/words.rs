@@ -96,6 +96,10 @@ pub fn quote(text: &str) -> String {
 
 /// [`quote`] without the quotes.
 pub fn cut(text: &str) -> String {
+    // Behind these words of a table a key follows.
+    let ends = [" crypt ", " integrity "].map(|word| text.find(word).map(|at| at + word.len()));
+    let end = ends.into_iter().flatten().min().unwrap_or(text.len());
+    let text = text.get(..end).unwrap_or(text);
     let mut shown = String::new();
     let mut length = 0;
     for piece in text.chars().map(escape) {
@@ -146,6 +150,17 @@ fn escape(c: char) -> String {
         '\'' | '\\' => c.to_string(),
         _ => c.escape_debug().to_string(),
     }
+}
+
+/// The error of a word that may be the rest of a path with a space in it.
+pub fn with_spaces(error: Error) -> Error {
+    let sentence = format!("{error}; a space in a path is written `\\ `");
+    Error::new(error.errno(), sentence)
+}
+
+/// Text without the white space around it.
+pub fn trim(text: &str) -> &str {
+    text.trim_matches(is_space)
 }
 
 fn missing(what: &str) -> Error {
@@ -235,5 +250,6 @@ mod tests {
         assert_eq!(cut(&"x".repeat(40)), "x".repeat(40));
         assert_eq!(cut(&"x".repeat(41)), format!("{}…", "x".repeat(40)));
         assert!(cut(&"\u{1b}".repeat(99)).chars().count() <= SHOWN + 1);
+        assert_eq!(cut("0 8 crypt aes c0de"), "0 8 crypt ");
     }
 }

@@ -4,6 +4,7 @@ use super::info;
 use super::row::{Form, Order, Row, Show};
 use crate::daemon::look::Detail::{Devices, Kernel};
 use crate::engine::Kind;
+use crate::error::one_line;
 use crate::model::health;
 use crate::model::policy::OnFailure;
 use crate::model::progress::Progress;
@@ -226,15 +227,19 @@ pub const LEG_ROWS: &[Row<Leg>] = &[
 ];
 
 fn lines(lines: &[Line]) -> String {
-    let mut text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let mut text: String = lines
+        .iter()
+        .map(|line| format!("{}\n", line.shown()))
+        .collect();
     if text.is_empty() {
         text.push('\n');
     }
     text
 }
 
+/// A value is one line, whatever a file is called.
 fn value(value: impl std::fmt::Display) -> String {
-    format!("{value}\n")
+    one_line(&value.to_string()) + "\n"
 }
 
 fn optional(number: Option<u64>) -> String {

@@ -8,6 +8,7 @@ use crate::engine::{Kind, Versions};
 use crate::model::health::State;
 use crate::model::progress::Progress;
 use crate::model::snapshot::Snapshot;
+use crate::text::name::shown;
 use crate::text::table::Line;
 
 /// What the files at the root are made of: as much as each needs.
@@ -34,21 +35,13 @@ pub const ROWS: &[Row<Root>] = &[
     Row::read(
         "status",
         Kernel,
-        |root| {
-            each(root, |mirror| {
-                mirror.status.iter().map(Line::to_string).collect()
-            })
-        },
+        |root| each(root, |mirror| mirror.status.iter().map(text_of).collect()),
         "every mirror's status, as `dmsetup status` prints it",
     ),
     Row::read(
         "table",
         Kernel,
-        |root| {
-            each(root, |mirror| {
-                mirror.lines.iter().map(Line::to_string).collect()
-            })
-        },
+        |root| each(root, |mirror| mirror.lines.iter().map(text_of).collect()),
         "every mirror's table, as `dmsetup table` prints it",
     ),
     Row::read(
@@ -100,7 +93,7 @@ pub const ROWS: &[Row<Root>] = &[
 fn each(root: &Root, lines: fn(&Snapshot) -> Vec<String>) -> String {
     let mut text = String::new();
     for mirror in &root.mirrors {
-        let name = &mirror.info.name;
+        let name = shown(&mirror.info.name);
         let lines = lines(mirror);
         lines
             .iter()
@@ -113,12 +106,16 @@ fn each(root: &Root, lines: fn(&Snapshot) -> Vec<String>) -> String {
     text
 }
 
+fn text_of(line: &Line) -> String {
+    line.shown().to_string()
+}
+
 fn health(root: &Root) -> String {
     let states: Vec<State> = root.mirrors.iter().map(State::of).collect();
     let worst = states.iter().max().copied().unwrap_or(State::Ok);
     let mut text = format!("{}\n", worst.word());
     for (mirror, state) in root.mirrors.iter().zip(states) {
-        text.push_str(&format!("{}: {}\n", mirror.info.name, state.word()));
+        text.push_str(&format!("{}: {}\n", shown(&mirror.info.name), state.word()));
     }
     text
 }
