@@ -11,6 +11,7 @@ mod ends;
 mod events;
 mod failover;
 mod files;
+mod fuzz;
 mod hangs;
 mod health;
 mod idioms;
@@ -79,6 +80,8 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static Case)> {
         ("soak", soak::CASES),
         ("races", races::CASES),
         ("random", random::CASES),
+        ("fuzz", fuzz::parsers::CASES),
+        ("fuzz", fuzz::calls::CASES),
         ("hangs", hangs::CASES),
         ("crowd", crowd::CASES),
         ("records_back", records::back::CASES),
