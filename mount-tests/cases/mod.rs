@@ -109,6 +109,7 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static Case)> {
         ("security", security::CASES),
         ("security_rows", security::rows::CASES),
         ("security_opened", security::opened::CASES),
+        ("security_once", security::once::CASES),
         ("security_devices", security::devices::CASES),
         ("security_daily", security::daily::CASES),
         ("security_abuse", security::abuse::CASES),

@@ -4,6 +4,7 @@
 pub mod abuse;
 pub mod daily;
 pub mod devices;
+pub mod once;
 pub mod opened;
 pub mod rows;
 pub mod worst;
