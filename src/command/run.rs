@@ -48,21 +48,28 @@ pub fn run(options: Options) -> i32 {
 }
 
 fn foreground(options: &Options) -> Result<()> {
+    let options = absolute(options)?;
     block_signals()?;
     logging::start(options.verbosity);
-    let mounted = mount(options)?;
+    let mounted = mount(&options)?;
     // Without systemd nobody listens.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     serve(mounted)
 }
 
-fn in_background(options: &Options) -> Result<()> {
-    // The new process works in `/`: a relative path is of the old one's folder.
+/// A relative path is of the folder in which the command was given: a log file's name is
+/// written into tables and records, and the daemon may work in another one.
+fn absolute(options: &Options) -> Result<Options> {
     let mut options = options.clone();
     let paths = std::iter::once(&mut options.mountpoint).chain(&mut options.state_dir);
     for path in paths {
         *path = std::path::absolute(&*path).map_err(|error| Error::io(path.display(), &error))?;
     }
+    Ok(options)
+}
+
+fn in_background(options: &Options) -> Result<()> {
+    let options = absolute(options)?;
     let waiting = background::enter()?;
     block_signals()?;
     logging::start(options.verbosity);
@@ -92,9 +99,8 @@ fn mount(options: &Options) -> Result<Mounted> {
     if matches!(engine, engines::Opened::Kernel(_)) {
         survival::ensure();
     }
-    let state = state::folder(options)?;
-    let lock = Arc::new(state::take(&state)?);
-    let daemon = engines::daemon(engine, &state)?;
+    let lock = Arc::new(state::take(&state::folder(options)?)?);
+    let daemon = engines::daemon(engine, lock.folder())?;
     daemon.restore(options.restore)?;
     watch::start(&daemon)?;
     let owner = (geteuid().as_raw(), getegid().as_raw());

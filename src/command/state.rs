@@ -2,12 +2,10 @@
 //! every mirror.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{
-    File, Metadata, OpenOptions, create_dir_all, metadata, read_dir, remove_dir, remove_file,
-};
+use std::fs::{File, Metadata, OpenOptions, metadata, read_dir, remove_dir, remove_file};
 use std::io::{Read, Seek, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::thread::sleep;
@@ -17,6 +15,7 @@ use nix::fcntl::{Flock, FlockArg};
 
 use super::options::{EngineName, Options};
 use crate::daemon::durable::sync_parent;
+use crate::daemon::safe;
 use crate::error::{Errno, Error, Result};
 
 /// The kernel engine's: one for the whole machine, as its mirrors are.
@@ -66,12 +65,14 @@ fn of_user(variable: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf> {
 /// Take the state directory, making it where it does not exist.
 ///
 /// # Errors
-/// EBUSY where another daemon has it; what the file system answers.
+/// EBUSY where another daemon has it; EPERM where somebody else could write there; what
+/// the file system answers.
 pub fn take(folder: &Path) -> Result<Lock> {
     let at = |error| Error::io(format!("the state directory {}", folder.display()), &error);
+    let folder = &safe::resolve(folder)?;
     let missing = folder.ancestors().take_while(|folder| !folder.exists());
     let mut made: Vec<PathBuf> = missing.map(Into::into).collect();
-    create_dir_all(folder).map_err(at)?;
+    safe::make_folder(folder).map_err(at)?;
     for error in made.iter().filter_map(|made| sync_parent(made).err()) {
         log::warn!("{}", at(error));
     }
@@ -137,14 +138,9 @@ fn lock(folder: &Path, path: &Path) -> Result<Flock<File>> {
 /// must not keep anybody from looking at the mirrors: the file as it is, or the
 /// folder, can be locked too.
 fn open(folder: &Path, path: &Path) -> std::io::Result<File> {
-    let opened = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path);
-    match opened {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    match safe::make_file(path, &options) {
         Err(error) if is_unwritable(&error) => File::open(path).or_else(|_| File::open(folder)),
         opened => opened,
     }
@@ -156,6 +152,11 @@ fn is_unwritable(error: &std::io::Error) -> bool {
 }
 
 impl Lock {
+    /// The state directory, without links.
+    pub fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("/"))
+    }
+
     /// Leave nothing behind that was made for the lock alone.
     pub fn leave(&self) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);

@@ -4,9 +4,9 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use super::safe::make_file;
 use crate::error::Errno;
 
 /// Write a file for its owner alone, through to the disk.
@@ -17,8 +17,8 @@ use crate::error::Errno;
 /// program's sync(2) of that.
 pub(super) fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let mut file = options.open(path)?;
+    options.write(true).create(true).truncate(true);
+    let mut file = make_file(path, &options)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     match fs::read(path)? == bytes {

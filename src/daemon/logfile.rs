@@ -3,12 +3,13 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 use super::durable::sync_parent;
+use super::safe::{make_file, open_file};
 use crate::engine::Facts;
 use crate::error::{Errno, Error, Result};
 use crate::model::snapshot::SECTOR;
@@ -30,11 +31,8 @@ pub fn make(path: &Path, regions: u64) -> Result<File> {
     check_place(path)?;
     let what = || format!("making the log file {}", path.display());
     let size = disklog::size_for(regions, BLOCK).ok_or_else(|| too_many(regions))?;
-    let opened = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path);
+    let mut options = OpenOptions::new();
+    let opened = make_file(path, options.write(true).create_new(true));
     let mut file = opened.map_err(|error| Error::io(what(), &error))?;
     let filled = fill(&mut file, size).and_then(|()| sync_parent(path));
     filled.map(|()| file).map_err(|error| {
@@ -48,7 +46,7 @@ pub fn make(path: &Path, regions: u64) -> Result<File> {
 /// nothing or a log in it.
 pub fn is_ours(path: &Path) -> bool {
     let mut head = [0; 16];
-    let read = File::open(path).and_then(|file| {
+    let read = open_file(path).and_then(|file| {
         file.read_at(&mut head, 0)?;
         file.metadata()
     });

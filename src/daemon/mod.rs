@@ -38,6 +38,7 @@ mod restore;
 mod retry;
 mod rights;
 pub mod running;
+pub mod safe;
 mod settings;
 mod short;
 mod spare;

@@ -1,9 +1,7 @@
 //! The log files that nobody has named: a folder of the state directory, a file for
 //! each mirror that asks for one.
 
-use std::fs::{self, DirBuilder};
-use std::io::ErrorKind;
-use std::os::unix::fs::DirBuilderExt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -12,6 +10,7 @@ use super::durable::sync_parent;
 use super::logfile;
 use super::made::remove_file;
 use super::records::Records;
+use super::safe::{make_folder, resolve};
 use crate::engine::{Id, Slot};
 use crate::error::{Error, Result};
 use crate::model::snapshot::UUID_PREFIX;
@@ -40,11 +39,10 @@ impl Making<'_> {
     /// What the file system answers.
     pub fn place(&self, stem: &str, number: usize) -> Result<PathBuf> {
         let folder = &self.0.folder;
-        let made = match DirBuilder::new().mode(0o700).create(folder) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-            made => made.and_then(|()| sync_parent(folder)),
-        };
+        let made = make_folder(folder).and_then(|()| sync_parent(folder));
         made.map_err(|error| Error::io(folder.display(), &error))?;
+        // It may have been there.
+        resolve(folder)?;
         Ok(folder.join(format!("{stem}.{number}.log")))
     }
 }
@@ -118,14 +116,18 @@ impl Daemon {
         if files.is_empty() {
             return;
         }
+        // Of a record that cannot be read nobody knows which is its own.
+        if self.records.has_doubts().unwrap_or(true) {
+            return;
+        }
         let (Ok(running), Ok(records)) = (self.running_logs(), self.records.all()) else {
             return;
         };
         let recorded = |file: &PathBuf| {
-            records.iter().any(|(_, record)| {
-                // Of one that cannot be read nobody knows which is its own.
-                record.as_ref().map_or(true, |record| record.names(file))
-            })
+            let mut records = records
+                .iter()
+                .filter_map(|(_, record)| record.as_ref().ok());
+            records.any(|record| record.names(file))
         };
         let unused = files.iter().filter(|file| !running.contains(file));
         let unused = unused.filter(|file| self.own_logs.has(file) && !recorded(file));

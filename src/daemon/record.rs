@@ -1,5 +1,6 @@
 //! A record: what has to be known to make a mirror again.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -8,14 +9,19 @@ use serde::{Deserialize, Serialize};
 use super::entry::Kept;
 use crate::engine::Info;
 use crate::engine::identity::Identity;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::look::Look;
 use crate::model::policy::{Dropped, OnFailure};
 use crate::text::device::DeviceRef;
+use crate::text::name;
 use crate::text::table::{Line, Table};
+use crate::text::words::quote;
 
 /// The version of the format that is written here.
 pub(super) const VERSION: u32 = 1;
+
+/// What the UUIDs of LVM's devices begin with, which are never recorded.
+const LVM: &str = "LVM-";
 
 /// What is recorded of a mirror.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,6 +165,47 @@ impl Record {
             adopted: false,
             made: Some(Vec::new()),
             unfinished: None,
+        }
+    }
+
+    /// Check what the file system and the tree do not: names that nobody could reach, and
+    /// text that would be more than a line.
+    ///
+    /// # Errors
+    /// EINVAL names what is wrong.
+    pub fn check(&self) -> Result<()> {
+        name::check_any(&self.name)?;
+        let uuid = self.uuid.is_empty() || self.uuid.len() > name::MAX_UUID;
+        if uuid || self.uuid.starts_with(LVM) {
+            let uuid = quote(&self.uuid);
+            return Err(Error::invalid(format!("the UUID {uuid} is no mirror's")));
+        }
+        for place in &self.places {
+            place.device.parse::<DeviceRef>()?;
+        }
+        let places = self.places.iter().map(|place| &place.identity);
+        let nodes = places.chain(self.made.iter().flatten()).map(Identity::node);
+        let files = self.unfinished.iter().flat_map(|begun| &begun.files);
+        let paths = nodes.chain(files).map(|path| path.to_string_lossy());
+        let names = [self.uuid.as_str()]
+            .into_iter()
+            .chain(self.looks.keys().map(String::as_str));
+        let lines = self.table.iter().map(String::as_str);
+        let dropped = self.dropped.iter().map(|one| one.node.as_str());
+        let texts = names
+            .chain(lines)
+            .chain(dropped)
+            .map(Cow::Borrowed)
+            .chain(paths);
+        match texts
+            .into_iter()
+            .find(|text| text.contains(char::is_control))
+        {
+            Some(text) => Err(Error::invalid(format!(
+                "{} is no line of text",
+                quote(&text)
+            ))),
+            None => Ok(()),
         }
     }
 

@@ -3,21 +3,25 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
 
+use serde::Deserialize;
+
 use super::durable::{put, sync_folder, sync_parent};
 use super::record::{Record, VERSION};
+use super::safe::{make_folder, open_file, resolve};
 use crate::error::{Error, Result};
 
 /// The folder of the records in the state directory.
 const FOLDER: &str = "mirrors";
 
-/// What ends the name of a record that is being written.
+/// What ends the name of a record that is being written, and of one that is none.
 const NEW: &str = "new";
+const ASIDE: &str = "bad";
 
 /// ramfs, which has no limit and no name in statfs(2).
 const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
@@ -57,20 +61,39 @@ impl Records {
     /// that cannot be read is its path.
     ///
     /// # Errors
-    /// What the folder answers.
-    pub fn all(&self) -> Result<Vec<(PathBuf, Result<Record>)>> {
+    /// What the folder answers; EPERM where somebody else could write there.
+    pub fn all(&self) -> Result<Vec<(PathBuf, Result<Record, Unread>)>> {
+        let paths = self.paths()?.into_iter();
+        let mut paths: Vec<PathBuf> = paths.filter(|path| is_kind(path, "json")).collect();
+        paths.sort();
+        let read = paths.into_iter().map(|path| {
+            let record = self.read(&path);
+            (path, record)
+        });
+        Ok(read.collect())
+    }
+
+    /// Whether there is a record of which nobody knows what it says: one that cannot be
+    /// read, or was put aside. What it may name is not known to be unused.
+    ///
+    /// # Errors
+    /// As those of [`Records::all`].
+    pub fn has_doubts(&self) -> Result<bool> {
+        let aside = self.paths()?.iter().any(|path| is_kind(path, ASIDE));
+        Ok(aside || self.all()?.iter().any(|(_, record)| record.is_err()))
+    }
+
+    /// All files of the folder; none where there is no folder.
+    fn paths(&self) -> Result<Vec<PathBuf>> {
+        resolve(&self.folder)?;
         let entries = match fs::read_dir(&self.folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries.map_err(|error| at(&self.folder, &error))?,
         };
-        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-        let mut paths: Vec<PathBuf> = paths.filter(|path| is_record(path)).collect();
-        paths.sort();
-        let read = paths.into_iter().map(|path| {
-            let record = read(&path);
-            (path, record)
-        });
-        Ok(read.collect())
+        let paths = entries.map(|entry| entry.map(|entry| entry.path()));
+        // An entry that cannot be listed may be a record.
+        let paths: io::Result<Vec<PathBuf>> = paths.collect();
+        paths.map_err(|error| at(&self.folder, &error))
     }
 
     /// Remove what a crash has left of records that were being written: the old ones
@@ -90,15 +113,19 @@ impl Records {
     /// Write a record, through to the disk, over the one that its mirror has.
     ///
     /// # Errors
-    /// EINVAL where its UUID makes no file name; what the file system answers: the
+    /// EINVAL where its UUID makes no file name, or where what stands there is of another
+    /// version; what the file system answers: the
     /// old record is still on the disk then, or it is the new one, where the folder
     /// alone could not be flushed ([`Records::is_settled`]).
     pub fn write(&self, record: &Record) -> Result<()> {
+        // What could not be read again is not written.
+        record.check()?;
         let path = self.path(&record.uuid)?;
         let new = path.with_extension(NEW);
         let text = serde_json::to_string_pretty(record)
             .map_err(|error| Error::invalid(format!("the record of {}: {error}", record.name)))?;
         let mut turn = self.turn();
+        self.check_free(&path)?;
         self.open().map_err(|error| at(&self.folder, &error))?;
         let written = put(&new, text.as_bytes()).and_then(|()| fs::rename(&new, &path));
         written.map_err(|error| {
@@ -110,11 +137,19 @@ impl Records {
         self.settle(&mut turn, &path)
     }
 
+    /// Check that nothing stands there that may be a record and is not understood.
+    fn check_free(&self, path: &Path) -> Result<()> {
+        match fs::symlink_metadata(path).is_ok().then(|| self.read(path)) {
+            Some(Err(unread)) if !unread.garbage => Err(unread.error),
+            _ => Ok(()),
+        }
+    }
+
     fn open(&self) -> io::Result<()> {
         if self.folder.is_dir() {
             return Ok(());
         }
-        fs::create_dir_all(&self.folder)?;
+        make_folder(&self.folder)?;
         sync_parent(&self.folder)
     }
 
@@ -126,7 +161,7 @@ impl Records {
 
     /// The record of a UUID; none where there is none, or none that can be read.
     pub fn get(&self, uuid: &str) -> Option<Record> {
-        read(&self.path(uuid).ok()?).ok()
+        self.read(&self.path(uuid).ok()?).ok()
     }
 
     /// Whether there is a record of a UUID, one that can be read or not.
@@ -139,7 +174,7 @@ impl Records {
     /// # Errors
     /// What the file system answers.
     pub fn put_aside(&self, path: &Path) -> Result<PathBuf> {
-        let aside = path.with_extension("bad");
+        let aside = path.with_extension(ASIDE);
         let mut turn = self.turn();
         fs::rename(path, &aside).map_err(|error| at(path, &error))?;
         self.settle(&mut turn, path)?;
@@ -198,6 +233,22 @@ impl Records {
         Ok(self.folder.join(name + ".json"))
     }
 
+    fn read(&self, path: &Path) -> Result<Record, Unread> {
+        let mut bytes = Vec::new();
+        let read = open_file(path).and_then(|mut file| file.read_to_end(&mut bytes));
+        read.map_err(|error| Unread::kept(at(path, &error)))?;
+        let text = String::from_utf8(bytes).map_err(|error| Error::invalid(error.to_string()));
+        let record = text.map_err(Unread::garbage).and_then(|text| parse(&text));
+        let record = record.map_err(|unread| unread.at(path))?;
+        match self.path(&record.uuid).as_deref() == Ok(path) {
+            true => Ok(record),
+            false => {
+                let sentence = format!("it is that of the UUID {}, by its content", record.uuid);
+                Err(Unread::garbage(Error::invalid(sentence)).at(path))
+            }
+        }
+    }
+
     fn turn(&self) -> MutexGuard<'_, Unsettled> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -223,17 +274,52 @@ fn at(path: &Path, error: &io::Error) -> Error {
     Error::io(format!("the record {}", path.display()), error)
 }
 
-fn is_record(path: &Path) -> bool {
-    path.extension().is_some_and(|kind| kind == "json")
+fn is_kind(path: &Path, kind: &str) -> bool {
+    path.extension().is_some_and(|other| other == kind)
 }
 
-fn read(path: &Path) -> Result<Record> {
-    let text = fs::read_to_string(path).map_err(|error| at(path, &error))?;
-    let wrong = |why: String| Error::invalid(format!("the record {}: {why}", path.display()));
-    let record: Record = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-    match record.version {
-        VERSION => Ok(record),
-        other => Err(wrong(format!("version {other}, known is {VERSION}"))),
+fn parse(text: &str) -> Result<Record, Unread> {
+    let wrong = |error: serde_json::Error| Unread::garbage(Error::invalid(error.to_string()));
+    // Before the rest is understood, which another version may say in other words.
+    let Version { version } = serde_json::from_str(text).map_err(wrong)?;
+    if version != VERSION {
+        let sentence = format!("version {version}, known is {VERSION}: another mirrorfs wrote it");
+        return Err(Unread::kept(Error::invalid(sentence)));
+    }
+    let record: Record = serde_json::from_str(text).map_err(wrong)?;
+    record.check().map_err(Unread::garbage)?;
+    Ok(record)
+}
+
+/// What every version of a record says.
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
+}
+
+/// Why a record is not used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    /// Why.
+    pub error: Error,
+    /// Whether it is none at all: what may be one stays where it is.
+    pub garbage: bool,
+}
+
+impl Unread {
+    fn garbage(error: Error) -> Unread {
+        let garbage = true;
+        Unread { error, garbage }
+    }
+
+    fn kept(error: Error) -> Unread {
+        let garbage = false;
+        Unread { error, garbage }
+    }
+
+    fn at(self, path: &Path) -> Unread {
+        let error = self.error.context(format!("the record {}", path.display()));
+        Unread { error, ..self }
     }
 }
 

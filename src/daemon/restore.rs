@@ -2,6 +2,7 @@
 //! and is to be there is made again, what a crash left half made is taken away. One
 //! that cannot be made says why and keeps its record; the others are made.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use super::Daemon;
@@ -27,10 +28,20 @@ impl Daemon {
     pub fn restore(&self, restart: bool) -> Result<()> {
         self.records.sweep();
         let mut missing = Vec::new();
+        let mut names = HashSet::new();
         for (path, record) in self.records.all()? {
             match record {
-                Ok(record) => missing.extend(self.adopt(record)),
-                Err(error) => self.put_aside(&path, error),
+                Ok(record) => {
+                    let missed = self.adopt(record);
+                    missing
+                        .extend(missed.filter(|record| self.is_first(record, &path, &mut names)));
+                }
+                Err(unread) if unread.garbage => self.put_aside(&path, unread.error),
+                // What stands there may be wanted; the mount comes up without it.
+                Err(unread) => {
+                    let error = unread.error.context("not started, and left as it is");
+                    let _ = self.report("-", Err::<(), _>(error));
+                }
             }
         }
         match restart {
@@ -41,6 +52,22 @@ impl Daemon {
         }
         self.sweep_logs();
         Ok(())
+    }
+
+    /// Whether no other mirror that is not there has its name: a second one could not be
+    /// reached.
+    fn is_first(&self, record: &Record, path: &Path, names: &mut HashSet<String>) -> bool {
+        let first = names.insert(record.name.clone());
+        if !first {
+            let sentence = format!(
+                "another record has the name {} too: {} is left as it is, and not started",
+                record.name,
+                path.display()
+            );
+            let error = Error::new(Errno::EEXIST, sentence);
+            let _ = self.report("-", Err::<(), _>(error));
+        }
+        first
     }
 
     fn put_aside(&self, path: &Path, error: Error) {

@@ -90,15 +90,19 @@ impl Daemon {
     }
 
     fn watch(self: &Arc<Self>) {
+        let mut told = None;
         loop {
             // Armed before the list is read, so that nothing falls between.
             let start = Instant::now();
             let armed = self.engine.arm();
-            let copying = armed.and_then(|()| self.pass(Kind::Created));
-            let copying = copying.unwrap_or_else(|error| {
+            let passed = armed.and_then(|()| self.pass(Kind::Created));
+            let copying = *passed.as_ref().unwrap_or(&true);
+            // What lasts is told of once.
+            let error = passed.err();
+            if let Some(error) = error.as_ref().filter(|_| error != told) {
                 log::error!("watching device-mapper: {error}");
-                true
-            });
+            }
+            told = error;
             self.events.changes.tell();
             self.sleep(copying, start);
         }

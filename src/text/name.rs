@@ -60,6 +60,20 @@ pub fn check(name: &str) -> Result<()> {
     Ok(())
 }
 
+/// Whether a device may be called `name` for which others have chosen it: by the kernel's
+/// rules (`check_name`, dm-ioctl.c), and so that it can be reached as a folder.
+pub fn check_any(name: &str) -> Result<()> {
+    let odd = |c: char| c == '/' || c.is_control();
+    let wrong = name.is_empty() || name.len() > MAX_NAME || name.contains(odd);
+    match wrong || TAKEN.contains(&name) || RESERVED.contains(&name) {
+        true => Err(Error::invalid(format!(
+            "{} cannot be a mirror's name",
+            quote(name)
+        ))),
+        false => Ok(()),
+    }
+}
+
 /// Whether a mirror may have the UUID `uuid`.
 pub fn check_uuid(uuid: &str) -> Result<()> {
     if uuid.is_empty() {

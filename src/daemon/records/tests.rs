@@ -1,5 +1,7 @@
 //! Records written, broken, and left by a crash.
 
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -88,8 +90,8 @@ fn a_record_cut_or_broken_anywhere_is_none_and_the_others_are_read() {
     assert!(aside.exists() && records.all().unwrap().len() == 1);
     let text = String::from_utf8(whole).unwrap();
     fs::write(&path, text.replace("\"version\": 1", "\"version\": 2")).unwrap();
-    let error = records.all().unwrap().remove(0).1.unwrap_err();
-    assert!(error.sentence().contains("version 2"), "{error}");
+    let unread = records.all().unwrap().remove(0).1.unwrap_err();
+    assert!(unread.error.sentence().contains("version 2") && !unread.garbage);
 }
 
 #[test]
@@ -142,5 +144,70 @@ fn what_makes_no_file_name_is_refused() {
     for uuid in ["", &"/".repeat(100)] {
         let error = records.write(&record("a", uuid)).unwrap_err();
         assert_eq!(error.errno(), Errno::EINVAL);
+    }
+}
+
+#[test]
+fn what_may_be_a_record_is_told_from_what_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = Records::below(folder.path());
+    records.write(&record("a", "A")).unwrap();
+    assert_eq!(records.has_doubts(), Ok(false));
+    let path = folder.path().join("mirrors/A.json");
+    let text = fs::read_to_string(&path).unwrap();
+    let unread = || records.all().unwrap().remove(0).1.unwrap_err();
+    for (from, to, garbage) in [
+        ("\"version\": 1", "\"version\": 2, \"new\": [1]", false),
+        ("\"version\": 1", "\"version\": \"1\"", true),
+        ("\"name\": \"a\"", "\"name\": \"a/b\"", true),
+        ("\"name\": \"a\"", "\"name\": \".\"", true),
+        ("\"name\": \"a\"", "\"name\": \"new\"", true),
+        ("\"name\": \"a\"", "\"name\": \"\\u0000\"", true),
+        ("\"name\": \"a\"", "\"name\": \"\"", true),
+        ("\"uuid\": \"A\"", "\"uuid\": \"B\"", true),
+        ("/dev/sdb", "/dev/sdb\\nforged", true),
+        ("/dev/sda1", "/dev/sda1\\n", true),
+        ("\"8:1\"", "\"sda\"", true),
+        ("\"ctl\"", "\"c\\ttl\"", true),
+    ] {
+        assert!(text.contains(from), "{from}");
+        fs::write(&path, text.replace(from, to)).unwrap();
+        assert_eq!(unread().garbage, garbage, "{to}: {:?}", unread());
+        assert_eq!(records.has_doubts(), Ok(true));
+    }
+    fs::write(&path, text.replace("\"version\": 1", "\"version\": 2")).unwrap();
+    assert!(
+        records.write(&record("a", "A")).is_err(),
+        "over one of another version"
+    );
+    let set = |mode| fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+    fs::write(&path, &text).unwrap();
+    set(0o622);
+    assert!(!unread().garbage);
+    set(0o600);
+    fs::rename(&path, folder.path().join("real")).unwrap();
+    symlink(folder.path().join("real"), &path).unwrap();
+    assert!(!unread().garbage);
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert!(!unread().garbage);
+    fs::remove_dir(&path).unwrap();
+    assert_eq!(records.has_doubts(), Ok(false));
+    fs::write(path.with_extension("bad"), "").unwrap();
+    assert_eq!(records.has_doubts(), Ok(true));
+}
+
+#[test]
+fn what_could_not_be_read_again_is_not_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = Records::below(folder.path());
+    for name in ["a/b", "", ".", "new", "a\nb"] {
+        let error = records.write(&record(name, "A")).unwrap_err();
+        assert_eq!(error.errno(), Errno::EINVAL, "{name}");
+    }
+    // What others may call their devices.
+    for name in ["a b", "a\\x20b", "größe"] {
+        records.write(&record(name, "A")).unwrap();
+        assert!(records.get("A").is_some(), "{name}");
     }
 }

@@ -16,6 +16,7 @@ mod kmsg;
 mod lives;
 mod loops;
 mod nodes;
+mod only;
 mod open;
 mod raw;
 mod signals;
@@ -36,6 +37,7 @@ use self::ids::Fitting;
 use self::kmsg::Mark;
 use self::lives::Lives;
 use self::nodes::Nodes;
+use self::only::Only;
 use self::raw::{Call, DEFERRED};
 use self::signals::Blocked;
 use self::turn::Turn;
@@ -62,6 +64,7 @@ pub struct Kernel {
     loads: Turn,
     guards: Guards,
     lives: Lives,
+    _only: Only,
 }
 
 impl Kernel {
@@ -69,7 +72,7 @@ impl Kernel {
     ///
     /// ENODEV where this kernel has none, EACCES or EPERM for who is not root,
     /// ENOTSUP where it is older than 4.37 (drivers/md/dm-ioctl.c,
-    /// DM_DEV_ARM_POLL).
+    /// DM_DEV_ARM_POLL), EBUSY where another daemon has it.
     pub fn open() -> Result<Kernel> {
         Ok(Kernel {
             dm: open::dm()?,
@@ -78,6 +81,7 @@ impl Kernel {
             loads: Turn::default(),
             guards: Guards::default(),
             lives: Lives::listen(),
+            _only: only::only()?,
         })
     }
 

@@ -12,7 +12,7 @@ use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use super::failure::failure;
 use crate::error::{Errno, Error, Result};
 
-const CONTROL: &str = "/dev/mapper/control";
+pub(super) const CONTROL: &str = "/dev/mapper/control";
 
 /// The control node's number, once the module is there.
 const CONTROL_DEV: &str = "/sys/class/misc/device-mapper/dev";
