@@ -244,12 +244,11 @@ fn is_setting(word: &str) -> bool {
 fn set(short: &mut Short, word: &str, seen: &[&str]) -> Result<&'static str> {
     let names: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
     let Some((name, value)) = word.split_once('=').filter(|_| is_setting(word)) else {
-        return Err(Error::invalid(format!(
+        return Err(with_spaces(Error::invalid(format!(
             "{} stands where KEY=VALUE should: the devices come first, then {}",
             quote(word),
             names.join("=, ") + "="
-        )))
-        .map_err(with_spaces);
+        ))));
     };
     let Some(key) = KEYS.iter().find(|key| key.name == name) else {
         return Err(Error::invalid(format!(

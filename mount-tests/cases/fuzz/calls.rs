@@ -267,12 +267,12 @@ impl Caller<'_> {
         };
         let start = Instant::now();
         let listed = fs::read_dir(&target.path).map_err(|error| errno(&error));
-        let Some(mut entries) = self.judge("list", Call::List, &target, start, listed) else {
+        let Some(entries) = self.judge("list", Call::List, &target, start, listed) else {
             return;
         };
         let mut names = Vec::new();
         let slowly = self.random.one_in(3);
-        while let Some(entry) = entries.next() {
+        for entry in entries {
             names.push(entry.expect("an entry").file_name());
             if slowly && self.random.one_in(8) {
                 thread::sleep(Duration::from_millis(1));
