@@ -23,10 +23,11 @@ pub enum Opened {
 /// Open an engine.
 ///
 /// # Errors
-/// ENODEV, EACCES, EPERM where there is no device-mapper for us.
+/// ENODEV, EACCES, EPERM where there is no device-mapper for us, EBUSY where another
+/// daemon has it.
 pub fn open(name: EngineName) -> Result<Opened> {
     match name {
-        EngineName::Kernel => Kernel::open().map(Opened::Kernel),
+        EngineName::Kernel => Kernel::open()?.claimed().map(Opened::Kernel),
         EngineName::Embedded => Embedded::new().map(Opened::Embedded),
     }
 }

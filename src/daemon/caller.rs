@@ -5,7 +5,7 @@
 //! Judged is who opened the file, not who writes into it: a program with more rights may
 //! write what he likes, once it was given the file as its standard output.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Component, Path};
@@ -13,10 +13,10 @@ use std::path::{Component, Path};
 use nix::unistd::geteuid;
 
 use super::Daemon;
+use super::looks::Looks;
 use super::own::Own;
 use super::places::places;
 use super::rights::{Rights, Taken};
-use crate::engine::Facts;
 use crate::error::{Errno, Error, Result};
 use crate::text::device::{DevNo, DeviceRef};
 use crate::text::place::Place;
@@ -156,15 +156,11 @@ impl Daemon {
         if caller.is_trusted() {
             return Ok(());
         }
-        let mut known: HashMap<DeviceRef, Facts> = HashMap::new();
+        let looks = Looks::at(self.devices.as_ref());
         let mut new: HashSet<DeviceRef> = HashSet::new();
         for place in places(table)? {
-            if !known.contains_key(&place.device) {
-                known.insert(place.device.clone(), self.devices.facts(&place.device)?);
-            }
-            let facts = known.get(&place.device);
-            let extent = facts.map(|facts| place.extent(facts));
-            if extent.is_none_or(|extent| own.fresh(&extent).is_some()) {
+            let extent = place.extent(&looks.facts(&place.device)?);
+            if own.fresh(&extent).is_some() {
                 new.insert(place.device);
             }
         }

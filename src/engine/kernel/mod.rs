@@ -64,7 +64,7 @@ pub struct Kernel {
     loads: Turn,
     guards: Guards,
     lives: Lives,
-    _only: Only,
+    _only: Option<Only>,
 }
 
 impl Kernel {
@@ -72,7 +72,7 @@ impl Kernel {
     ///
     /// ENODEV where this kernel has none, EACCES or EPERM for who is not root,
     /// ENOTSUP where it is older than 4.37 (drivers/md/dm-ioctl.c,
-    /// DM_DEV_ARM_POLL), EBUSY where another daemon has it.
+    /// DM_DEV_ARM_POLL).
     pub fn open() -> Result<Kernel> {
         Ok(Kernel {
             dm: open::dm()?,
@@ -81,8 +81,17 @@ impl Kernel {
             loads: Turn::default(),
             guards: Guards::default(),
             lives: Lives::listen(),
-            _only: only::only()?,
+            _only: None,
         })
+    }
+
+    /// The same, and no other daemon beside it as long as it is kept.
+    ///
+    /// # Errors
+    /// EBUSY where another daemon has it.
+    pub fn claimed(self) -> Result<Kernel> {
+        let _only = Some(only::only()?);
+        Ok(Kernel { _only, ..self })
     }
 
     fn failed(&self, doing: &str, id: &Id, error: &DmError) -> Error {
