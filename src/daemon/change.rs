@@ -36,9 +36,9 @@ impl Daemon {
     /// Do a verb that changes legs.
     ///
     /// # Errors
-    /// Those of its plan; EACCES for a part of a device that is not the caller's; ENOENT, ENODEV, ENOSPC, EBUSY, EINVAL for a new leg that
-    /// cannot be one; the old table then goes on. EAGAIN where the mirror is no longer
-    /// what was planned for.
+    /// Those of its plan; EACCES for a part of a device that is not the caller's; ENOENT,
+    /// ENODEV, ENOSPC, EBUSY, EINVAL for a new leg that cannot be one; the old table then
+    /// goes on. EAGAIN where the mirror is no longer what was planned for.
     pub(super) fn change_legs(
         self: &Arc<Self>,
         caller: &Caller,

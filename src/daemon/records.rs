@@ -114,9 +114,9 @@ impl Records {
     ///
     /// # Errors
     /// EINVAL where its UUID makes no file name, or where what stands there is of another
-    /// version; what the file system answers: the
-    /// old record is still on the disk then, or it is the new one, where the folder
-    /// alone could not be flushed ([`Records::is_settled`]).
+    /// version; what the file system answers: the old record is still on the disk then, or
+    /// it is the new one, where the folder alone could not be flushed
+    /// ([`Records::is_settled`]).
     pub fn write(&self, record: &Record) -> Result<()> {
         // What could not be read again is not written.
         record.check()?;

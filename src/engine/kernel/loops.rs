@@ -21,8 +21,8 @@ use crate::text::device::{DevNo, DeviceRef};
 const PAUSE: Duration = Duration::from_millis(40);
 const TRIES: usize = 50;
 
-/// Attach the file that was looked at; the loop device goes with its last user, and with the guard if
-/// nobody else ever opens it.
+/// Attach the file that was looked at; the loop device goes with its last user, and with
+/// the guard if nobody else ever opens it.
 ///
 /// ENOENT and EACCES as open(2); ENODEV for what is no regular file or where the
 /// kernel has no loop devices; EBUSY where none could be had in two seconds.
