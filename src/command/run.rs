@@ -48,28 +48,21 @@ pub fn run(options: Options) -> i32 {
 }
 
 fn foreground(options: &Options) -> Result<()> {
-    let options = absolute(options)?;
     block_signals()?;
     logging::start(options.verbosity);
-    let mounted = mount(&options)?;
+    let mounted = mount(options)?;
     // Without systemd nobody listens.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     serve(mounted)
 }
 
-/// A relative path is of the folder in which the command was given: a log file's name is
-/// written into tables and records, and the daemon may work in another one.
-fn absolute(options: &Options) -> Result<Options> {
+fn in_background(options: &Options) -> Result<()> {
+    // The new process works in `/`: a relative path is of the old one's folder.
     let mut options = options.clone();
     let paths = std::iter::once(&mut options.mountpoint).chain(&mut options.state_dir);
     for path in paths {
         *path = std::path::absolute(&*path).map_err(|error| Error::io(path.display(), &error))?;
     }
-    Ok(options)
-}
-
-fn in_background(options: &Options) -> Result<()> {
-    let options = absolute(options)?;
     let waiting = background::enter()?;
     block_signals()?;
     logging::start(options.verbosity);

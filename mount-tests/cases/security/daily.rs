@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use mirrorfs::engine::Kind;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
@@ -158,9 +159,10 @@ fn done(lab: &Lab) {
 
 /// What was there all the time is told of once, whatever comes and goes meanwhile.
 fn listed(lab: &Lab) {
-    const COUNT: usize = 120;
+    // More than one reading of the folder takes in (32 KiB of names).
+    const COUNT: usize = 320;
     let mount = given(lab, &[]);
-    let name = |number: usize| format!("a-mirror-with-a-longer-name-{number:03}");
+    let name = |number: usize| format!("a-mirror-{number:0>100}");
     for number in 0..COUNT {
         fs::create_dir(mount.path(&name(number))).expect("made");
     }
@@ -231,6 +233,21 @@ fn names(lab: &Lab) {
     mount.write("m1/ctl", "remove");
 }
 
+/// A refusal says where a disk is mounted, and anybody may call that folder as he likes.
+fn mounted_where_nobody_reads(lab: &Lab, mount: &Mount) {
+    if lab.engine != Kind::Kernel {
+        return;
+    }
+    let (disk, other) = (lab.disk(4), lab.disk(5));
+    let at = mount.scratch("disk\n2026-01-01T00:00:00.000Z old removed by request");
+    output(&format!(
+        "mkfs.ext4 -q -F {disk} && mkdir -p '{at}' && mount {disk} '{at}'"
+    ));
+    let _undo = Undo(format!("umount '{at}'"));
+    let refused = mount.try_write("new", &format!("n: {disk} {other} force=yes"));
+    assert_eq!(refused.map_err(|(errno, _)| errno), Err(Errno::EBUSY));
+}
+
 fn forged(lab: &Lab) {
     let mount = given(lab, &[]);
     let before = mount.read("events").lines().count();
@@ -249,7 +266,15 @@ fn forged(lab: &Lab) {
             &format!("add {}", name.to_string_lossy().replace('\n', "\\\n")),
         )
         .expect_err("a newline");
+    for odd in ["/dev/a\rb", "/dev/a\u{2028}b", "/dev/a\u{85}b"] {
+        mount
+            .try_write("m0/ctl", &format!("add {odd}"))
+            .expect_err("no such device");
+    }
+    mounted_where_nobody_reads(lab, &mount);
     let events = mount.read("events");
+    let breaks = |c: char| c != '\n' && (c.is_control() || c == '\u{2028}');
+    assert!(!events.contains(breaks), "{events:?}");
     let lines: Vec<&str> = events.lines().skip(before).collect();
     for line in &lines {
         let words: Vec<&str> = line.split(' ').collect();

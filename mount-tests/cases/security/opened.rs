@@ -82,15 +82,22 @@ fn ends(lab: &Lab) {
         output(&format!("chmod 666 {at}/{file}"));
         let (status, said) = stranger(&mount, &format!("exec 3<{file}; : >{file} && echo open"));
         assert_eq!((status, said.as_str()), (0, "open\n"), "{file}");
-        let ready = mount.folder().join("ready").display().to_string();
-        let child =
-            format!("exec 3<{file}; echo >&2; read -t 5 line; echo suspend >/proc/self/fd/3");
-        output(&format!("rm -f {ready} && mkfifo -m 666 {ready}"));
-        let (_, said) = attempt(&format!(
-            "cd {at}; (sleep 1; chmod 600 {file}; stat {file} >/dev/null; echo go >{ready}) & \
-             setpriv --reuid={STRANGER} --regid={STRANGER} --clear-groups bash -c '{child}' <{ready} 2>&1; wait"
+        // He has it open for reading when the permission ends, and asks for more then.
+        let pipe = |name: &str| mount.folder().join(name).display().to_string();
+        let (open, ended) = (pipe("open"), pipe("ended"));
+        output(&format!(
+            "rm -f {open} {ended} && mkfifo -m 666 {open} {ended}"
         ));
-        assert!(said.contains("Permission denied"), "{file}: {said}");
+        let child = format!(
+            "exec 3<{file}; echo open >{open}; read line <{ended}; echo suspend >/proc/self/fd/3"
+        );
+        let (_, said) = attempt(&format!(
+            "cd {at}; (timeout 9 head -n 1 {open}; chmod 600 {file}; stat {file}; \
+             echo | timeout 9 tee {ended}) >/dev/null & \
+             timeout 9 setpriv --reuid={STRANGER} --regid={STRANGER} --clear-groups bash -c '{child}' 2>&1; wait"
+        ));
+        let refused = "/proc/self/fd/3: Permission denied";
+        assert!(said.contains(refused), "{file}: {said}");
     }
     assert_eq!(mount.read("m0/suspended"), "0\n");
     mount.write("m0/ctl", "remove");
