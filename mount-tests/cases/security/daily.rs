@@ -13,7 +13,7 @@ use mirrorfs::engine::Kind;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
-use super::given;
+use super::{files, given};
 use crate::lab::Lab;
 use crate::lab::case::{Case, both, kernel_only};
 use crate::lab::kernlog::KernelLog;
@@ -37,22 +37,9 @@ pub const CASES: &[Case] = &[
     kernel_only("a_node_that_is_not_there", "there is no device", no_node).needing(no_udev),
 ];
 
-fn files(mount: &Mount, folder: &str, found: &mut Vec<String>) {
-    for name in mount.list(folder) {
-        let path = format!("{folder}/{name}");
-        let stat = fs::symlink_metadata(mount.path(&path)).expect("an entry");
-        match stat.is_dir() {
-            true => files(mount, &path, found),
-            false if stat.is_file() => found.push(path),
-            false => {}
-        }
-    }
-}
-
 fn one_number(lab: &Lab) {
     let mount = given(lab, &[]);
-    let mut found = Vec::new();
-    files(&mount, ".", &mut found);
+    let found = files(&mount);
     assert!(found.len() > 50, "{found:?}");
     let mut numbers = HashMap::new();
     for path in &found {

@@ -89,3 +89,22 @@ pub fn secret(folder: &Path, name: &str) -> (String, Vec<u8>) {
     fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("root's alone");
     (path.display().to_string(), bytes)
 }
+
+/// Each file of a mount, links aside.
+pub fn files(mount: &Mount) -> Vec<String> {
+    let mut found = Vec::new();
+    files_below(mount, ".", &mut found);
+    found
+}
+
+fn files_below(mount: &Mount, folder: &str, found: &mut Vec<String>) {
+    for name in mount.list(folder) {
+        let path = format!("{folder}/{name}");
+        let stat = fs::symlink_metadata(mount.path(&path)).expect("an entry");
+        match stat.is_dir() {
+            true => files_below(mount, &path, found),
+            false if stat.is_file() => found.push(path),
+            false => {}
+        }
+    }
+}

@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use mirrorfs::plan::verb::VERBS;
 use nix::errno::Errno;
 
-use super::{STRANGER, as_user, given, secret, stranger};
+use super::{STRANGER, as_user, files, given, secret, stranger};
 use crate::lab::Lab;
 use crate::lab::case::{Case, both};
 use crate::lab::engine::no_root;
@@ -21,18 +21,6 @@ pub const CASES: &[Case] = &[
     both("every_way_to_name_something", ways).needing(no_root),
     both("root_names_what_he_likes", root),
 ];
-
-fn files(mount: &Mount, folder: &str, found: &mut Vec<String>) {
-    for name in mount.list(folder) {
-        let path = format!("{folder}/{name}");
-        let stat = fs::symlink_metadata(mount.path(&path)).expect("an entry");
-        match stat.is_dir() {
-            true => files(mount, &path, found),
-            false if stat.is_file() => found.push(path),
-            false => {}
-        }
-    }
-}
 
 /// Whether a stranger may open a file for reading, and for writing.
 fn opens(mount: &Mount, file: &str) -> [bool; 2] {
@@ -55,8 +43,7 @@ fn opens(mount: &Mount, file: &str) -> [bool; 2] {
 
 fn anybody(lab: &Lab) {
     let mount = given(lab, &[]);
-    let mut found = Vec::new();
-    files(&mount, ".", &mut found);
+    let found = files(&mount);
     for file in &found {
         let secret = file.ends_with("/new") || file.ends_with("/ctl");
         assert_eq!(opens(&mount, file), [!secret, false], "{file}");
