@@ -5,6 +5,7 @@ use super::{Wrongs, judge};
 use crate::lab::Lab;
 use crate::lab::disks::{MIB, bytes, put};
 use crate::lab::dm::create;
+use crate::lab::mount::Mount;
 use crate::lab::shell::{Undo, attempt, output};
 
 /// Sectors of the mirror before.
@@ -93,12 +94,11 @@ pub fn grow(lab: &Lab) {
     let wrong = judge((lab, &mount), "one disk", ("m/ctl", "grow 6M"), None, &held);
     wrong.into_iter().for_each(|wrong| wrongs.note(wrong));
     mount.write("m/ctl", "remove");
-    a_target_that_is_read_only(lab, &mut wrongs);
+    a_target_that_is_read_only(lab, &mount, &mut wrongs);
     wrongs.end();
 }
 
-fn a_target_that_is_read_only(lab: &Lab, wrongs: &mut Wrongs) {
-    let mount = lab.mount();
+fn a_target_that_is_read_only(lab: &Lab, mount: &Mount, wrongs: &mut Wrongs) {
     let device = super::hazards::Device::new(lab, "grown", None);
     mount.write("new", &small(&lab.disk(0), &device.path));
     let path = device.path.clone();
@@ -106,7 +106,7 @@ fn a_target_that_is_read_only(lab: &Lab, wrongs: &mut Wrongs) {
     let writable = Undo(format!("blockdev --setrw {path}"));
     let held = || device.bytes();
     let wrong = judge(
-        (lab, &mount),
+        (lab, mount),
         "read-only",
         ("m/ctl", "grow 4M"),
         Some(("EROFS", &path)),
