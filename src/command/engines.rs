@@ -23,11 +23,10 @@ pub enum Opened {
 /// Open an engine.
 ///
 /// # Errors
-/// ENODEV, EACCES, EPERM where there is no device-mapper for us, EBUSY where another
-/// daemon has it.
+/// ENODEV, EACCES, EPERM where there is no device-mapper for us.
 pub fn open(name: EngineName) -> Result<Opened> {
     match name {
-        EngineName::Kernel => Kernel::open()?.claimed().map(Opened::Kernel),
+        EngineName::Kernel => Kernel::open().map(Opened::Kernel),
         EngineName::Embedded => Embedded::new().map(Opened::Embedded),
     }
 }
@@ -35,11 +34,15 @@ pub fn open(name: EngineName) -> Result<Opened> {
 /// A daemon over an engine, with its records below `state`.
 ///
 /// # Errors
-/// EAGAIN, EMFILE where the system has no room.
+/// EAGAIN, EMFILE where the system has no room; EBUSY where another daemon has the
+/// kernel's device-mapper.
 pub fn daemon(opened: Opened, state: &Path) -> Result<Arc<Daemon>> {
     let records = Records::below(state);
     match opened {
-        Opened::Kernel(engine) => Daemon::new(Arc::new(engine), Arc::<Looped>::default(), records),
+        Opened::Kernel(engine) => {
+            let engine = Arc::new(engine.claimed()?);
+            Daemon::new(engine, Arc::<Looped>::default(), records)
+        }
         Opened::Embedded(engine) => {
             let engine = Arc::new(engine);
             let files = Arc::new(Files::of(&engine));

@@ -93,7 +93,8 @@ fn mount(options: &Options) -> Result<Mounted> {
         survival::ensure();
     }
     let lock = Arc::new(state::take(&state::folder(options)?)?);
-    let daemon = engines::daemon(engine, lock.folder())?;
+    let made = engines::daemon(engine, lock.folder());
+    let daemon = made.inspect_err(|_| lock.leave())?;
     daemon.restore(options.restore)?;
     watch::start(&daemon)?;
     let owner = (geteuid().as_raw(), getegid().as_raw());
