@@ -267,6 +267,7 @@ fn lines(lab: &Lab) {
     let now = memory(pid);
     println!("32 writers at once: {before} KiB before, {now} KiB now");
     assert!(now < before + MORE / 2, "{before} {now}");
+    assert!(now < 120 * 1024, "{now} KiB");
     mount.write("m0/ctl", "remove");
 }
 
