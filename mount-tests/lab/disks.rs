@@ -4,7 +4,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -23,6 +23,12 @@ pub const COUNT: usize = 12;
 
 /// The size of each, in bytes.
 pub const SIZE: u64 = 256 * MIB;
+
+/// Bytes of the smallest group of blocks that repeats a superblock.
+const GROUP: u64 = 8 * MIB;
+
+/// Bytes at the beginning of a group in which it may be.
+const GROUP_HEAD: usize = 4096;
 
 static READY: Once = Once::new();
 
@@ -51,13 +57,23 @@ impl Lab {
 
     /// Disks on which no earlier test's file system, table of partitions or log is:
     /// none of these is written over unasked. Those that nobody was given are blank.
+    /// File systems repeat their superblock at the beginning of each group of blocks:
+    /// whole ones of 8 MiB (ext4), and a leg at an offset would find it there.
     pub fn nothing_on_disks(&self) {
         let used = USED.swap(0, Ordering::Relaxed);
         let zeros = vec![0; MIB as usize];
         for number in (0..COUNT).filter(|number| used & (1 << number) != 0) {
-            for at in [0, SIZE - MIB] {
-                put(&format!("/dev/ram{number}"), at, &zeros);
+            let disk = File::options()
+                .write(true)
+                .open(format!("/dev/ram{number}"));
+            let disk = disk.expect("a disk");
+            let write = |at, zeros| disk.write_all_at(zeros, at).expect("zeros");
+            write(0, &zeros[..]);
+            write(SIZE - MIB, &zeros[..]);
+            for group in 1..SIZE / GROUP {
+                write(group * GROUP, &zeros[..GROUP_HEAD]);
             }
+            disk.sync_all().expect("sync");
         }
     }
 

@@ -145,7 +145,6 @@ pub fn main(mut words: impl Iterator<Item = String>) -> ! {
     let mut order = read_order();
     while let Some(first) = order.strip_prefix("first ") {
         prepare(&engine, &daemon, first.trim_end());
-        println!("prepared");
         order = read_order();
     }
     let mut words = order.trim_end().splitn(4, ' ');
@@ -172,7 +171,8 @@ fn read_order() -> String {
 
 /// What it does before it works: `fail OP NTH`, a call fails with EIO; `hang DEVICE`,
 /// a thread waits for what is read from a device, whatever signal there is; `watch OP
-/// NTH`, the watch is started and panics in a call.
+/// NTH`, the watch is started and panics in a call. It says so once it is done, and
+/// before a watch that may end it at once.
 fn prepare(engine: &Arc<Inject<Kernel>>, daemon: &Arc<Daemon>, order: &str) {
     let words: Vec<&str> = order.split(' ').collect();
     let op = || op(words[1]).expect(words[1]);
@@ -184,10 +184,13 @@ fn prepare(engine: &Arc<Inject<Kernel>>, daemon: &Arc<Daemon>, order: &str) {
             logging::start(0);
             panics::abort();
             engine.panic(op(), nth());
+            println!("prepared");
             watch::start(daemon).expect("a watch");
+            return;
         }
         other => panic!("{other}?"),
     }
+    println!("prepared");
 }
 
 /// Past the cache nobody can interrupt it.
