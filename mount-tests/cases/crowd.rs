@@ -43,22 +43,24 @@ fn reads(mount: &Mount) -> (Duration, Duration) {
     (longest, start.elapsed() / 1000)
 }
 
-/// Mirrors over parts of a device whose I/O waits, so that their copies do. The parts
-/// are made and removed by one program each, or that alone would take minutes.
+/// Mirrors over parts of a device whose I/O waits, so that their copies do.
 fn crowd(lab: &Lab, mount: &Mount) {
     let (disk, sectors) = (lab.disk(0), SIZE / 512);
-    let below = format!("0 {sectors} linear {} 0", lab.disk(1));
-    create("below", "", &below);
-    let parts = parts(|side, number| {
-        let device = if side == "s" {
-            &disk
-        } else {
-            "/dev/mapper/below"
-        };
+    create(
+        "below",
+        "",
+        &format!("0 {sectors} linear {} 0", lab.disk(1)),
+    );
+    for number in 0..CROWD {
         let at = number * PART;
-        format!("{side}{number},,,rw,0 {PART} linear {device} {at}")
-    });
-    output(&format!("dmsetup create --concise '{}'", parts.join(";")));
+        for (side, device) in [("s", disk.as_str()), ("t", "/dev/mapper/below")] {
+            create(
+                &format!("{side}{number}"),
+                "",
+                &format!("0 {PART} linear {device} {at}"),
+            );
+        }
+    }
     output("udevadm settle --timeout=20 || true; dmsetup suspend below");
     for number in 0..CROWD {
         mount.write(
@@ -68,15 +70,12 @@ fn crowd(lab: &Lab, mount: &Mount) {
     }
 }
 
-/// What `tell` says of each source and target.
-fn parts(tell: impl Fn(&str, usize) -> String) -> Vec<String> {
-    let each = |number| ["s", "t"].map(|side| tell(side, number));
-    (0..CROWD).flat_map(each).collect()
-}
-
 fn hundred(lab: &Lab) {
-    let names = parts(|side, number| format!("{side}{number}"));
-    let _undo = Undo(format!("dmsetup remove --retry {} below", names.join(" ")));
+    let _undo = Undo(format!(
+        "for n in $(seq 0 {}); do dmsetup remove --retry s$n; dmsetup remove --retry t$n; done; \
+         dmsetup remove --retry below",
+        CROWD - 1
+    ));
     let mount = lab.mount();
     let (one, other) = (lab.disk(2), lab.disk(3));
     mount.write(

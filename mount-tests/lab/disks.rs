@@ -24,10 +24,10 @@ pub const COUNT: usize = 12;
 /// The size of each, in bytes.
 pub const SIZE: u64 = 256 * MIB;
 
-/// Bytes of the smallest group of blocks that repeats a superblock.
+/// Bytes of the smallest group of blocks of ext4, those of 1 KiB (ext4(5), mke2fs(8)).
 const GROUP: u64 = 8 * MIB;
 
-/// Bytes at the beginning of a group in which it may be.
+/// Bytes at the beginning of a group that a repeated superblock is in.
 const GROUP_HEAD: usize = 4096;
 
 static READY: Once = Once::new();
@@ -57,8 +57,8 @@ impl Lab {
 
     /// Disks on which no earlier test's file system, table of partitions or log is:
     /// none of these is written over unasked. Those that nobody was given are blank.
-    /// File systems repeat their superblock at the beginning of each group of blocks:
-    /// whole ones of 8 MiB (ext4), and a leg at an offset would find it there.
+    /// ext4 repeats its superblock in groups of blocks, where a leg at an offset that is
+    /// the beginning of one would find it.
     pub fn nothing_on_disks(&self) {
         let used = USED.swap(0, Ordering::Relaxed);
         let zeros = vec![0; MIB as usize];
