@@ -7,11 +7,11 @@ use std::io::{Read, Seek, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{Flock, FlockArg};
+use parking_lot::Mutex;
 
 use super::options::{EngineName, Options};
 use crate::daemon::durable::sync_parent;
@@ -159,7 +159,7 @@ impl Lock {
 
     /// Leave nothing behind that was made for the lock alone.
     pub fn leave(&self) {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.held.lock();
         let Some(file) = held.take() else { return };
         let folder = self.path.parent().and_then(|folder| read_dir(folder).ok());
         // The next daemon will want to know who made a folder that is in use.

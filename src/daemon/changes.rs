@@ -4,7 +4,8 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Condvar, Mutex};
 
 /// Tells somebody that something may have changed.
 pub type Tell = Box<dyn FnOnce() + Send>;
@@ -26,19 +27,19 @@ pub struct Changes {
 impl Changes {
     /// Tell at the next change; who waits under this number already is replaced.
     pub fn wait(&self, number: u64, tell: Tell) {
-        let before = self.inner().waiting.insert(number, tell);
+        let before = self.inner.lock().waiting.insert(number, tell);
         drop(before);
     }
 
     /// Nobody waits under this number any more.
     pub fn forget(&self, number: u64) {
-        let before = self.inner().waiting.remove(&number);
+        let before = self.inner.lock().waiting.remove(&number);
         drop(before);
     }
 
     /// Something may have changed.
     pub fn tell(&self) {
-        self.inner().news = true;
+        self.inner.lock().news = true;
         self.changed.notify_one();
     }
 
@@ -50,16 +51,12 @@ impl Changes {
     }
 
     fn serve_once(&self) {
-        let waited = self.changed.wait_while(self.inner(), |inner| !inner.news);
-        let mut inner = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.inner.lock();
+        self.changed.wait_while(&mut inner, |inner| !inner.news);
         inner.news = false;
         let told = std::mem::take(&mut inner.waiting);
         drop(inner);
         told.into_values().for_each(|tell| tell());
-    }
-
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

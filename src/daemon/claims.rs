@@ -3,7 +3,8 @@
 //! free.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::Mutex;
 
 use crate::error::{Error, Result};
 
@@ -21,10 +22,6 @@ impl Claims {
             claims: self,
             bases,
         }
-    }
-
-    fn bases(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.bases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -44,7 +41,7 @@ impl Claimed<'_> {
         if self.bases.contains(base) {
             return Ok(());
         }
-        if !self.claims.bases().insert(base.into()) {
+        if !self.claims.bases.lock().insert(base.into()) {
             let what = what();
             return Err(Error::busy(format!(
                 "{what} is being used by another request"
@@ -57,7 +54,7 @@ impl Claimed<'_> {
 
 impl Drop for Claimed<'_> {
     fn drop(&mut self) {
-        let mut all = self.claims.bases();
+        let mut all = self.claims.bases.lock();
         all.retain(|base| !self.bases.contains(base));
     }
 }

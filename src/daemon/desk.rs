@@ -2,9 +2,11 @@
 //! thread of its own and an answer that is owed within a bounded time.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
 
 use crate::error::{Errno, Error, Result};
 
@@ -71,7 +73,7 @@ impl Desk {
     }
 
     fn promise(&self, patience: Duration, overdue: Overdue) -> (Instant, u64) {
-        let mut due = self.due();
+        let mut due = self.due.lock();
         due.next += 1;
         let ticket = (Instant::now() + patience, due.next);
         due.waiting.insert(ticket, overdue);
@@ -83,11 +85,11 @@ impl Desk {
     }
 
     fn settle(&self, ticket: (Instant, u64)) {
-        self.due().waiting.remove(&ticket);
+        self.due.lock().waiting.remove(&ticket);
     }
 
     fn keep_time(&self) {
-        let mut due = self.due();
+        let mut due = self.due.lock();
         loop {
             let now = Instant::now();
             let later = due.waiting.split_off(&(now, u64::MAX));
@@ -95,30 +97,19 @@ impl Desk {
             if !overdue.is_empty() {
                 drop(due);
                 overdue.into_values().for_each(|tell| tell());
-                due = self.due();
+                due = self.due.lock();
                 continue;
             }
-            due = match due.waiting.keys().next() {
-                Some((end, _)) => {
-                    let wait = end.saturating_duration_since(now);
-                    let waited = self.changed.wait_timeout(due, wait);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-                None => self
-                    .changed
-                    .wait(due)
-                    .unwrap_or_else(PoisonError::into_inner),
-            };
+            match due.waiting.keys().next().copied() {
+                Some((end, _)) => drop(self.changed.wait_until(&mut due, end)),
+                None => self.changed.wait(&mut due),
+            }
         }
-    }
-
-    fn due(&self) -> MutexGuard<'_, Due> {
-        self.due.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn give<T, A: FnOnce(Result<T>)>(slot: &Mutex<Option<A>>, result: Result<T>) {
-    let answer = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let answer = slot.lock().take();
     if let Some(answer) = answer {
         answer(result);
     }

@@ -3,7 +3,8 @@
 //! like something that somebody wants.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::Mutex;
 
 use super::Daemon;
 use super::places::{Place, places};
@@ -31,11 +32,7 @@ struct Copied {
 #[derive(Debug, Default)]
 pub struct Earlier(Mutex<VecDeque<Copied>>);
 
-impl Earlier {
-    fn copies(&self) -> MutexGuard<'_, VecDeque<Copied>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+impl Earlier {}
 
 impl Daemon {
     /// Remember what a mirror copied where, which is about to lose a leg or all.
@@ -45,7 +42,7 @@ impl Daemon {
         let places = places(&snapshot.table).unwrap_or_default();
         let copied = places.iter().filter_map(|place| self.copied(place));
         let copied: Vec<Copied> = copied.collect();
-        let mut copies = self.earlier.copies();
+        let mut copies = self.earlier.0.lock();
         for new in copied {
             copies.retain(|old| old.target != new.target || !old.to.meets(&new.to));
             copies.push_back(new);
@@ -68,7 +65,7 @@ impl Daemon {
     pub(super) fn forget_target(&self, snapshot: &Snapshot, leg: usize) {
         let (chosen, _) = snapshot.sides(leg);
         let chosen = self.identities(&chosen);
-        let mut copies = self.earlier.copies();
+        let mut copies = self.earlier.0.lock();
         copies.retain(|copy| !chosen.contains(&copy.target));
     }
 
@@ -96,7 +93,7 @@ impl Daemon {
         let Some(found) = at.checked_sub(target.start) else {
             return Ok(false);
         };
-        if !self.earlier.copies().iter().any(known) {
+        if !self.earlier.0.lock().iter().any(known) {
             return Ok(false);
         }
         let devices = self.devices.as_ref();

@@ -1,8 +1,10 @@
 //! What the daemon remembers of one mirror.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Instant;
+
+use parking_lot::Mutex;
 
 use super::failure::Trouble;
 use super::record::Record;

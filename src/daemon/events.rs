@@ -1,8 +1,10 @@
 //! What happened: the newest events, one line each, as an append-only file.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
+
+use parking_lot::Mutex;
 
 use super::changes::Changes;
 use super::counts::Counts;
@@ -161,7 +163,7 @@ impl Events {
         log::log!(level, "{shown}: {word}: {text}");
         let now = SystemTime::now();
         let time = humantime::format_rfc3339_millis(now);
-        let mut ring = self.ring();
+        let mut ring = self.ring.lock();
         ring.push(format!("{time} {shown} {word} {text}\n"));
         ring.changed = Some(now);
         ring.counts.count(name, kind);
@@ -171,36 +173,36 @@ impl Events {
 
     /// Add that a mirror has another name; `by` says who gave it, if not a request.
     pub fn renamed(&self, from: &str, to: &str, by: &str) {
-        self.ring().counts.rename(from, to);
+        self.ring.lock().counts.rename(from, to);
         self.add(to, Kind::Renamed, &format!("from {from}{by}"));
     }
 
     /// A mirror is recorded and not there: what happens to it counts as its own.
     pub fn enter(&self, name: &str) {
-        self.ring().counts.enter(name);
+        self.ring.lock().counts.enter(name);
     }
 
     /// How many events there were.
     pub fn counts(&self) -> Counts {
-        self.ring().counts.clone()
+        self.ring.lock().counts.clone()
     }
 
     /// Offsets of the oldest byte kept and of the end.
     pub fn span(&self) -> (u64, u64) {
-        let ring = self.ring();
+        let ring = self.ring.lock();
         (ring.start, ring.end)
     }
 
     /// When the newest event was added; none before the first.
     pub fn changed(&self) -> Option<SystemTime> {
-        self.ring().changed
+        self.ring.lock().changed
     }
 
     /// Up to `size` bytes from `offset`, whatever is kept of them; what was
     /// dropped reads as empty lines. As far as whole lines fit into it they end it:
     /// of a line that was read in part the rest may be dropped before it is read.
     pub fn read(&self, offset: u64, size: usize) -> Vec<u8> {
-        let ring = self.ring();
+        let ring = self.ring.lock();
         if offset < ring.start {
             let gap = usize::try_from(ring.start - offset).unwrap_or(usize::MAX);
             return vec![b'\n'; gap.min(size)];
@@ -220,10 +222,6 @@ impl Events {
             bytes.extend(rest);
         }
         bytes
-    }
-
-    fn ring(&self) -> MutexGuard<'_, Ring> {
-        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

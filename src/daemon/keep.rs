@@ -1,7 +1,6 @@
 //! Keeping the records true: what is written of a mirror when it is made or changed.
 
 use std::path::{Path, PathBuf};
-use std::sync::PoisonError;
 
 use super::Daemon;
 use super::entry::{Edit, Kept};
@@ -51,7 +50,7 @@ impl Daemon {
             return Ok(());
         };
         let turn = self.registry.get(serial)?.turn;
-        let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = turn.lock();
         self.records.get(&uuid).map_or(Ok(()), |mut record| {
             record.unfinished = Some(begun);
             self.records.write(&record)
@@ -96,7 +95,7 @@ impl Daemon {
         unfinished: impl FnOnce(Option<&Record>) -> Option<Unfinished>,
     ) -> Result<()> {
         let turn = self.registry.get(serial)?.turn;
-        let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = turn.lock();
         // Looked up again: while this waited it may have been removed.
         let entry = self.registry.get(serial)?;
         let mut kept = entry.kept;
@@ -186,7 +185,7 @@ impl Daemon {
     /// The record of a mirror is not written any more, whoever is about to.
     pub(super) fn keep_no_more(&self, serial: u64) {
         if let Ok(entry) = self.registry.get(serial) {
-            let _turn = entry.turn.lock().unwrap_or_else(PoisonError::into_inner);
+            let _turn = entry.turn.lock();
             self.registry.update(serial, |entry| entry.kept = None);
         }
     }

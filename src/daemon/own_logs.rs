@@ -3,7 +3,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::Mutex;
 
 use super::Daemon;
 use super::durable::sync_parent;
@@ -49,7 +50,7 @@ impl Making<'_> {
 
 impl Drop for Making<'_> {
     fn drop(&mut self) {
-        *self.0.makers() -= 1;
+        *self.0.makers.lock() -= 1;
         self.0.tidy();
     }
 }
@@ -66,12 +67,8 @@ impl OwnLogs {
 
     /// Somebody is about to make a file.
     pub fn making(&self) -> Making<'_> {
-        *self.makers() += 1;
+        *self.makers.lock() += 1;
         Making(self)
-    }
-
-    fn makers(&self) -> MutexGuard<'_, usize> {
-        self.makers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where it would be, for what has to be known before.
@@ -93,7 +90,7 @@ impl OwnLogs {
 
     /// Leave no empty folder behind.
     pub fn tidy(&self) {
-        let makers = self.makers();
+        let makers = self.makers.lock();
         if *makers == 0 {
             // One that is not empty stays.
             let _ = fs::remove_dir(&self.folder);

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
+use parking_lot::Mutex;
 
 use serde::Deserialize;
 
@@ -124,7 +124,7 @@ impl Records {
         let new = path.with_extension(NEW);
         let text = serde_json::to_string_pretty(record)
             .map_err(|error| Error::invalid(format!("the record of {}: {error}", record.name)))?;
-        let mut turn = self.turn();
+        let mut turn = self.turn.lock();
         self.check_free(&path)?;
         self.open().map_err(|error| at(&self.folder, &error))?;
         let written = put(&new, text.as_bytes()).and_then(|()| fs::rename(&new, &path));
@@ -156,7 +156,7 @@ impl Records {
     /// Whether the disk has the record of a UUID as it is read.
     pub fn is_settled(&self, uuid: &str) -> bool {
         let path = self.path(uuid);
-        path.is_ok_and(|path| !self.turn().contains(&path))
+        path.is_ok_and(|path| !self.turn.lock().contains(&path))
     }
 
     /// The record of a UUID; none where there is none, or none that can be read.
@@ -175,7 +175,7 @@ impl Records {
     /// What the file system answers.
     pub fn put_aside(&self, path: &Path) -> Result<PathBuf> {
         let aside = path.with_extension(ASIDE);
-        let mut turn = self.turn();
+        let mut turn = self.turn.lock();
         fs::rename(path, &aside).map_err(|error| at(path, &error))?;
         self.settle(&mut turn, path)?;
         Ok(aside)
@@ -198,7 +198,7 @@ impl Records {
     /// What the file system answers.
     pub fn remove(&self, uuid: &str) -> Result<()> {
         let path = self.path(uuid)?;
-        let mut turn = self.turn();
+        let mut turn = self.turn.lock();
         match fs::remove_file(&path) {
             Ok(()) => {}
             // Removed before, and it may come again.
@@ -247,10 +247,6 @@ impl Records {
                 Err(Unread::garbage(Error::invalid(sentence)).at(path))
             }
         }
-    }
-
-    fn turn(&self) -> MutexGuard<'_, Unsettled> {
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Let the disk have what was done with a file of the folder.

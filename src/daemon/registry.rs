@@ -3,8 +3,9 @@
 //! device number is not mistaken for what had it before.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
 
 use super::entry::{Absent, Entry, Kept};
 use crate::engine::{Id, Info};
@@ -25,7 +26,7 @@ pub(super) struct Inner {
 /// The mirrors that the daemon knows.
 #[derive(Debug, Default)]
 pub struct Registry {
-    inner: Mutex<Inner>,
+    pub(super) inner: Mutex<Inner>,
     /// Something that ran on a mirror has come to its end.
     pub(super) ended: Condvar,
 }
@@ -33,7 +34,7 @@ pub struct Registry {
 impl Registry {
     /// The serial of the device that answered `info`, new if it is.
     pub fn note(&self, info: &Info) -> u64 {
-        let mut inner = self.inner();
+        let mut inner = self.inner.lock();
         let key = (info.id(), info.dev);
         if let Some(serial) = inner.by_id.get(&key).copied() {
             if let Some(entry) = inner.entries.get_mut(&serial) {
@@ -49,7 +50,7 @@ impl Registry {
     /// # Errors
     /// ENODEV where the mirror is gone.
     pub fn get(&self, serial: u64) -> Result<Entry> {
-        let entry = self.inner().entries.get(&serial).cloned();
+        let entry = self.inner.lock().entries.get(&serial).cloned();
         entry.ok_or_else(gone)
     }
 
@@ -59,7 +60,7 @@ impl Registry {
     /// # Errors
     /// ENODEV where the mirror is gone.
     pub fn check(&self, serial: u64) -> Result<()> {
-        let known = self.inner().entries.contains_key(&serial);
+        let known = self.inner.lock().entries.contains_key(&serial);
         known.then_some(()).ok_or_else(gone)
     }
 
@@ -68,24 +69,24 @@ impl Registry {
     /// # Errors
     /// ENODEV where the mirror is gone.
     pub fn address(&self, serial: u64) -> Result<(Id, DevNo)> {
-        let inner = self.inner();
+        let inner = self.inner.lock();
         let entry = inner.entries.get(&serial).ok_or_else(gone)?;
         Ok((entry.id.clone(), entry.dev))
     }
 
     /// Change what is remembered of `serial`; nothing where it is gone.
     pub fn update<T>(&self, serial: u64, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
-        self.inner().entries.get_mut(&serial).map(change)
+        self.inner.lock().entries.get_mut(&serial).map(change)
     }
 
     /// All serials.
     pub fn serials(&self) -> Vec<u64> {
-        self.inner().entries.keys().copied().collect()
+        self.inner.lock().entries.keys().copied().collect()
     }
 
     /// The device of `serial` answers as `info` from now on: it was renamed.
     pub fn renamed(&self, serial: u64, info: &Info) {
-        let mut inner = self.inner();
+        let mut inner = self.inner.lock();
         inner.by_id.retain(|_, other| *other != serial);
         inner.by_id.insert((info.id(), info.dev), serial);
         if let Some(entry) = inner.entries.get_mut(&serial) {
@@ -97,7 +98,7 @@ impl Registry {
 
     /// Whether legs were taken out of a device.
     pub fn has_dropped(&self, info: &Info) -> bool {
-        let inner = self.inner();
+        let inner = self.inner.lock();
         let serial = inner.by_id.get(&(info.id(), info.dev));
         let entry = serial.and_then(|serial| inner.entries.get(serial));
         let kept = entry.and_then(|entry| entry.kept.as_ref());
@@ -107,28 +108,28 @@ impl Registry {
     /// When the first mirror is to be looked at again, of those that were not due
     /// yet at the last look.
     pub fn next_due(&self, last: Instant) -> Option<Instant> {
-        let inner = self.inner();
+        let inner = self.inner.lock();
         let due = inner.entries.values().filter_map(|entry| entry.due);
         due.filter(|due| *due > last).min()
     }
 
     /// Forget a mirror that is gone, and say what was known of it.
     pub fn forget(&self, serial: u64) -> Option<Entry> {
-        let mut inner = self.inner();
+        let mut inner = self.inner.lock();
         inner.by_id.retain(|_, other| *other != serial);
         inner.entries.remove(&serial)
     }
 
     /// What a snapshot shows of what the daemon remembers.
     pub fn known(&self, serial: u64) -> Known {
-        let inner = self.inner();
+        let inner = self.inner.lock();
         let entry = inner.entries.get(&serial);
         entry.map(Entry::known).unwrap_or_default()
     }
 
     /// Enter a mirror that is recorded and not there.
     pub fn enter_absent(&self, absent: Absent) -> u64 {
-        let mut inner = self.inner();
+        let mut inner = self.inner.lock();
         let id = Id::Uuid(absent.record.uuid.clone());
         let nowhere = DevNo { major: 0, minor: 0 };
         let name = absent.record.name.clone();
@@ -146,7 +147,7 @@ impl Registry {
     /// Owner and mode of a mirror's file, as far as they were changed. Asked for
     /// each `stat`: the path is made only where something was changed.
     pub fn look(&self, serial: u64, path: impl FnOnce() -> String) -> Look {
-        let inner = self.inner();
+        let inner = self.inner.lock();
         let kept = inner
             .entries
             .get(&serial)
@@ -161,12 +162,12 @@ impl Registry {
 
     /// What is known of a mirror that is not there; none of one that is.
     pub fn absent(&self, serial: u64) -> Option<Absent> {
-        self.inner().entries.get(&serial)?.absent.clone()
+        self.inner.lock().entries.get(&serial)?.absent.clone()
     }
 
     /// The mirrors that are recorded and not there: serials and names.
     pub fn absentees(&self) -> Vec<(u64, String)> {
-        let inner = self.inner();
+        let inner = self.inner.lock();
         let absent = inner
             .entries
             .values()
@@ -176,10 +177,6 @@ impl Registry {
             .collect();
         absent.sort();
         absent
-    }
-
-    pub(super) fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,7 +1,6 @@
 //! One thing at a time: who is at work on a mirror, who waits for that, and the names
 //! of mirrors that are being made.
 
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use super::entry::{By, Work};
@@ -17,7 +16,7 @@ impl Registry {
     /// # Errors
     /// EEXIST where another one is being made under it.
     pub fn reserve(&self, name: &str) -> Result<Reserved<'_>> {
-        if !self.inner().reserved.insert(name.into()) {
+        if !self.inner.lock().reserved.insert(name.into()) {
             return Err(taken(name));
         }
         let name = name.into();
@@ -29,7 +28,7 @@ impl Registry {
 
     /// Whether a name is kept for a mirror that is being made.
     pub fn is_reserved(&self, name: &str) -> bool {
-        self.inner().reserved.contains(name)
+        self.inner.lock().reserved.contains(name)
     }
 
     /// Begin a verb that somebody asked for. What the daemon itself does with the
@@ -43,10 +42,8 @@ impl Registry {
             let running = entry.and_then(|entry| entry.running.as_ref());
             running.is_some_and(|running| running.by == By::Daemon)
         };
-        let waited = self
-            .ended
-            .wait_timeout_while(self.inner(), PATIENCE, own_runs);
-        let (mut inner, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.inner.lock();
+        self.ended.wait_while_for(&mut inner, own_runs, PATIENCE);
         self.begin_in(&mut inner, serial, verb, By::Request)
     }
 
@@ -55,7 +52,7 @@ impl Registry {
     /// # Errors
     /// As those of [`Registry::begin`].
     pub fn begin_own(&self, serial: u64, verb: &str) -> Result<Begun<'_>> {
-        self.begin_in(&mut self.inner(), serial, verb, By::Daemon)
+        self.begin_in(&mut self.inner.lock(), serial, verb, By::Daemon)
     }
 
     fn begin_in(&self, inner: &mut Inner, serial: u64, verb: &str, by: By) -> Result<Begun<'_>> {
@@ -82,7 +79,7 @@ impl Registry {
 
     /// Whether a verb runs on the mirror.
     pub fn is_running(&self, serial: u64) -> bool {
-        let inner = self.inner();
+        let inner = self.inner.lock();
         inner
             .entries
             .get(&serial)
@@ -92,7 +89,7 @@ impl Registry {
     /// Whether anybody is at work on the mirror: a verb, or the daemon because something
     /// failed.
     pub fn is_at_work(&self, serial: u64) -> bool {
-        let inner = self.inner();
+        let inner = self.inner.lock();
         let entry = inner.entries.get(&serial);
         entry.is_some_and(|entry| {
             let trouble = entry.trouble.as_ref();
@@ -102,7 +99,7 @@ impl Registry {
 
     /// Whether anything is being made or changed.
     pub fn is_busy(&self) -> bool {
-        let inner = self.inner();
+        let inner = self.inner.lock();
         let mut entries = inner.entries.values();
         !inner.reserved.is_empty() || entries.any(|entry| entry.running.is_some())
     }
@@ -126,7 +123,7 @@ pub struct Reserved<'a> {
 
 impl Drop for Reserved<'_> {
     fn drop(&mut self) {
-        self.registry.inner().reserved.remove(&self.name);
+        self.registry.inner.lock().reserved.remove(&self.name);
     }
 }
 

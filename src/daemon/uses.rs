@@ -3,7 +3,8 @@
 //! that a thousand mirrors on one disk can be asked about each other.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::Mutex;
 
 use crate::engine::{Engine, Id, Listed, Slot, Span};
 use crate::error::Result;
@@ -36,7 +37,7 @@ impl Uses {
     /// The names of the mappings that use some of these bytes of a device, but for one.
     pub(super) fn of(&self, device: &DeviceRef, span: Span, but: DevNo) -> Vec<String> {
         let reaches = |(other, used): &(DeviceRef, Span)| other == device && used.meets(&span);
-        let known = self.known();
+        let known = self.known.lock();
         let users = known
             .iter()
             .filter(|(dev, known)| **dev != but && known.used.iter().any(reaches));
@@ -52,14 +53,14 @@ impl Uses {
     pub(super) fn refresh(&self, engine: &dyn Engine) -> Result<()> {
         // Before the look, so that what comes meanwhile is looked at again.
         let all = engine.lives().ok();
-        let mut read = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut read = self.lives.lock();
         if all.is_some() && *read == all {
             return Ok(());
         }
         *read = None;
         drop(read);
         let complete = self.read(engine)?;
-        *self.lives.lock().unwrap_or_else(PoisonError::into_inner) = all.filter(|_| complete);
+        *self.lives.lock() = all.filter(|_| complete);
         Ok(())
     }
 
@@ -74,7 +75,7 @@ impl Uses {
             })
             .collect();
         let stale: Vec<Listed> = {
-            let mut known = self.known();
+            let mut known = self.known.lock();
             // Where nothing tells one life from the next, each look is anew.
             known.retain(|dev, known| {
                 let same = |(life, name): &(_, _)| *life == known.life && *name == known.name;
@@ -93,13 +94,11 @@ impl Uses {
                 continue;
             };
             let name = device.name;
-            self.known().insert(device.dev, Known { life, name, used });
+            self.known
+                .lock()
+                .insert(device.dev, Known { life, name, used });
         }
         Ok(complete)
-    }
-
-    fn known(&self) -> MutexGuard<'_, HashMap<DevNo, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

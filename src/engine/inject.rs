@@ -3,8 +3,9 @@
 //! nothing of what the calls mean.
 
 use std::os::fd::BorrowedFd;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use super::{Engine, Id, Info, Kind, Listed, Slot, Suspend, Versions};
 use crate::error::{Errno, Error, Result};
@@ -118,23 +119,20 @@ impl<E> Inject<E> {
 
     /// The calls made so far, those that were made to fail among them.
     pub fn calls(&self) -> Vec<Op> {
-        self.script().calls.clone()
+        self.script.lock().calls.clone()
     }
 
     fn plan(&self, op: Op, nth: usize, fault: Fault) {
-        let mut script = self.script();
+        let mut script = self.script.lock();
         let nth = script.count(op).saturating_add(nth);
         script.faults.push((op, nth, fault));
     }
 
     // A test that panics elsewhere has its own report; the script stays usable.
-    fn script(&self) -> MutexGuard<'_, Script> {
-        self.script.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 
     fn enter(&self, op: Op) -> Result<()> {
         // The guard is gone before the sleep: other calls must not wait with it.
-        let faults = self.script().enter(op);
+        let faults = self.script.lock().enter(op);
         let mut answer = Ok(());
         for fault in faults {
             match fault {

@@ -1,6 +1,5 @@
 //! Owners and modes of files: what the rows say, unless root said otherwise.
 
-use std::sync::PoisonError;
 use std::time::SystemTime;
 
 use super::node::{MIRROR_FOLDERS, Node};
@@ -81,7 +80,7 @@ impl Tree {
             _ if look.is_plain() => {}
             Some(serial) => self.daemon.dress(serial, &path(node), look),
             None => {
-                let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut looks = self.looks.lock();
                 let entry = looks.entry(node.ino()).or_default();
                 *entry = look.over(*entry);
             }
@@ -93,7 +92,7 @@ impl Tree {
         match node.serial() {
             Some(serial) => self.daemon.registry.look(serial, || path(node)),
             None => {
-                let looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+                let looks = self.looks.lock();
                 looks.get(&node.ino()).copied().unwrap_or_default()
             }
         }

@@ -2,8 +2,7 @@
 //! where a reader goes on is a place in that list: while mirrors come and go none is
 //! passed over or told of twice.
 
-use std::collections::HashMap;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use super::Tree;
 use super::limits::{Of, Share};
@@ -35,7 +34,7 @@ impl Tree {
             names: None,
             _share,
         };
-        self.folders().insert(number, folder);
+        self.folders.lock().insert(number, folder);
         Ok(number)
     }
 
@@ -47,7 +46,7 @@ impl Tree {
     pub fn names(&self, number: u64, anew: bool) -> Result<Arc<Vec<Name>>> {
         let closed = || Error::new(Errno::EBADF, "the folder is not open");
         let (node, caller, known) = {
-            let folders = self.folders();
+            let folders = self.folders.lock();
             let folder = folders.get(&number).ok_or_else(closed)?;
             let known = folder.names.as_ref().map(|(names, _)| Arc::clone(names));
             (folder.node, folder.caller.clone(), known)
@@ -61,7 +60,7 @@ impl Tree {
             .map(|name| size_of::<Name>() + name.name.len())
             .sum();
         let share = self.share(&caller, Of::Bytes, size)?;
-        if let Some(folder) = self.folders().get_mut(&number) {
+        if let Some(folder) = self.folders.lock().get_mut(&number) {
             folder.names = Some((Arc::clone(&names), share));
         }
         Ok(names)
@@ -69,11 +68,7 @@ impl Tree {
 
     /// Forget an open folder.
     pub fn close_folder(&self, number: u64) {
-        let closed = self.folders().remove(&number);
+        let closed = self.folders.lock().remove(&number);
         drop(closed);
-    }
-
-    fn folders(&self) -> MutexGuard<'_, HashMap<u64, Folder>> {
-        self.folders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,8 +1,10 @@
 //! An open file: the text that its reader gets, and the answer that its last
 //! write owes.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use super::attr::Attr;
 use super::follow::Follow;
@@ -68,19 +70,19 @@ impl Handle {
             .flatten()
             .map_or(0, |at| newline(at).map_or(at, |line| at + line + 1));
         let bytes = format!("{}\n", text.get(start..).unwrap_or_default());
-        *self.text() = Text::Answer(bytes.into_bytes(), None);
+        *self.text.lock() = Text::Answer(bytes.into_bytes(), None);
     }
 
     /// The same, unless an answer is there already that nobody may have read.
     pub fn answer_if_idle(&self, text: &str) {
-        if !matches!(&*self.text(), Text::Answer(..)) {
+        if !matches!(&*self.text.lock(), Text::Answer(..)) {
             self.answer(text);
         }
     }
 
     /// Whether a read at `offset` needs a new snapshot of the file.
     pub fn is_stale(&self, offset: u64) -> bool {
-        match &*self.text() {
+        match &*self.text.lock() {
             Text::None => true,
             Text::Snapshot(_) => offset == 0,
             Text::Answer(..) | Text::Events { .. } | Text::Follow(_) => false,
@@ -89,12 +91,12 @@ impl Handle {
 
     /// Show `text` from now on.
     pub fn show(&self, text: Arc<Kept>) {
-        *self.text() = Text::Snapshot(text);
+        *self.text.lock() = Text::Snapshot(text);
     }
 
     /// Up to `size` bytes of the text at `offset`.
     pub fn read(&self, offset: u64, size: usize) -> Vec<u8> {
-        match &mut *self.text() {
+        match &mut *self.text.lock() {
             Text::None | Text::Events { .. } | Text::Follow(_) => Vec::new(),
             Text::Snapshot(text) => part(&text.bytes, offset, size),
             Text::Answer(bytes, base) => {
@@ -108,7 +110,7 @@ impl Handle {
 
     /// Up to `size` bytes of the events at `offset`.
     pub fn read_events(&self, events: &Events, offset: u64, size: usize) -> Vec<u8> {
-        let mut text = self.text();
+        let mut text = self.text.lock();
         let shift = match &*text {
             Text::Events { shift, .. } if offset > 0 => *shift,
             _ if offset == 0 => events.span().0,
@@ -123,7 +125,7 @@ impl Handle {
 
     /// Whether there are events that were not read.
     pub fn has_events(&self, events: &Events) -> bool {
-        match &*self.text() {
+        match &*self.text.lock() {
             Text::Events { end, .. } => *end < events.span().1,
             _ => true,
         }
@@ -131,7 +133,7 @@ impl Handle {
 
     /// Whether the file is another than the one that was read, `now` being it.
     pub fn differs(&self, now: &str) -> bool {
-        match &*self.text() {
+        match &*self.text.lock() {
             Text::None => true,
             Text::Snapshot(text) => text.bytes != now.as_bytes(),
             Text::Answer(..) | Text::Events { .. } | Text::Follow(_) => false,
@@ -140,7 +142,7 @@ impl Handle {
 
     /// How long a read has to wait for its line.
     pub fn pause(&self) -> Duration {
-        match &*self.text() {
+        match &*self.text.lock() {
             Text::Follow(follow) => follow.pause(),
             _ => Duration::ZERO,
         }
@@ -148,7 +150,7 @@ impl Handle {
 
     /// Up to `size` bytes of the progress, `look` being the mirror now.
     pub fn follow(&self, size: usize, look: impl FnOnce() -> Result<Snapshot>) -> Vec<u8> {
-        let mut text = self.text();
+        let mut text = self.text.lock();
         if !matches!(&*text, Text::Follow(_)) {
             *text = Text::Follow(Follow::default());
         }
@@ -156,10 +158,6 @@ impl Handle {
             Text::Follow(follow) => follow.read(size, look),
             _ => Vec::new(),
         }
-    }
-
-    fn text(&self) -> MutexGuard<'_, Text> {
-        self.text.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,7 +3,9 @@
 //! limit everybody could take its memory, which is locked, and its time.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::daemon::caller::Caller;
 use crate::error::{Errno, Error};
@@ -124,7 +126,7 @@ impl Limits {
         amount: usize,
     ) -> Result<Share, Refused> {
         let (uid, own) = (caller.uid(), caller.is_trusted());
-        self.inner().take(uid, own, of, amount)?;
+        self.inner.lock().take(uid, own, of, amount)?;
         Ok(Share {
             limits: Arc::clone(self),
             uid,
@@ -132,10 +134,6 @@ impl Limits {
             of,
             amount,
         })
-    }
-
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -218,7 +216,7 @@ fn limit(of: Of) -> &'static Limit {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.limits.inner().give(self);
+        self.limits.inner.lock().give(self);
     }
 }
 
@@ -262,9 +260,9 @@ mod tests {
         let limits = Arc::<Limits>::default();
         let caller = Caller::daemon();
         let share = limits.take(&caller, Of::Bytes, 1000).expect("free");
-        assert_eq!(limits.inner().own[Of::Bytes as usize], 1000);
+        assert_eq!(limits.inner.lock().own[Of::Bytes as usize], 1000);
         drop(share);
-        assert_eq!(limits.inner().own, Used::default());
-        assert!(limits.inner().users.is_empty());
+        assert_eq!(limits.inner.lock().own, Used::default());
+        assert!(limits.inner.lock().users.is_empty());
     }
 }

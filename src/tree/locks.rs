@@ -3,7 +3,8 @@
 //! it. So they are kept here, by place.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::Mutex;
 
 use crate::error::{Errno, Error, Result};
 
@@ -49,7 +50,7 @@ impl Locks {
     /// # Errors
     /// EAGAIN where somebody else has it.
     pub fn get(&self, place: u64, owner: Owner, want: Want) -> Result<()> {
-        let mut inner = self.inner();
+        let mut inner = self.inner.lock();
         let got = inner.get(place, owner, want);
         let told = inner.wake(place);
         drop(inner);
@@ -60,7 +61,7 @@ impl Locks {
     /// Get a lock when it is free; the number stands for the wait, none where there is
     /// none.
     pub fn wait(&self, place: u64, owner: Owner, want: Want, answer: Answer) -> Option<u64> {
-        let mut inner = self.inner();
+        let mut inner = self.inner.lock();
         if inner.get(place, owner, want) {
             let told = inner.wake(place);
             drop(inner);
@@ -82,12 +83,16 @@ impl Locks {
 
     /// Whether somebody still waits.
     pub fn is_waiting(&self, ticket: u64) -> bool {
-        self.inner().waiting.iter().any(|one| one.ticket == ticket)
+        self.inner
+            .lock()
+            .waiting
+            .iter()
+            .any(|one| one.ticket == ticket)
     }
 
     /// Wait no longer: a signal has come.
     pub fn give_up(&self, ticket: u64) {
-        let mut inner = self.inner();
+        let mut inner = self.inner.lock();
         let at = inner.waiting.iter().position(|one| one.ticket == ticket);
         let waiter = at.map(|at| inner.waiting.remove(at));
         drop(inner);
@@ -98,15 +103,11 @@ impl Locks {
 
     /// Let a lock go.
     pub fn release(&self, place: u64, owner: Owner) {
-        let mut inner = self.inner();
+        let mut inner = self.inner.lock();
         inner.drop_of(place, owner);
         let told = inner.wake(place);
         drop(inner);
         tell(told);
-    }
-
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -201,7 +202,7 @@ mod tests {
         assert_eq!(told.map_err(|error| error.errno()), Err(Errno::EINTR));
         locks.give_up(first.expect("it waited"));
         locks.release(1, 2);
-        assert!(locks.inner().held.is_empty());
+        assert!(locks.inner.lock().held.is_empty());
         assert_eq!(wait(&locks, 4, Want::Alone).1.try_recv(), Ok(Ok(())));
     }
 }

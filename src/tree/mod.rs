@@ -21,9 +21,11 @@ pub mod walk;
 pub mod write;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
+
+use parking_lot::Mutex;
 
 use crate::daemon::Daemon;
 use crate::model::look::Look;

@@ -1,7 +1,7 @@
 //! Opening and reading.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::attr::Attr;
@@ -40,7 +40,7 @@ impl Tree {
         let share = self.share(&caller, Of::Handles, 1)?;
         let handle = Arc::new(Handle::new(self.attr(node)?, caller, share));
         let number = self.next_handle();
-        let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut handles = self.handles.lock();
         handles.insert(number, handle);
         Ok(number)
     }
@@ -80,7 +80,7 @@ impl Tree {
 
     /// What a place was that somebody has open.
     pub(super) fn open_attr(&self, node: Node) -> Option<Attr> {
-        let handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
+        let handles = self.handles.lock();
         let mut attrs = handles.values().map(|handle| handle.attr);
         attrs.find(|attr| attr.node == node)
     }
@@ -96,7 +96,7 @@ impl Tree {
 
     /// Forget an open file.
     pub fn close(&self, number: u64) {
-        let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut handles = self.handles.lock();
         let closed = handles.remove(&number);
         drop(handles);
         drop(closed);
@@ -108,7 +108,7 @@ impl Tree {
     /// # Errors
     /// EBADF for a number that was never given.
     pub fn handle(&self, number: u64) -> Result<Arc<Handle>> {
-        let handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
+        let handles = self.handles.lock();
         let handle = handles.get(&number).cloned();
         handle.ok_or_else(|| Error::new(Errno::EBADF, "the file is not open"))
     }

@@ -6,9 +6,10 @@ use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use nix::fcntl::{Flock, FlockArg};
+use parking_lot::Mutex;
 
 use crate::engine::Facts;
 use crate::error::{Errno, Error, Result};
@@ -41,7 +42,7 @@ impl Holds {
     /// EBUSY where another program holds it, and what open(2) answers.
     pub(super) fn take(&self, facts: &Facts) -> Result<Arc<Hold>> {
         let key = key(facts);
-        let mut all = self.all();
+        let mut all = self.0.lock();
         if let Some(hold) = all.get(&key).and_then(Weak::upgrade) {
             return Ok(hold);
         }
@@ -65,13 +66,9 @@ impl Holds {
 
     /// Whether a table of this process uses it.
     pub(super) fn has(&self, facts: &Facts) -> bool {
-        let all = self.all();
+        let all = self.0.lock();
         all.get(&key(facts))
             .is_some_and(|hold| hold.strong_count() > 0)
-    }
-
-    fn all(&self) -> MutexGuard<'_, HashMap<String, Weak<Hold>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

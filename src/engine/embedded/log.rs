@@ -4,7 +4,8 @@
 //! read.
 
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::Mutex;
 
 use super::bits::Bits;
 use super::logdisk::LogDisk;
@@ -68,7 +69,7 @@ impl Log {
     /// (`core_resume`, `disk_resume`). Answers whether the log has failed now.
     pub(super) fn resume(&self) -> Result<bool> {
         let Some(disk) = &self.disk else {
-            self.state().search = 0;
+            self.bits.lock().search = 0;
             return Ok(false);
         };
         let mut clean = Bits::new(self.regions, false)?;
@@ -80,13 +81,13 @@ impl Log {
         });
         // What it could not be told in this life it cannot know.
         if !self.is_written()
-            && let Some(told) = &self.state().clean
+            && let Some(told) = &self.bits.lock().clean
         {
             clean.keep(told);
         }
         // Regions that the log does not know yet: the mirror has grown.
         clean.set_from(known, self.word == Some(Sync::NoSync) && !failed);
-        let mut state = self.state();
+        let mut state = self.bits.lock();
         state.count = clean.count();
         state.sync = clean.clone();
         state.unwritten = Some(0..clean.bytes().len());
@@ -110,7 +111,7 @@ impl Log {
     /// failed now. What could not be written is tried again the next time.
     pub(super) fn flush(&self) -> bool {
         let Some(disk) = &self.disk else { return false };
-        let mut state = self.state();
+        let mut state = self.bits.lock();
         let Some(range) = state.unwritten.take() else {
             return false;
         };
@@ -125,7 +126,7 @@ impl Log {
         });
         let written = disk.write(range.start, &bytes, header.as_ref());
         if written.is_err() {
-            let mut state = self.state();
+            let mut state = self.bits.lock();
             state.owe(range);
             state.headless |= headless;
         }
@@ -134,13 +135,13 @@ impl Log {
 
     /// Whether the log's disk has all that it was told.
     pub(super) fn is_written(&self) -> bool {
-        self.state().unwritten.is_none()
+        self.bits.lock().unwritten.is_none()
     }
 
     /// A run of at most `most` regions that are to be copied; each is answered
     /// once until the next resume (`core_get_resync_work`).
     pub(super) fn work(&self, most: u64) -> Option<Range<u64>> {
-        let mut state = self.state();
+        let mut state = self.bits.lock();
         let run = state.sync.unset(state.search, most);
         state.search = run.as_ref().map_or(self.regions, |run| run.end);
         run
@@ -148,13 +149,13 @@ impl Log {
 
     /// Whether [`Log::work`] has something more.
     pub(super) fn has_work(&self) -> bool {
-        let state = self.state();
+        let state = self.bits.lock();
         state.search < self.regions && state.sync.unset(state.search, 1).is_some()
     }
 
     /// Answer these regions once more: they were not copied to their end.
     pub(super) fn put_back(&self, first: u64) {
-        let mut state = self.state();
+        let mut state = self.bits.lock();
         state.search = state.search.min(first);
     }
 
@@ -162,7 +163,7 @@ impl Log {
     /// not may count as in sync all the same, where errors are not tracked
     /// (`complete_resync_work`), but is never clean.
     pub(super) fn complete(&self, region: u64, in_sync: bool, clean: bool) {
-        let mut state = self.state();
+        let mut state = self.bits.lock();
         if state.sync.get(region) != in_sync {
             state.sync.put(region, in_sync);
             state.count = if in_sync {
@@ -185,16 +186,12 @@ impl Log {
 
     /// How many regions are in sync.
     pub(super) fn in_sync(&self) -> u64 {
-        self.state().count
+        self.bits.lock().count
     }
 
     /// The log's disk, where it has one.
     pub(super) fn disk(&self) -> Option<&LogDisk> {
         self.disk.as_ref()
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.bits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -25,8 +25,10 @@ mod window;
 mod work;
 
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use parking_lot::Mutex;
 
 use self::bell::{Bell, Counter};
 use self::device::Device;
@@ -70,7 +72,7 @@ impl Embedded {
     /// The name of the device that uses a file or device, other than those that
     /// are in `own`.
     fn user(&self, key: &str, own: &[DeviceRef]) -> Option<String> {
-        let devices = self.devices();
+        let devices = self.devices.lock();
         let others = devices
             .iter()
             .filter(|device| !own.contains(&DeviceRef::Number(device.dev())));
@@ -81,13 +83,9 @@ impl Embedded {
         users.next().map(|device| device.name.clone())
     }
 
-    fn devices(&self) -> MutexGuard<'_, Vec<Device>> {
-        self.devices.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Look at or change one device, for a moment.
     fn with<T>(&self, id: &Id, look: impl FnOnce(&mut Device) -> T) -> Result<T> {
-        let mut devices = self.devices();
+        let mut devices = self.devices.lock();
         let found = devices.iter_mut().find(|device| device.is(id));
         found.map(look).ok_or_else(|| missing(id))
     }
@@ -131,7 +129,7 @@ impl Engine for Embedded {
     }
 
     fn list(&self) -> Result<Vec<Listed>> {
-        let devices = self.devices();
+        let devices = self.devices.lock();
         let listed = devices.iter().map(|device| Listed {
             name: device.name.clone(),
             dev: device.dev(),
@@ -165,7 +163,7 @@ impl Engine for Embedded {
     }
 
     fn create(&self, name: &str, uuid: &str, minor: Option<u32>) -> Result<Info> {
-        let mut devices = self.devices();
+        let mut devices = self.devices.lock();
         let taken = |what: &str| Error::new(Errno::EEXIST, format!("{what} is taken"));
         if devices.iter().any(|device| device.name == name) {
             return Err(taken(&format!("the name {name}")));
@@ -252,7 +250,7 @@ impl Engine for Embedded {
         if let Some(live) = self.with(id, |device| device.live.clone())? {
             live.stop();
         }
-        let mut devices = self.devices();
+        let mut devices = self.devices.lock();
         let place = devices.iter().position(|device| device.is(id));
         let gone = devices.remove(place.ok_or_else(|| missing(id))?);
         drop(devices);
@@ -263,7 +261,7 @@ impl Engine for Embedded {
     }
 
     fn rename(&self, id: &Id, name: &str) -> Result<()> {
-        let mut devices = self.devices();
+        let mut devices = self.devices.lock();
         if devices.iter().any(|device| device.name == name) {
             let sentence = format!("renaming {id}: the name {name} is taken");
             return Err(Error::new(Errno::EEXIST, sentence));
@@ -289,7 +287,7 @@ impl Engine for Embedded {
     }
 
     fn life(&self, dev: DevNo) -> Result<u64> {
-        let devices = self.devices();
+        let devices = self.devices.lock();
         let found = devices.iter().find(|device| device.dev() == dev);
         let gone = || Error::new(Errno::ENODEV, format!("there is no device {dev}"));
         found.map(|device| device.life).ok_or_else(gone)
@@ -311,7 +309,7 @@ impl Engine for Embedded {
 
     fn close(&self) {
         // Stopped, and let go of what they held, for the next who mounts.
-        let gone = std::mem::take(&mut *self.devices());
+        let gone = std::mem::take(&mut *self.devices.lock());
         drop(gone);
     }
 }

@@ -3,10 +3,12 @@
 //! was copied is flushed to the targets' disks and only then counted and noted in
 //! the log: a bit never tells of bytes that a power cut could still take.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
 
 use super::copy::{PIECE, copy, is_zero, last_try};
 use super::holes::Span;
@@ -87,7 +89,7 @@ impl Recovery {
     pub(super) fn start(&self) -> Result<()> {
         self.mirror().resume()?;
         self.shared.stop.store(false, Ordering::Relaxed);
-        let mut control = self.shared.control();
+        let mut control = self.shared.control.lock();
         (control.run, control.look, control.fresh) = (true, true, true);
         drop(control);
         self.shared.changed.notify_all();
@@ -97,27 +99,24 @@ impl Recovery {
     /// Whether nothing is copied, and nothing will be before the next start.
     #[cfg(test)]
     pub(super) fn is_idle(&self) -> bool {
-        let control = self.shared.control();
+        let control = self.shared.control.lock();
         !control.busy && !control.look
     }
 
     /// Stop as soon as what is in flight has ended, and wait for that.
     pub(super) fn stop(&self) {
         self.shared.stop.store(true, Ordering::Relaxed);
-        let mut control = self.shared.control();
+        let mut control = self.shared.control.lock();
         control.run = false;
-        let control = self
-            .shared
-            .changed
-            .wait_while(control, |control| control.busy);
-        drop(control);
+        let changed = &self.shared.changed;
+        changed.wait_while(&mut control, |control| control.busy);
     }
 }
 
 impl Drop for Recovery {
     fn drop(&mut self) {
         self.stop();
-        self.shared.control().quit = true;
+        self.shared.control.lock().quit = true;
         self.shared.changed.notify_all();
         if let Some(thread) = self.thread.take() {
             // A panic there has been reported there.
@@ -127,19 +126,15 @@ impl Drop for Recovery {
 }
 
 impl Shared {
-    fn control(&self) -> MutexGuard<'_, Control> {
-        self.control.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn serve(&self) {
         let work = Mutex::new(Work::default());
         while let Some(fresh) = self.wait() {
             if fresh {
-                lock(&work).drop_part(&self.mirror);
+                work.lock().drop_part(&self.mirror);
             }
             self.turn(&work);
-            let more = self.mirror.parts.log.has_work() || lock(&work).is_open();
-            let mut control = self.control();
+            let more = self.mirror.parts.log.has_work() || work.lock().is_open();
+            let mut control = self.control.lock();
             control.busy = false;
             control.look &= more;
             drop(control);
@@ -150,8 +145,8 @@ impl Shared {
     /// Wait for a turn; none when there will be no more.
     fn wait(&self) -> Option<bool> {
         let ready = |control: &mut Control| !(control.quit || control.run && control.look);
-        let waited = self.changed.wait_while(self.control(), ready);
-        let mut control = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut control = self.control.lock();
+        self.changed.wait_while(&mut control, ready);
         if control.quit {
             return None;
         }
@@ -169,10 +164,10 @@ impl Shared {
             }
             self.copy_until(end, work);
         });
-        let harvest = lock(work).harvest();
+        let harvest = work.lock().harvest();
         if !self.bring_in(&harvest) {
             // What it has of the turn may be lost as well.
-            lock(work).fail_part();
+            work.lock().fail_part();
         }
         self.mirror.check_end();
     }
@@ -185,12 +180,12 @@ impl Shared {
             let Some(_turn) = self.mirror.throttle.begin(stopped) else {
                 return;
             };
-            let Some(job) = lock(work).next(&self.mirror) else {
+            let Some(job) = work.lock().next(&self.mirror) else {
                 return;
             };
             let buffer = buffer.get_or_insert_with(|| Buffer::new(PIECE as usize));
             for region in self.try_job(&job, buffer) {
-                lock(work).fail(region);
+                work.lock().fail(region);
             }
         }
     }
@@ -253,8 +248,4 @@ impl Shared {
         let cut = self.mirror.targets().iter().filter(|leg| leg.is_cut());
         cut.map(|leg| self.mirror.fail(leg, Failure::Sync)).count() > 0
     }
-}
-
-fn lock(work: &Mutex<Work>) -> MutexGuard<'_, Work> {
-    work.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,9 +3,10 @@
 //! piece was under way, and a new piece waits until that is a small enough part.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 /// What is older weighs half as much with each such span.
 const WINDOW: Duration = Duration::from_secs(1);
@@ -62,7 +63,7 @@ impl Throttle {
             if stop() {
                 return None;
             }
-            let mut used = self.used();
+            let mut used = self.used.lock();
             used.account(Instant::now());
             let wait = used.wait(self.percent());
             if wait.is_zero() {
@@ -72,10 +73,6 @@ impl Throttle {
             drop(used);
             sleep(wait.min(NAP));
         }
-    }
-
-    fn used(&self) -> MutexGuard<'_, Used> {
-        self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -105,7 +102,7 @@ impl Used {
 
 impl Drop for Job<'_> {
     fn drop(&mut self) {
-        let mut used = self.0.used();
+        let mut used = self.0.used.lock();
         used.account(Instant::now());
         used.jobs = used.jobs.saturating_sub(1);
     }

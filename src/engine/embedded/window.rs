@@ -9,10 +9,10 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use libc::{SYNC_FILE_RANGE_WAIT_AFTER, SYNC_FILE_RANGE_WAIT_BEFORE, SYNC_FILE_RANGE_WRITE};
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use parking_lot::Mutex;
 
 use crate::error::Errno;
 
@@ -55,7 +55,7 @@ impl Window {
     /// the window is full.
     pub(super) fn wrote(&self, file: &File, at: u64, size: u64) {
         self.call(file, at, size, SYNC_FILE_RANGE_WRITE);
-        let full = self.pending().push(at, size);
+        let full = self.pending.lock().push(at, size);
         for (at, size) in full {
             let wait = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WAIT_AFTER;
             self.call(file, at, size, wait | SYNC_FILE_RANGE_WRITE);
@@ -70,7 +70,7 @@ impl Window {
         // The flush has told what this open file has not been told yet: met in the
         // next turn it would be told twice.
         let _ = (self.sync)(file, 0, 1, SYNC_FILE_RANGE_WAIT_BEFORE);
-        let pending = std::mem::take(&mut *self.pending());
+        let pending = std::mem::take(&mut *self.pending.lock());
         let late = pending.late.iter();
         late.for_each(|(at, size)| forget(file, *at, *size));
         (pending.written, pending.owed.map_or(Ok(()), Err))
@@ -85,12 +85,8 @@ impl Window {
         // Refused as a call, by a sandbox: nothing was begun.
         let errno = error.raw_os_error().map(Errno::from_raw);
         if !matches!(errno, Some(Errno::ENOSYS | Errno::EPERM)) {
-            self.pending().owed.get_or_insert(error);
+            self.pending.lock().owed.get_or_insert(error);
         }
-    }
-
-    fn pending(&self) -> MutexGuard<'_, Pending> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,9 +2,10 @@
 //! that succeeds, or with the device; a resume that fails leaves it.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::suspend::{Child, Guard};
 use crate::engine::Info;
@@ -39,13 +40,13 @@ impl Guards {
     pub(super) fn stand(&self, device: &Info, guard: Guard) {
         let loaded = device.inactive;
         let new = Standing { guard, loaded };
-        let before = self.inner().standing.insert(device.dev, new);
+        let before = self.inner.lock().standing.insert(device.dev, new);
         before.into_iter().for_each(|old| self.part(old));
     }
 
     /// The table that waited was thrown away.
     pub(super) fn cleared(&self, dev: DevNo) {
-        let mut inner = self.inner();
+        let mut inner = self.inner.lock();
         let standing = inner.standing.get_mut(&dev);
         standing
             .into_iter()
@@ -56,7 +57,7 @@ impl Guards {
     /// would go back to the old one, and nobody would hear of it. The child of a daemon
     /// that was killed may do that, if its suspend took long.
     pub(super) fn check(&self, device: &Info) -> Result<()> {
-        let inner = self.inner();
+        let inner = self.inner.lock();
         let loaded = inner.standing.get(&device.dev).is_some_and(|s| s.loaded);
         if !loaded || device.inactive || !device.suspended {
             return Ok(());
@@ -70,13 +71,13 @@ impl Guards {
 
     /// The device was resumed, or is gone.
     pub(super) fn release(&self, dev: DevNo) {
-        let standing = self.inner().standing.remove(&dev);
+        let standing = self.inner.lock().standing.remove(&dev);
         standing.into_iter().for_each(|old| self.part(old));
     }
 
     fn part(&self, standing: Standing) {
         let child = standing.guard.release();
-        self.inner().leaving.push(child);
+        self.inner.lock().leaving.push(child);
         let end = Instant::now() + PATIENCE;
         while !self.are_gone() && Instant::now() < end {
             sleep(PAUSE);
@@ -84,12 +85,8 @@ impl Guards {
     }
 
     fn are_gone(&self) -> bool {
-        let mut inner = self.inner();
+        let mut inner = self.inner.lock();
         inner.leaving.retain(|child| !child.is_gone());
         inner.leaving.is_empty()
-    }
-
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

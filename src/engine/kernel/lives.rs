@@ -6,13 +6,13 @@
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::sys::socket::sockopt::RcvBufForce;
 use nix::sys::socket::{
     AddressFamily, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recvfrom, setsockopt,
     socket,
 };
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::error::{Errno, Error, Result};
 use crate::text::device::DevNo;
@@ -95,7 +95,7 @@ impl Lives {
     }
 
     fn heard_now(&self) -> MutexGuard<'_, Heard> {
-        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut heard = self.heard.lock();
         let Some(socket) = &self.socket else {
             return heard;
         };

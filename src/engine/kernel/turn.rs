@@ -1,8 +1,9 @@
 //! One at a time, but not for ever: a load that hangs on a dead disk must not
 //! keep every other mirror from loading.
 
-use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
 
 /// What is taken by one thread at a time.
 #[derive(Debug, Default)]
@@ -18,11 +19,9 @@ pub(super) struct Alone<'a>(&'a Turn);
 impl Turn {
     /// Wait for the turn, at most `patience`; none if it did not come.
     pub(super) fn take(&self, patience: Duration) -> Option<Alone<'_>> {
-        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut taken, waited) = self
-            .free
-            .wait_timeout_while(taken, patience, |taken| *taken)
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.taken.lock();
+        let free = &self.free;
+        let waited = free.wait_while_for(&mut taken, |taken| *taken, patience);
         if waited.timed_out() && *taken {
             return None;
         }
@@ -33,7 +32,7 @@ impl Turn {
 
 impl Drop for Alone<'_> {
     fn drop(&mut self) {
-        *self.0.taken.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        *self.0.taken.lock() = false;
         self.0.free.notify_one();
     }
 }
