@@ -5,8 +5,7 @@
 mod bench;
 mod late;
 
-use mirrorfs::daemon::caller::Caller;
-use mirrorfs::daemon::watch;
+use mirrorfs::daemon::admission::permission::Caller;
 use mirrorfs::engine::inject::Op;
 use nix::errno::Errno;
 
@@ -221,7 +220,7 @@ of_verb!(of_resync, |_| "resync".into(), "mirror", 3);
 fn left_suspended(lab: &Lab) {
     let bench = Bench::new(lab);
     let serial = bench.whole();
-    watch::start(&bench.daemon).expect("a watch");
+    bench.daemon.start().expect("a watch");
     for verb in ["abort", "resync"] {
         (1..=3).for_each(|nth| bench.engine.fail(Op::Resume, nth, Errno::EIO));
         let error = bench

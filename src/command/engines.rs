@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::options::EngineName;
 use crate::daemon::Daemon;
-use crate::daemon::records::Records;
+use crate::daemon::records::store::Records;
 use crate::engine::embedded::Embedded;
 use crate::engine::embedded::devices::Files;
 use crate::engine::kernel::Kernel;

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::time::Duration;
 
-use crate::daemon::desk::spawn;
+use crate::daemon::tasks::thread::spawn;
 use crate::error::one_line;
 use env_logger::{Builder, Env, Target};
 

@@ -13,8 +13,8 @@ use super::background::{self, Waiting};
 use super::mounting::{self, detach};
 use super::options::Options;
 use super::{engines, logging, mountpoint, state, survival};
-use crate::daemon::desk::spawn;
-use crate::daemon::{Daemon, watch};
+use crate::daemon::Daemon;
+use crate::daemon::tasks::thread::spawn;
 use crate::error::{Error, Result};
 use crate::fuse::Fs;
 use crate::tree::Tree;
@@ -96,7 +96,7 @@ fn mount(options: &Options) -> Result<Mounted> {
     let made = engines::daemon(engine, lock.folder());
     let daemon = made.inspect_err(|_| lock.leave())?;
     daemon.restore(options.restore)?;
-    watch::start(&daemon)?;
+    daemon.start()?;
     let owner = (geteuid().as_raw(), getegid().as_raw());
     let fs = Fs::new(Tree::new(Arc::clone(&daemon), owner));
     Ok(Mounted {

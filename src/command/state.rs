@@ -14,8 +14,8 @@ use nix::fcntl::{Flock, FlockArg};
 use parking_lot::Mutex;
 
 use super::options::{EngineName, Options};
-use crate::daemon::durable::sync_parent;
-use crate::daemon::safe;
+use crate::daemon::records::durable::sync_parent;
+use crate::daemon::records::private;
 use crate::error::{Errno, Error, Result};
 
 /// The kernel engine's: one for the whole machine, as its mirrors are.
@@ -69,10 +69,10 @@ fn of_user(variable: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf> {
 /// the file system answers.
 pub fn take(folder: &Path) -> Result<Lock> {
     let at = |error| Error::io(format!("the state directory {}", folder.display()), &error);
-    let folder = &safe::resolve(folder)?;
+    let folder = &private::resolve(folder)?;
     let missing = folder.ancestors().take_while(|folder| !folder.exists());
     let mut made: Vec<PathBuf> = missing.map(Into::into).collect();
-    safe::make_folder(folder).map_err(at)?;
+    private::make_folder(folder).map_err(at)?;
     for error in made.iter().filter_map(|made| sync_parent(made).err()) {
         log::warn!("{}", at(error));
     }
@@ -140,7 +140,7 @@ fn lock(folder: &Path, path: &Path) -> Result<Flock<File>> {
 fn open(folder: &Path, path: &Path) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
-    match safe::make_file(path, &options) {
+    match private::make_file(path, &options) {
         Err(error) if is_unwritable(&error) => File::open(path).or_else(|_| File::open(folder)),
         opened => opened,
     }

@@ -1,113 +1,253 @@
 //! The daemon: what runs between the files above and device-mapper below. It
 //! knows no FUSE and no file names of the tree.
+//!
+//! Its rooms, from below; a room uses those above it in this list, never those beneath; a
+//! test in `mount-tests` holds it:
+//!
+//! 1. [`tasks`]: threads, and the time that they may take
+//! 2. [`events`]: what happened
+//! 3. [`records`]: what is known after a reboot, as files
+//! 4. [`mirrors`]: which mirrors there are, and what is remembered of each
+//! 5. [`admission`]: what must be true of a device before it becomes writable
+//! 6. [`journal`]: records kept true
+//! 7. [`switch`]: another table for a mirror in use
+//! 8. [`commands`]: what somebody asks for
+//! 9. [`watch`]: who listens to the kernel
 
-mod absent;
-mod act;
-mod admit;
-mod answers;
-mod beside;
-pub mod caller;
-mod change;
-pub mod changes;
-pub mod claims;
-pub mod control;
-pub mod counts;
-pub mod create;
-pub mod cycle;
-pub mod desk;
-pub mod durable;
-mod earlier;
-pub mod entry;
+pub mod admission;
+pub mod commands;
 pub mod events;
-mod failure;
-mod keep;
-mod let_go;
-mod live;
-mod loaded;
-pub mod logfile;
-pub mod look;
-mod looks;
-mod made;
-mod own;
-mod own_logs;
-pub mod places;
-pub mod record;
+pub mod journal;
+pub mod mirrors;
 pub mod records;
-pub mod registry;
-mod restore;
-mod retry;
-mod rights;
-pub mod running;
-pub mod safe;
-mod settings;
-mod short;
-mod spare;
-mod successor;
-mod switch;
-mod told;
-mod trust;
-mod urgent;
-mod uses;
+pub mod switch;
+pub mod tasks;
 pub mod watch;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::engine::home::Home;
+use self::admission::admit::Admission;
+use self::admission::permission::Caller;
+use self::commands::make::Maker;
+use self::commands::restore::Restorer;
+use self::commands::rooms::Rooms;
+use self::commands::settings::Preferences;
+use self::commands::table::Tables;
+use self::commands::verbs::Verbs;
+use self::events::log::Events;
+use self::journal::keep::Journal;
+use self::mirrors::query::{Detail, Mirrors};
+use self::mirrors::registry::Registry;
+use self::records::store::Records;
+use self::switch::act::Switcher;
+use self::tasks::bell::Bell;
+use self::tasks::deadline::Deadlines;
+use self::watch::watching::Watch;
 use crate::engine::{Devices, Engine};
 use crate::error::Result;
-use crate::text::device::DeviceRef;
+use crate::model::look::Look;
+use crate::model::snapshot::Snapshot;
 
-/// Everything that a mounted mirrorfs consists of, below the tree.
+/// Everything that a mounted mirrorfs consists of, below the tree: it only wires the
+/// rooms, and hands requests to the one whose they are.
 pub struct Daemon {
     /// Device-mapper.
     pub engine: Arc<dyn Engine>,
     /// The devices below it.
     pub devices: Arc<dyn Devices>,
-    /// The mirrors.
-    pub registry: registry::Registry,
+    /// What is remembered of each mirror.
+    pub registry: Arc<Registry>,
     /// What happened.
-    pub events: events::Events,
+    pub events: Arc<Events>,
     /// Long work.
-    pub desk: Arc<desk::Desk>,
-    /// What is kept for the next mount.
-    records: records::Records,
-    /// What they lie on. Asked at once: later it may be on what does not answer.
-    records_home: Home,
-    own_logs: own_logs::OwnLogs,
-    claims: claims::Claims,
-    earlier: earlier::Earlier,
-    uses: uses::Uses,
-    bell: watch::Bell,
+    pub deadlines: Arc<Deadlines>,
+    mirrors: Arc<Mirrors>,
+    journal: Arc<Journal>,
+    maker: Arc<Maker>,
+    restorer: Arc<Restorer>,
+    tables: Tables,
+    verbs: Verbs,
+    preferences: Preferences,
+    watch: Arc<Watch>,
 }
 
 impl Daemon {
-    /// A daemon over `engine` and `devices` that keeps `records`;
-    /// [`watch::start`] sets it going.
+    /// A daemon over `engine` and `devices` that keeps `records`; [`Daemon::start`] sets it
+    /// going.
     ///
     /// # Errors
     /// EAGAIN, EMFILE where the system has no room for a thread or a pipe.
     pub fn new(
         engine: Arc<dyn Engine>,
         devices: Arc<dyn Devices>,
-        records: records::Records,
+        records: Records,
     ) -> Result<Arc<Daemon>> {
-        let events = events::Events::default();
-        let changes = Arc::clone(&events.changes);
-        desk::spawn("readers", move || changes.serve())?;
-        let records_home = devices.home(&DeviceRef::Path(records.folder().into()));
+        let events = Arc::new(Events::default());
+        let waiters = Arc::clone(&events.waiters);
+        tasks::thread::spawn("readers", move || waiters.serve())?;
+        let registry = Arc::new(Registry::default());
+        let bell = Arc::new(Bell::new()?);
+        let mirrors = Arc::new(Mirrors::new(&engine, &devices, &registry));
+        let admission = Arc::new(Admission::new(&engine, &devices));
+        let journal = Arc::new(Journal::new(&mirrors, &events, records));
+        let switcher = Arc::new(Switcher::new(&journal, &admission, &bell));
+        let watch = Arc::new(Watch::new(&switcher));
+        let below = Rooms {
+            engine: Arc::clone(&engine),
+            devices: Arc::clone(&devices),
+            registry: Arc::clone(&registry),
+            mirrors: Arc::clone(&mirrors),
+            admission,
+            journal: Arc::clone(&journal),
+            switcher,
+            events: Arc::clone(&events),
+            bell,
+        };
+        let maker = Arc::new(Maker::new(&below));
+        let restorer = Arc::new(Restorer::new(&maker));
         Ok(Arc::new(Daemon {
+            tables: Tables::new(&below),
+            verbs: Verbs::new(&below, &restorer),
+            preferences: Preferences::new(&below),
+            deadlines: Deadlines::open()?,
             engine,
             devices,
-            registry: registry::Registry::default(),
+            registry,
             events,
-            desk: desk::Desk::open()?,
-            own_logs: own_logs::OwnLogs::beside(&records),
-            records_home,
-            records,
-            claims: claims::Claims::default(),
-            earlier: earlier::Earlier::default(),
-            uses: uses::Uses::default(),
-            bell: watch::Bell::new()?,
+            mirrors,
+            journal,
+            maker,
+            restorer,
+            watch,
         }))
+    }
+
+    /// Enter what runs already, then watch.
+    ///
+    /// # Errors
+    /// As those of [`Watch::start`].
+    pub fn start(&self) -> Result<()> {
+        self.watch.start()
+    }
+
+    /// Take samples again of a copy that had stopped: somebody looks at it.
+    pub fn stir(&self, serial: u64) {
+        self.watch.stir(serial);
+    }
+
+    /// As [`Mirrors::find`].
+    ///
+    /// # Errors
+    /// ENOENT where there is none.
+    pub fn find(&self, name: &str) -> Result<u64> {
+        self.mirrors.find(name)
+    }
+
+    /// As [`Mirrors::all`].
+    ///
+    /// # Errors
+    /// What the list of devices answers.
+    pub fn mirrors(&self) -> Result<Vec<(u64, String)>> {
+        self.mirrors.all()
+    }
+
+    /// As [`Mirrors::snapshot`].
+    ///
+    /// # Errors
+    /// ENODEV where it is gone.
+    pub fn snapshot(&self, serial: u64, detail: Detail) -> Result<Snapshot> {
+        self.mirrors.snapshot(serial, detail)
+    }
+
+    /// As [`Maker::create`].
+    ///
+    /// # Errors
+    /// Those of the interface; nothing of a refused request is left behind.
+    pub fn create(&self, caller: &Caller, line: &str) -> Result<String> {
+        self.maker.create(caller, line)
+    }
+
+    /// As [`Maker::create_empty`].
+    ///
+    /// # Errors
+    /// EINVAL for a bad name, EEXIST for a taken one.
+    pub fn create_empty(&self, name: &str, looks: BTreeMap<String, Look>) -> Result<u64> {
+        self.maker.create_empty(name, looks)
+    }
+
+    /// As [`Verbs::verb`].
+    ///
+    /// # Errors
+    /// Those of the verb.
+    pub fn verb(&self, caller: &Caller, serial: u64, line: &str) -> Result<()> {
+        self.verbs.verb(caller, serial, line)
+    }
+
+    /// As [`Tables::reload`].
+    ///
+    /// # Errors
+    /// As those of `new`; the old table then goes on.
+    pub fn reload(&self, caller: &Caller, serial: u64, line: &str) -> Result<()> {
+        self.tables.reload(caller, serial, line)
+    }
+
+    /// As [`Verbs::rename`].
+    ///
+    /// # Errors
+    /// EINVAL for a bad name, EEXIST for a taken one, EPERM where LVM owns it.
+    pub fn rename(&self, serial: u64, to: &str) -> Result<()> {
+        self.verbs.rename(serial, to)
+    }
+
+    /// As [`Preferences::throttle`].
+    ///
+    /// # Errors
+    /// EINVAL for what is no number from 1 to 100.
+    pub fn throttle(&self, line: &str) -> Result<()> {
+        self.preferences.throttle(line)
+    }
+
+    /// As [`Preferences::set_persist`].
+    ///
+    /// # Errors
+    /// EINVAL for what is neither yes nor no, and where that cannot be.
+    pub fn set_persist(&self, serial: u64, line: &str) -> Result<()> {
+        self.preferences.set_persist(serial, line)
+    }
+
+    /// As [`Preferences::set_on_failure`].
+    ///
+    /// # Errors
+    /// EINVAL for what is neither drop nor hold; EPERM where LVM owns the mirror.
+    pub fn set_on_failure(&self, serial: u64, line: &str) -> Result<()> {
+        self.preferences.set_on_failure(serial, line)
+    }
+
+    /// Keep owner and mode of a file of a mirror, by its path below the mirror.
+    pub fn set_look(&self, serial: u64, path: &str, look: Look) {
+        self.preferences.set_look(serial, path, look);
+    }
+
+    /// As [`Restorer::restore`].
+    ///
+    /// # Errors
+    /// What the folder of the records answers.
+    pub fn restore(&self, restart: bool) -> Result<()> {
+        self.restorer.restore(restart)
+    }
+
+    /// As [`Events::report`].
+    ///
+    /// # Errors
+    /// The result's own.
+    pub fn report<T>(&self, name: &str, result: Result<T>) -> Result<T> {
+        self.events.report(name, result)
+    }
+
+    /// What only this process runs stops; what is left of the state is tidied.
+    pub fn close(&self) {
+        self.engine.close();
+        self.journal.close();
     }
 }

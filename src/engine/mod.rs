@@ -158,6 +158,14 @@ impl std::fmt::Display for Kind {
 pub trait Engine: Send + Sync {
     /// Which implementation this is.
     fn kind(&self) -> Kind;
+    /// Whether its mirrors go on when this process ends.
+    fn survives_daemon(&self) -> bool {
+        self.kind() == Kind::Kernel
+    }
+    /// Whether reads and writes of others go through its mirrors, which can be held.
+    fn carries_io(&self) -> bool {
+        self.kind() == Kind::Kernel
+    }
     /// Versions of the interface and of the mirror target.
     fn versions(&self) -> Result<Versions>;
     /// All devices, in the kernel's order (DM_LIST_DEVICES).

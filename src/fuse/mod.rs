@@ -20,7 +20,7 @@ use self::answer::{
     errno, file_type, known, new_name, node, reply_attr, reply_data, reply_empty, reply_entry,
 };
 use self::called::is_called;
-use crate::daemon::caller::Caller;
+use crate::daemon::admission::permission::Caller;
 use crate::error::Result;
 use crate::model::look::Look;
 use crate::tree::Tree;
@@ -71,7 +71,7 @@ impl Fs {
             let _until_done = share;
             work(&tree)
         };
-        self.tree.daemon.desk.run(patience, work, answer);
+        self.tree.daemon.deadlines.run(patience, work, answer);
     }
 
     /// What a call that names a path takes of what may be under way.
@@ -83,7 +83,7 @@ impl Fs {
 
 /// Look after a thread that waits for a lock, until it has it or a signal.
 fn attend(tree: Arc<Tree>, ticket: u64, thread: u32) {
-    let desk = Arc::clone(&tree.daemon.desk);
+    let desk = Arc::clone(&tree.daemon.deadlines);
     desk.after(LOCK_BEAT, move || match tree.locks.is_waiting(ticket) {
         true if is_called(thread) => tree.locks.give_up(ticket),
         true => attend(tree, ticket, thread),
@@ -181,7 +181,7 @@ impl Filesystem for Fs {
         }
         let tree = Arc::clone(&self.tree);
         let answer = move || reply_data(reply, tree.read(number, offset, size));
-        self.tree.daemon.desk.after(pause, answer);
+        self.tree.daemon.deadlines.after(pause, answer);
     }
 
     fn poll(

@@ -87,7 +87,7 @@ fn has_failed(snapshot: &Snapshot) -> bool {
 
 fn is_degraded(snapshot: &Snapshot) -> bool {
     let hurt = |leg: &Leg| leg.letter != 'A' || leg.silent || leg.gone;
-    !snapshot.known.dropped.is_empty() || snapshot.legs.iter().any(hurt)
+    !snapshot.known.settings.dropped.is_empty() || snapshot.legs.iter().any(hurt)
 }
 
 /// The text of the file `health`.
@@ -107,7 +107,7 @@ pub fn text(snapshot: &Snapshot) -> String {
         let words = log_words(log.letter);
         format!("log {} {} {} {words}", log.kind, log.node(), log.letter)
     }));
-    let dropped = snapshot.known.dropped.iter();
+    let dropped = snapshot.known.settings.dropped.iter();
     lines.extend(dropped.map(|what| format!("{}, dropped", what.line())));
     lines.extend(
         warnings(snapshot)
@@ -173,7 +173,7 @@ fn held(snapshot: &Snapshot) -> Option<String> {
         Verdict::Switch(_) if snapshot.owner() == Owner::Lvm => {
             Some("writes are held until LVM repairs it: lvconvert --repair".into())
         }
-        Verdict::Switch(switch) if snapshot.known.on_failure == OnFailure::Drop => {
+        Verdict::Switch(switch) if snapshot.known.settings.on_failure == OnFailure::Drop => {
             let what = left_out(&switch);
             let trouble = snapshot.known.trouble.as_ref();
             let trouble = trouble.filter(|reason| !reason.is_empty());

@@ -9,6 +9,7 @@ pub mod pace;
 mod parts;
 pub mod policy;
 pub mod progress;
+pub mod settings;
 pub mod snapshot;
 
 #[cfg(test)]

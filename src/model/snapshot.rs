@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::pace::Rate;
 use super::parts::{legs_of, linear_legs, log_of, parts};
-use super::policy::{Dropped, OnFailure};
+use super::settings::Settings;
 use crate::engine::Info;
 use crate::text::table::{Line, Table};
 
@@ -70,18 +70,10 @@ pub struct Known {
     /// The life of the table in which the daemon saw all regions in sync and no leg
     /// with an error.
     pub whole_in: Option<u64>,
-    /// Whether the mirror is brought back when it is not there.
-    pub persist: bool,
+    /// What is set for it.
+    pub settings: Settings,
     /// Whether writes go through the mirror, which can be held.
     pub holds_writes: bool,
-    /// What is done when a leg or the log fails.
-    pub on_failure: OnFailure,
-    /// The legs that were taken out because they had failed.
-    pub dropped: Vec<Dropped>,
-    /// Whether the sync word of its disk log was not written by anybody.
-    pub forged: bool,
-    /// Whether the mirror was slid under another program's device.
-    pub adopted: bool,
     /// What the health warns of beside.
     pub notes: Vec<String>,
     /// Why writes that something failed under still wait.

@@ -129,7 +129,7 @@ pub fn retry(snapshot: &Snapshot) -> Result<Vec<Step>> {
 
 /// Whether a sync word that taking a leg out has left is still there.
 pub fn has_word_to_lose(snapshot: &Snapshot) -> bool {
-    snapshot.known.forged && has_forged_log(snapshot)
+    snapshot.known.settings.forged && has_forged_log(snapshot)
 }
 
 fn has_forged_log(snapshot: &Snapshot) -> bool {

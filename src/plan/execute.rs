@@ -17,30 +17,84 @@ struct Done {
     suspended: bool,
 }
 
-/// Run `steps` on the device `id`. The error is the failed step's own, with the
-/// rollback's beside it where that failed too.
-pub fn execute(engine: &dyn Engine, id: &Id, steps: &[Step]) -> Result<()> {
-    execute_noting(engine, id, steps, &|_| Ok(()))
+/// What some steps need that is no call of the engine: whoever runs a plan with them
+/// has it. A plan with a step that nobody does is refused.
+pub trait Bookkeeper {
+    /// For [`Step::CheckHeld`].
+    ///
+    /// # Errors
+    /// Why the loaded table may not hold what it holds.
+    fn check_held(&self) -> Result<()> {
+        nobody("looks at the devices")
+    }
+
+    /// For [`Step::Record`].
+    ///
+    /// # Errors
+    /// Why the table cannot be recorded.
+    fn record(&self) -> Result<()> {
+        nobody("records the table")
+    }
+
+    /// For [`Step::Confirm`].
+    ///
+    /// # Errors
+    /// EAGAIN where the mirror is no longer what was planned for.
+    fn confirm(&self) -> Result<()> {
+        nobody("looks again")
+    }
+
+    /// For [`Step::ExpectWhole`], beside what the kernel says.
+    ///
+    /// # Errors
+    /// EBUSY where somebody else writes to a leg.
+    fn check_alone(&self) -> Result<()> {
+        nobody("looks who else writes")
+    }
+
+    /// For [`Step::ClearLogs`].
+    ///
+    /// # Errors
+    /// What writing the logs answers.
+    fn clear_logs(&self) -> Result<()> {
+        nobody("clears the logs")
+    }
+
+    /// Before [`Step::Resume`]: the next moment everybody sees the new table.
+    fn before_resume(&self) {}
 }
 
-/// The same; `note` comes before each step, and where it fails the step does. It does
-/// what is no call of the engine.
-pub fn execute_noting(
-    engine: &dyn Engine,
-    id: &Id,
-    steps: &[Step],
-    note: &dyn Fn(&Step) -> Result<()>,
-) -> Result<()> {
+fn nobody<T>(does: &str) -> Result<T> {
+    let sentence = format!("a plan without anybody who {does}: please report this");
+    Err(Error::invalid(sentence))
+}
+
+/// For plans of engine calls alone.
+pub struct EngineOnly;
+
+impl Bookkeeper for EngineOnly {}
+
+/// Run `steps` on the device `id`.
+///
+/// # Errors
+/// The failed step's own, with the rollback's beside it where that failed too.
+pub fn execute(engine: &dyn Engine, id: &Id, steps: &[Step], books: &dyn Bookkeeper) -> Result<()> {
     let mut done = Done::default();
     for step in steps {
-        if let Err(cause) = note(step).and_then(|()| run(engine, id, step, &mut done)) {
+        if let Err(cause) = run(engine, id, step, &mut done, books) {
             return Err(explain(cause, step, undo(engine, id, &done)));
         }
     }
     Ok(())
 }
 
-fn run(engine: &dyn Engine, id: &Id, step: &Step, done: &mut Done) -> Result<()> {
+fn run(
+    engine: &dyn Engine,
+    id: &Id,
+    step: &Step,
+    done: &mut Done,
+    books: &dyn Bookkeeper,
+) -> Result<()> {
     match step {
         Step::Create { name, uuid, minor } => {
             engine.create(name, uuid, *minor)?;
@@ -54,9 +108,16 @@ fn run(engine: &dyn Engine, id: &Id, step: &Step, done: &mut Done) -> Result<()>
             engine.suspend(id, *how)?;
             done.suspended = true;
         }
-        Step::CheckHeld | Step::Record | Step::Confirm | Step::ClearLogs => {}
-        Step::ExpectWhole => check_whole(&engine.status(id)?.1)?,
+        Step::CheckHeld => books.check_held()?,
+        Step::Record => books.record()?,
+        Step::Confirm => books.confirm()?,
+        Step::ClearLogs => books.clear_logs()?,
+        Step::ExpectWhole => {
+            books.check_alone()?;
+            check_whole(&engine.status(id)?.1)?;
+        }
         Step::Resume => {
+            books.before_resume();
             if done.loaded {
                 engine.resume(id)?;
             } else {

@@ -3,6 +3,7 @@
 
 use super::legs::Change;
 use crate::error::{Errno, Error, Result};
+use crate::model::policy::OnFailure;
 use crate::model::snapshot::{SECTOR, Snapshot};
 use crate::text::device::DeviceRef;
 use crate::text::linear::Linear;
@@ -150,6 +151,14 @@ fn mirror(
     };
     // What the kernel would refuse is refused here, with its reason.
     Target::parse(&target.to_string())
+}
+
+/// What is done when a leg fails.
+pub fn policy(short: &Short) -> OnFailure {
+    match short.hold {
+        true => OnFailure::Hold,
+        false => OnFailure::Drop,
+    }
 }
 
 #[cfg(test)]

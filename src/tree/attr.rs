@@ -78,7 +78,7 @@ impl Tree {
         self.attr(node)?;
         match node.serial() {
             _ if look.is_plain() => {}
-            Some(serial) => self.daemon.dress(serial, &path(node), look),
+            Some(serial) => self.daemon.set_look(serial, &path(node), look),
             None => {
                 let mut looks = self.looks.lock();
                 let entry = looks.entry(node.ino()).or_default();

@@ -8,7 +8,7 @@ use super::Tree;
 use super::limits::{Of, Share};
 use super::node::Node;
 use super::walk::Name;
-use crate::daemon::caller::Caller;
+use crate::daemon::admission::permission::Caller;
 use crate::error::{Errno, Error, Result};
 
 /// An open folder.

@@ -10,8 +10,8 @@ use super::attr::Attr;
 use super::follow::Follow;
 use super::limits::Share;
 use super::texts::Kept;
-use crate::daemon::caller::Caller;
-use crate::daemon::events::Events;
+use crate::daemon::admission::permission::Caller;
+use crate::daemon::events::log::Events;
 use crate::error::Result;
 use crate::model::snapshot::Snapshot;
 
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn events_are_followed_by_the_same_offset() {
-        use crate::daemon::events::Kind;
+        use crate::daemon::events::kind::Kind;
         let (events, handle) = (Events::default(), handle());
         events.add("m", Kind::Synced, "one");
         let first = handle.read_events(&events, 0, 4096);

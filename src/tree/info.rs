@@ -24,7 +24,7 @@ pub fn all(root: &Root) -> String {
 fn object(mirror: &Snapshot) -> Value {
     let mut object = fields(ROWS, mirror);
     let legs = mirror.legs.iter().map(|leg| fields(LEG_ROWS, leg));
-    let dropped = mirror.known.dropped.iter().map(dropped);
+    let dropped = mirror.known.settings.dropped.iter().map(dropped);
     let health = health::text(mirror);
     let details = health.lines().skip(1);
     for (key, value) in [

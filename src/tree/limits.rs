@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::daemon::caller::Caller;
+use crate::daemon::admission::permission::Caller;
 use crate::error::{Errno, Error};
 
 /// What is counted.

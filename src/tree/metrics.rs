@@ -5,8 +5,8 @@ use std::collections::HashSet;
 
 use super::mirror::path;
 use super::root::Root;
-use crate::daemon::counts::NONE;
-use crate::daemon::events::Kind;
+use crate::daemon::events::counts::NONE;
+use crate::daemon::events::kind::Kind;
 use crate::model::health::State;
 use crate::model::progress::Progress;
 use crate::model::snapshot::{Leg, Snapshot};

@@ -2,7 +2,7 @@
 
 use super::info;
 use super::row::{Form, Order, Row, Show};
-use crate::daemon::look::Detail::{Devices, Kernel};
+use crate::daemon::mirrors::query::Detail::{Devices, Kernel};
 use crate::engine::Kind;
 use crate::error::one_line;
 use crate::model::health;
@@ -69,7 +69,13 @@ pub const ROWS: &[Row<Snapshot>] = &[
     Row::write(
         "persist",
         Kernel,
-        |m| value(if m.known.persist { "yes" } else { "no" }),
+        |m| {
+            value(if m.known.settings.persist {
+                "yes"
+            } else {
+                "no"
+            })
+        },
         Order::Persist,
         "yes: bring it back after a reboot; no: do not (the embedded engine always does)",
     ),
@@ -254,7 +260,7 @@ fn log(mirror: &Snapshot, show: fn(&LogView) -> Option<String>) -> String {
 fn on_failure(mirror: &Snapshot) -> OnFailure {
     match mirror.owner() {
         Owner::Lvm => OnFailure::Hold,
-        Owner::Mirrorfs | Owner::Foreign => mirror.known.on_failure,
+        Owner::Mirrorfs | Owner::Foreign => mirror.known.settings.on_failure,
     }
 }
 

@@ -11,8 +11,8 @@ use super::node::Node;
 use super::root::Root;
 use super::row::{Order, Row, Show};
 use super::{Tree, mirror, root};
-use crate::daemon::caller::Caller;
-use crate::daemon::look::Detail;
+use crate::daemon::admission::permission::Caller;
+use crate::daemon::mirrors::query::Detail;
 use crate::error::{Errno, Error, Result};
 use crate::model::snapshot::Snapshot;
 
@@ -100,7 +100,7 @@ impl Tree {
         let closed = handles.remove(&number);
         drop(handles);
         drop(closed);
-        self.daemon.events.changes.forget(number);
+        self.daemon.events.waiters.forget(number);
     }
 
     /// An open file.
@@ -174,7 +174,7 @@ impl Tree {
         let node = handle.attr.node;
         // First, or a change between the two would be told to nobody.
         if let Some(tell) = tell {
-            let changes = &self.daemon.events.changes;
+            let changes = &self.daemon.events.waiters;
             changes.forget(number);
             let share = self.share(&handle.caller, Of::Pollers, 1)?;
             let tell = move || {

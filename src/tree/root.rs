@@ -2,8 +2,8 @@
 
 use super::row::{Order, Row, Show};
 use super::{help, info, metrics};
-use crate::daemon::counts::Counts;
-use crate::daemon::look::Detail::{All, Devices, Engine, Kernel};
+use crate::daemon::events::counts::Counts;
+use crate::daemon::mirrors::query::Detail::{All, Devices, Engine, Kernel};
 use crate::engine::{Kind, Versions};
 use crate::model::health::State;
 use crate::model::progress::Progress;

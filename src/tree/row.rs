@@ -1,7 +1,7 @@
 //! A file is one row: its name, what it is for, what it shows, what a line
 //! written to it does. Names, modes, `help` and the tests all walk the rows.
 
-use crate::daemon::look::Detail;
+use crate::daemon::mirrors::query::Detail;
 use crate::engine::Kind;
 
 /// What a line written to a file asks for.

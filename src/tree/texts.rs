@@ -70,7 +70,7 @@ impl Texts {
 mod tests {
     use super::super::limits::{Limits, Of};
     use super::*;
-    use crate::daemon::caller::Caller;
+    use crate::daemon::admission::permission::Caller;
 
     #[test]
     fn the_same_text_of_one_user_is_kept_once() {

@@ -6,7 +6,7 @@ use super::attr::{Attr, Sort};
 use super::node::{LEGS, MIRROR_FOLDERS, MOST_LEGS, Node, tagged};
 use super::row::{self, Row, Show};
 use super::{Tree, mirror, root};
-use crate::daemon::look::Detail;
+use crate::daemon::mirrors::query::Detail;
 use crate::engine::Kind;
 use crate::error::{Errno, Error, Result};
 

@@ -10,7 +10,7 @@ use super::lines::commands;
 use super::mirror::ROWS;
 use super::node::Node;
 use super::row::Order;
-use crate::daemon::caller::Caller;
+use crate::daemon::admission::permission::Caller;
 use crate::error::{Errno, Error, Result};
 use crate::model::look::Look;
 

@@ -9,9 +9,9 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use mirrorfs::daemon::Daemon;
-use mirrorfs::daemon::caller::Caller;
-use mirrorfs::daemon::look::Detail;
-use mirrorfs::daemon::records::Records;
+use mirrorfs::daemon::admission::permission::Caller;
+use mirrorfs::daemon::mirrors::query::Detail;
+use mirrorfs::daemon::records::store::Records;
 use mirrorfs::engine::embedded::Embedded;
 use mirrorfs::engine::embedded::devices::Files;
 use mirrorfs::engine::kernel::Kernel;

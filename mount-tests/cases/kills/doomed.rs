@@ -16,10 +16,9 @@ use std::time::Duration;
 use libc::O_DIRECT;
 use mirrorfs::command::{logging, panics};
 use mirrorfs::daemon::Daemon;
-use mirrorfs::daemon::caller::Caller;
-use mirrorfs::daemon::look::Detail;
-use mirrorfs::daemon::records::Records;
-use mirrorfs::daemon::watch;
+use mirrorfs::daemon::admission::permission::Caller;
+use mirrorfs::daemon::mirrors::query::Detail;
+use mirrorfs::daemon::records::store::Records;
 use mirrorfs::engine::Engine;
 use mirrorfs::engine::inject::{Inject, Op};
 use mirrorfs::engine::kernel::Kernel;
@@ -185,7 +184,7 @@ fn prepare(engine: &Arc<Inject<Kernel>>, daemon: &Arc<Daemon>, order: &str) {
             panics::abort();
             engine.panic(op(), nth());
             println!("prepared");
-            watch::start(daemon).expect("a watch");
+            daemon.start().expect("a watch");
             return;
         }
         other => panic!("{other}?"),

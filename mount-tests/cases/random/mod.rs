@@ -22,8 +22,8 @@ use std::ops::RangeInclusive;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use mirrorfs::daemon::records::Records;
-use mirrorfs::daemon::{Daemon, watch};
+use mirrorfs::daemon::Daemon;
+use mirrorfs::daemon::records::store::Records;
 use mirrorfs::engine::{Devices, Engine};
 
 use super::differential::Random;
@@ -75,7 +75,7 @@ fn simulated(_: &Lab) {
     let state = folder.path().join("state");
     std::fs::create_dir(&state).expect("a folder");
     let daemon = Daemon::new(engine, devices, Records::below(&state)).expect("a daemon");
-    watch::start(&daemon).expect("a watch");
+    daemon.start().expect("a watch");
     let (seeds, begun) = (asked(), Instant::now());
     let some = seeds.is_some();
     let mut figures = Figures::default();

@@ -8,8 +8,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use mirrorfs::daemon::Daemon;
-use mirrorfs::daemon::caller::Caller;
-use mirrorfs::daemon::look::Detail;
+use mirrorfs::daemon::admission::permission::Caller;
+use mirrorfs::daemon::mirrors::query::Detail;
 use mirrorfs::engine::Id;
 use mirrorfs::model::health::{self, State as Health};
 

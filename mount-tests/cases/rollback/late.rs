@@ -6,8 +6,8 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mirrorfs::daemon::caller::Caller;
-use mirrorfs::daemon::desk::Desk;
+use mirrorfs::daemon::admission::permission::Caller;
+use mirrorfs::daemon::tasks::deadline::Deadlines;
 use mirrorfs::engine::inject::Op;
 use nix::errno::Errno;
 
@@ -78,7 +78,7 @@ pub fn a_table_that_is_cleared(lab: &Lab) {
 pub fn a_delayed_create_goes_on(lab: &Lab) {
     let bench = Bench::new(lab);
     bench.engine.delay(Op::Load, 1, Duration::from_millis(1500));
-    let desk = Desk::open().expect("a desk");
+    let desk = Deadlines::open().expect("a desk");
     let (daemon, line) = (Arc::clone(&bench.daemon), format!("m0: {}", bench.table()));
     let (send, answers) = mpsc::channel();
     let start = Instant::now();

@@ -1,0 +1,126 @@
+//! Verbs that change legs.
+
+use super::rooms::Rooms;
+use super::told::told;
+use crate::daemon::admission::own::Own;
+use crate::daemon::admission::permission::Caller;
+use crate::daemon::admission::reload::Successor;
+use crate::daemon::switch::change::Turn;
+use crate::engine::Slot;
+use crate::error::{Error, Result};
+use crate::model::settings::SettingsEdit;
+use crate::model::snapshot::Snapshot;
+use crate::plan::grow::grow;
+use crate::plan::legs::{self, Change};
+use crate::plan::verb::Command;
+
+/// Changes the legs of mirrors.
+pub struct Legs {
+    below: Rooms,
+}
+
+impl Legs {
+    /// That of a daemon.
+    pub fn new(below: &Rooms) -> Legs {
+        Legs {
+            below: below.clone(),
+        }
+    }
+
+    /// Do a verb that changes legs.
+    ///
+    /// # Errors
+    /// Those of its plan; EACCES for a part of a device that is not the caller's; ENOENT,
+    /// ENODEV, ENOSPC, EBUSY, EINVAL for a new leg that cannot be one; the old table then
+    /// goes on. EAGAIN where the mirror is no longer what was planned for.
+    pub fn change(
+        &self,
+        caller: &Caller,
+        serial: u64,
+        snapshot: &Snapshot,
+        command: &Command,
+    ) -> Result<()> {
+        let mut change = plan(snapshot, command)?;
+        if !caller.is_trusted() {
+            let held = self.below.engine.deps(&snapshot.info.id(), Slot::Live)?;
+            let own = Own::of(self.below.devices.as_ref(), &snapshot.table, held);
+            self.below
+                .admission
+                .check_table(caller, &mut change.table, &own)?;
+        }
+        if let Command::Finish(leg) = command {
+            self.below.mirrors.check_nobody_beside(snapshot)?;
+            self.check_alone(serial, snapshot, leg.unwrap_or(1))?;
+        }
+        let turn = Turn {
+            change,
+            edit: edit(command),
+            told: vec![told(snapshot, command)],
+        };
+        match Successor::of(command, &turn.change.table) {
+            Some(successor) => {
+                let admitted = self.below.admission.admit_successor(snapshot, &successor)?;
+                self.below
+                    .switcher
+                    .change_to(serial, snapshot, turn, admitted)?;
+            }
+            None => self.below.switcher.change(serial, snapshot, &turn, &[])?,
+        }
+        match command {
+            Command::Abort | Command::Drop(_) | Command::Replace { .. } => {
+                self.below.admission.earlier.remember(snapshot);
+            }
+            Command::Finish(leg) => self
+                .below
+                .admission
+                .earlier
+                .forget_target(snapshot, leg.unwrap_or(1)),
+            _ => {}
+        }
+        self.below.mirrors.let_alone(serial);
+        Ok(())
+    }
+
+    /// What everything is to stand on must answer: of a leg that nobody has read from
+    /// or written to since it went, the kernel knows nothing. And what was copied to it
+    /// may be in its cache: with a log in memory nobody has flushed that yet.
+    fn check_alone(&self, serial: u64, snapshot: &Snapshot, leg: usize) -> Result<()> {
+        let (chosen, _) = snapshot.sides(leg);
+        chosen.into_iter().try_for_each(|leg| {
+            let answers = self.below.switcher.check_answers(leg);
+            answers.inspect_err(|_| self.below.switcher.note_silent(serial, snapshot, leg))?;
+            self.below.devices.flush(&leg.device).map_err(|error| {
+                let (number, node) = (leg.number, leg.node());
+                error.context(format!("leg {number} {node} does not take a flush"))
+            })
+        })
+    }
+}
+
+/// What a verb changes of what is kept. A leg that was taken out because it had failed
+/// is no longer told of once somebody has said what the mirror is made of.
+fn edit(command: &Command) -> SettingsEdit {
+    let keeps = matches!(
+        command,
+        Command::Drop(_) | Command::Resync | Command::Grow { .. }
+    );
+    SettingsEdit {
+        dropped: (!keeps).then(Vec::new),
+        ..SettingsEdit::default()
+    }
+}
+
+fn plan(snapshot: &Snapshot, command: &Command) -> Result<Change> {
+    match command {
+        Command::Finish(leg) => legs::finish(snapshot, *leg),
+        Command::Abort => legs::abort(snapshot),
+        Command::Drop(leg) => legs::drop(snapshot, *leg),
+        Command::Add { place, .. } => legs::add(snapshot, place.into()),
+        Command::Replace { leg, place, .. } => legs::replace(snapshot, *leg, place.into()),
+        Command::Resync => legs::resync(snapshot),
+        Command::Grow { length, .. } => grow(snapshot, *length),
+        Command::Suspend(_) | Command::Resume | Command::Retry | Command::Remove { .. } => {
+            Err(Error::invalid("it changes no legs"))
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Sliding a mirror under a device that is in use: its linear targets become
+//! mirrors, it keeps its name, and whoever has it open sees nothing of it.
+
+use super::make::Maker;
+use super::make::new_uuid;
+use crate::daemon::admission::demand::Care;
+use crate::daemon::admission::reload::Successor;
+use crate::daemon::events::kind::Kind;
+use crate::daemon::journal::managed_logs::Making;
+use crate::daemon::mirrors::query::Detail;
+use crate::daemon::switch::change::Turn;
+use crate::engine::home::Lying;
+use crate::engine::{Id, Info};
+use crate::error::{Error, Result};
+use crate::model::settings::{Settings, SettingsEdit};
+use crate::model::snapshot::Snapshot;
+use crate::plan::build;
+use crate::plan::legs::Change;
+use crate::plan::short;
+use crate::plan::short::policy;
+use crate::text::device::DeviceRef;
+use crate::text::short::{LogAt, Short};
+
+impl Maker {
+    /// Slide a mirror under the source, and answer its name.
+    ///
+    /// # Errors
+    /// EINVAL where the source is no device of linear targets, EPERM where LVM owns
+    /// it, and as those of [`Maker::create`]; the device goes on as before then.
+    pub(crate) fn slide_under(&self, name: Option<&str>, short: &Short) -> Result<String> {
+        let info = self.running(short)?;
+        if let Some(name) = name.filter(|name| *name != info.name) {
+            return Err(Error::invalid(format!(
+                "the device keeps its name {} while it is in use: leave {name} out, \
+                 and rename it afterwards",
+                info.name
+            )));
+        }
+        let serial = self.below.registry.note(&info);
+        let made = self.slide_under_noted(serial, short);
+        if made.is_err() {
+            self.below.mirrors.let_alone(serial);
+        }
+        made.map(|()| info.name)
+    }
+
+    /// The running device that a request means.
+    fn running(&self, short: &Short) -> Result<Info> {
+        let source = &short.source;
+        let facts = self.below.devices.facts(&source.device);
+        let facts = facts.map_err(|error| error.context("the source"))?;
+        let listed = self.below.engine.list()?;
+        let mut listed = listed.into_iter();
+        let number = facts.device.number();
+        let found = listed.find(|device| Some(device.dev) == number);
+        let found = found.ok_or_else(|| {
+            Error::invalid(format!(
+                "{source} is no device of device-mapper: nothing can be slid under a plain disk. \
+                 Leave live=yes out, and use the new device in its place"
+            ))
+        })?;
+        self.below.engine.info(&Id::Name(found.name))
+    }
+
+    fn slide_under_noted(&self, serial: u64, short: &Short) -> Result<()> {
+        let _begun = self.below.registry.begin(serial, "live=yes")?;
+        self.below
+            .switcher
+            .planned(|| self.slide_under_now(serial, short))
+    }
+
+    fn slide_under_now(&self, serial: u64, short: &Short) -> Result<()> {
+        let snapshot = self.below.mirrors.snapshot(serial, Detail::Devices)?;
+        build::check_owner(&snapshot)?;
+        // Whether it can be is known without a log.
+        short::slide_under(&snapshot, short, &[])?;
+        let making = self.below.journal.managed.making();
+        let logs = self.logs_under(&snapshot, short, &making)?;
+        let change = short::slide_under(&snapshot, short, &logs)?;
+        self.slide(serial, &snapshot, change, short)?;
+        let name = &snapshot.info.name;
+        self.below.registry.update(serial, |entry| {
+            entry.announced = Some(name.clone());
+        });
+        let text = format!("under the running device: {short}");
+        self.below.events.add(name, Kind::Created, &text);
+        Ok(())
+    }
+
+    fn slide(&self, serial: u64, snapshot: &Snapshot, change: Change, short: &Short) -> Result<()> {
+        let Info { name, uuid, .. } = &snapshot.info;
+        if !uuid.is_empty() {
+            self.below.journal.keep_intent(name, uuid, &change.table)?;
+        }
+        let admitted = self.below.admission.admit_successor(
+            snapshot,
+            &Successor {
+                table: &change.table,
+                care: Care::Proved,
+                force: short.force,
+                grows: false,
+            },
+        );
+        let slid = admitted.and_then(|admitted| {
+            let fresh = Settings {
+                adopted: true,
+                ..self
+                    .below
+                    .journal
+                    .kept_of(&snapshot.info, &admitted.table, policy(short))
+            };
+            let edit = SettingsEdit {
+                fresh: Some(fresh),
+                ..SettingsEdit::default()
+            };
+            // A log that was there already may call a region clean.
+            let change = Change {
+                afresh: true,
+                ..change
+            };
+            let turn = Turn {
+                change,
+                edit,
+                told: Vec::new(),
+            };
+            self.below
+                .switcher
+                .change_to(serial, snapshot, turn, admitted)
+        });
+        if slid.is_err() {
+            self.below.journal.drop_record(name, uuid);
+        }
+        slid
+    }
+
+    /// The logs of the targets: a file each, or what was named.
+    ///
+    /// # Errors
+    /// EINVAL for one device as the log of several targets.
+    fn logs_under(
+        &self,
+        snapshot: &Snapshot,
+        short: &Short,
+        making: &Making<'_>,
+    ) -> Result<Vec<DeviceRef>> {
+        let targets = snapshot.table.targets.len();
+        match &short.log {
+            LogAt::Core => Ok(Vec::new()),
+            LogAt::Auto => match self.why_in_memory(&snapshot.info) {
+                Some(why) => {
+                    let text = format!("{why}: its log is in memory");
+                    self.below.events.add(&snapshot.info.name, Kind::Set, &text);
+                    Ok(Vec::new())
+                }
+                None => {
+                    let stem = new_uuid()?;
+                    let file = |number| making.place(&stem, number).map(DeviceRef::Path);
+                    (0..targets).map(file).collect()
+                }
+            },
+            LogAt::Device(device) if targets == 1 => Ok(vec![device.clone()]),
+            LogAt::Device(device) => Err(Error::invalid(format!(
+                "{} has {targets} targets, {device} can be the log of one: leave log= out",
+                snapshot.info.name
+            ))),
+        }
+    }
+
+    /// Why there can be no log file for the device: in one that lies on the device
+    /// itself the log would wait for itself.
+    fn why_in_memory(&self, info: &Info) -> Option<String> {
+        let folder = DeviceRef::Path(self.below.journal.managed.folder().into());
+        match self.below.admission.lies_on(&folder, info) {
+            Lying::Elsewhere => None,
+            Lying::OnIt => Some("the state directory is on it".into()),
+            Lying::Unknown(why) => Some(format!("the state directory may be on it, {why}")),
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! Making mirrors: from a request to a running device, wholly or not at all.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::rooms::Rooms;
+use crate::daemon::admission::admit::Admission;
+use crate::daemon::admission::demand::{Care, Demand};
+use crate::daemon::admission::looks::Looks;
+use crate::daemon::admission::own::Own;
+use crate::daemon::events::kind::Kind;
+use crate::daemon::mirrors::lease::Reserved;
+use crate::daemon::mirrors::query::Detail;
+use crate::engine::Id;
+use crate::engine::identity::Identity;
+use crate::error::{Errno, Error, Result};
+use crate::model::look::Look;
+use crate::model::policy::OnFailure;
+use crate::model::settings::Settings;
+use crate::model::snapshot::UUID_PREFIX;
+use crate::plan::build;
+use crate::plan::execute::{Bookkeeper, execute};
+use crate::plan::short::policy;
+use crate::plan::step::Step;
+use crate::text::device::DeviceRef;
+use crate::text::name;
+use crate::text::request::Request;
+use crate::text::short::Short;
+use crate::text::status::log_words;
+use crate::text::table::Table;
+
+/// Where device-mapper's devices have their names.
+const MAPPER: &str = "/dev/mapper";
+
+/// The kernel's source of random UUIDs, random(4).
+const RANDOM_UUID: &str = "/proc/sys/kernel/random/uuid";
+
+/// Makes mirrors.
+pub struct Maker {
+    pub(super) below: Rooms,
+}
+
+impl Maker {
+    /// That of a daemon.
+    pub fn new(below: &Rooms) -> Maker {
+        Maker {
+            below: below.clone(),
+        }
+    }
+
+    /// A device without a table, for `mkdir`; `looks` are owners and modes of its files
+    /// that are not the usual ones.
+    ///
+    /// # Errors
+    /// EINVAL for a bad name, EEXIST for a taken one.
+    pub fn create_empty(&self, name: &str, looks: BTreeMap<String, Look>) -> Result<u64> {
+        let made = move || {
+            name::check(name)?;
+            let name = self.below.mirrors.reserve(name)?;
+            let uuid = new_uuid()?;
+            self.below
+                .journal
+                .keep_intent(&name.name, &uuid, &Table::default())?;
+            let steps = build::create_empty(&name.name, &uuid);
+            let told = (Kind::Created, "without a table");
+            let kept = |id: &Id| {
+                let kept = self.below.journal.kept_for(id, OnFailure::default())?;
+                Ok(Settings { looks, ..kept })
+            };
+            let made = self.start(&name, &uuid, &steps, kept, told, Some(Vec::new()));
+            if made.is_err() {
+                self.below.journal.drop_record(&name.name, &uuid);
+            }
+            made
+        };
+        let result = made();
+        self.below.bell.ring();
+        self.below.events.report(name, result)
+    }
+
+    /// Make the mirror of a table; `short` is the line that it comes from, where it
+    /// was not written as a table.
+    ///
+    /// # Errors
+    /// As those of [`Daemon::create`].
+    pub(crate) fn make(
+        &self,
+        request: &Request,
+        short: Option<&Short>,
+        force: bool,
+    ) -> Result<String> {
+        let name = self.name_for(request)?;
+        let uuid = request.uuid.clone().map_or_else(new_uuid, Ok)?;
+        self.below
+            .journal
+            .keep_intent(&name.name, &uuid, &request.table)?;
+        let demand = Demand {
+            table: &request.table,
+            looks: Looks::at(self.below.devices.as_ref()),
+            own: Own::default(),
+            read_only: request.read_only,
+            care: short.map_or(Care::Logs, |_| Care::All),
+            force,
+        };
+        let on_failure = short.map(policy).unwrap_or_default();
+        let made = self.make_kept(&demand, request.minor, on_failure, (&name, &uuid));
+        if made.is_err() {
+            self.below.journal.drop_record(&name.name, &uuid);
+        }
+        made.map(|()| name.name.clone())
+    }
+
+    fn make_kept(
+        &self,
+        demand: &Demand<'_>,
+        minor: Option<u32>,
+        on_failure: OnFailure,
+        (name, uuid): (&Reserved<'_>, &str),
+    ) -> Result<()> {
+        let admitted = self.below.admission.admit(demand)?;
+        let table = admitted.table.clone();
+        let text = table.joined();
+        let steps = build::create(&name.name, uuid, minor, table, demand.read_only);
+        let kept = |id: &Id| self.below.journal.kept_for(id, on_failure);
+        let files = Some(self.below.journal.identities_of(admitted.made()));
+        let made = self.start(name, uuid, &steps, kept, (Kind::Created, &text), files);
+        if made.is_err() {
+            admitted.undo();
+        }
+        made.map(drop)
+    }
+
+    /// Run the steps that make a device, and enter it before the watch can
+    /// take it for somebody else's. `kept` is what is recorded of it, `made` are the
+    /// log files that were made for it, where that is known.
+    pub(crate) fn start(
+        &self,
+        name: &Reserved<'_>,
+        uuid: &str,
+        steps: &[Step],
+        kept: impl FnOnce(&Id) -> Result<Settings>,
+        (kind, text): (Kind, &str),
+        made: Option<Vec<Identity>>,
+    ) -> Result<u64> {
+        let id = Id::Uuid(uuid.into());
+        let loads = steps.iter().find_map(|step| match step {
+            Step::Load { table, read_only } => Some((table, *read_only)),
+            _ => None,
+        });
+        let books = Books {
+            admission: &self.below.admission,
+            id: &id,
+            loads,
+        };
+        execute(self.below.engine.as_ref(), &id, steps, &books)?;
+        let serial = match self.below.engine.info(&id) {
+            Ok(info) => self.below.registry.note(&info),
+            Err(error) => return Err(self.unmade(&id, error)),
+        };
+        let entered = self.check_logs(serial).and_then(|()| {
+            let kept = kept(&id)?;
+            self.below.registry.update(serial, |entry| {
+                (entry.settings, entry.made) = (Some(kept), made);
+            });
+            self.below.journal.keep(serial)
+        });
+        if let Err(error) = entered {
+            self.below.journal.keep_no_more(serial);
+            return Err(self.unmade(&id, error));
+        }
+        let told = Some(name.name.clone());
+        self.below
+            .registry
+            .update(serial, |entry| entry.announced = told);
+        self.below.events.add(&name.name, kind, text);
+        self.tell_of_no_node(serial, &name.name);
+        Ok(serial)
+    }
+
+    /// Say that what everybody calls the device by is not there yet: udev makes it, and is
+    /// not waited for for ever.
+    fn tell_of_no_node(&self, serial: u64, name: &str) {
+        let known = self
+            .below
+            .registry
+            .address(serial)
+            .and_then(|(id, _)| self.below.engine.info(&id));
+        let Some(info) = known
+            .ok()
+            .filter(|info| info.live && self.below.engine.carries_io())
+        else {
+            return;
+        };
+        let node = Path::new(MAPPER).join(name);
+        let there = self.below.devices.facts(&DeviceRef::Path(node.clone()));
+        if there.map(|facts| facts.device) != Ok(DeviceRef::Number(info.dev)) {
+            let text = format!("{} is not there yet: udev has not answered", node.display());
+            self.below.events.add(name, Kind::Set, &text);
+        }
+    }
+
+    /// Check that a device that was made works. The kernel makes a mirror whose log
+    /// it cannot write, and then holds all writes to it.
+    fn check_logs(&self, serial: u64) -> Result<()> {
+        let snapshot = self.below.mirrors.snapshot(serial, Detail::Devices)?;
+        let broken = snapshot.logs.iter().find(|log| log.letter != 'A');
+        broken.map_or(Ok(()), |log| {
+            let (node, words) = (log.node(), log_words(log.letter));
+            let sentence = format!("the log {node} does not work: {words}");
+            Err(Error::new(Errno::EIO, sentence))
+        })
+    }
+
+    /// Remove what was made and does not work; the watch forgets it.
+    fn unmade(&self, id: &Id, cause: Error) -> Error {
+        match self.below.engine.remove(id, false) {
+            Ok(()) => cause,
+            Err(error) => {
+                let sentence = format!("{cause}; then removing it failed too: {error}");
+                Error::new(cause.errno(), sentence)
+            }
+        }
+    }
+
+    fn name_for(&self, request: &Request) -> Result<Reserved<'_>> {
+        match &request.name {
+            Some(name) => {
+                name::check(name)?;
+                self.below.mirrors.reserve(name)
+            }
+            None => self.first_free(),
+        }
+    }
+
+    fn first_free(&self) -> Result<Reserved<'_>> {
+        let mut names =
+            (0_u32..).map(|number| self.below.mirrors.reserve(&format!("mirror{number}")));
+        let taken = |result: &Result<_>| {
+            let error = result.as_ref().err();
+            error.is_some_and(|error: &Error| error.errno() == Errno::EEXIST)
+        };
+        let free = names.find(|result| !taken(result));
+        free.unwrap_or_else(|| Err(Error::busy("no name mirror0, mirror1, … is free")))
+    }
+}
+
+/// What the steps of making need beside the engine.
+struct Books<'a> {
+    admission: &'a Admission,
+    id: &'a Id,
+    /// The table, and whether the device can only be read.
+    loads: Option<(&'a Table, bool)>,
+}
+
+impl Bookkeeper for Books<'_> {
+    fn check_held(&self) -> Result<()> {
+        let (id, loads) = (self.id, self.loads);
+        loads.map_or(Ok(()), |(table, read_only)| {
+            self.admission.check_loaded(id, table, read_only)
+        })
+    }
+}
+
+/// A UUID that no device has.
+///
+/// # Errors
+/// What reading it from the kernel answers.
+pub(crate) fn new_uuid() -> Result<String> {
+    let uuid = std::fs::read_to_string(RANDOM_UUID);
+    let uuid = uuid.map_err(|error| Error::io(RANDOM_UUID, &error))?;
+    Ok(format!("{UUID_PREFIX}{}", uuid.trim()))
+}

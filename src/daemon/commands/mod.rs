@@ -1,0 +1,16 @@
+//! What somebody asks for, from the line that he wrote to its event.
+//!
+//! Owns: the order of a command: who asks, the plan, the devices, the switch, the record,
+//! the event. May not know: files of the tree, the watch.
+
+mod legs;
+mod live;
+pub mod make;
+mod new;
+pub mod restore;
+pub mod rooms;
+pub mod settings;
+mod short;
+pub mod table;
+mod told;
+pub mod verbs;

@@ -1,0 +1,325 @@
+//! At the mount: what runs is adopted with what its record says, what does not run
+//! and is to be there is made again, what a crash left half made is taken away. One
+//! that cannot be made says why and keeps its record; the others are made.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::make::Maker;
+use super::rooms::Rooms;
+use crate::daemon::admission::demand::{Care, Demand};
+use crate::daemon::admission::log_trust;
+use crate::daemon::admission::looks::Looks;
+use crate::daemon::admission::own::Own;
+use crate::daemon::events::kind::Kind;
+use crate::daemon::mirrors::entry::Absent;
+use crate::daemon::mirrors::lease::Reserved;
+use crate::daemon::records::record::{Record, Stage};
+use crate::engine::{Id, Info, Slot, Suspend};
+use crate::error::{Errno, Error, Result};
+use crate::plan::build;
+use crate::plan::step::Step;
+use crate::text::table::Table;
+
+/// Brings back what is recorded.
+pub struct Restorer {
+    below: Rooms,
+    maker: Arc<Maker>,
+}
+
+impl Restorer {
+    /// One that makes with `maker`.
+    pub fn new(maker: &Arc<Maker>) -> Restorer {
+        Restorer {
+            below: maker.below.clone(),
+            maker: Arc::clone(maker),
+        }
+    }
+
+    /// Bring back what is recorded; `restart`: also what does not run.
+    ///
+    /// # Errors
+    /// What the folder of the records answers.
+    pub fn restore(&self, restart: bool) -> Result<()> {
+        self.below.journal.records.sweep();
+        let mut missing = Vec::new();
+        let mut names = HashSet::new();
+        for (path, record) in self.below.journal.records.all()? {
+            match record {
+                Ok(record) => {
+                    let missed = self.adopt(record);
+                    missing
+                        .extend(missed.filter(|record| self.is_first(record, &path, &mut names)));
+                }
+                Err(unread) if unread.garbage => self.put_aside(&path, unread.error),
+                // What stands there may be wanted; the mount comes up without it.
+                Err(unread) => {
+                    let error = unread.error.context("not started, and left as it is");
+                    let _ = self.below.events.report("-", Err::<(), _>(error));
+                }
+            }
+        }
+        match restart {
+            true => self.remake_all(missing),
+            false => missing.into_iter().for_each(|record| {
+                self.absent(record, "nothing was to be restarted (--no-restore)");
+            }),
+        }
+        self.below.journal.sweep_logs();
+        Ok(())
+    }
+
+    /// Whether no other mirror that is not there has its name: a second one could not be
+    /// reached.
+    fn is_first(&self, record: &Record, path: &Path, names: &mut HashSet<String>) -> bool {
+        let first = names.insert(record.name.clone());
+        if !first {
+            let sentence = format!(
+                "another record has the name {} too: {} is left as it is, and not started",
+                record.name,
+                path.display()
+            );
+            let error = Error::new(Errno::EEXIST, sentence);
+            let _ = self.below.events.report("-", Err::<(), _>(error));
+        }
+        first
+    }
+
+    fn put_aside(&self, path: &Path, error: Error) {
+        let kept = match self.below.journal.records.put_aside(path) {
+            Ok(aside) => format!("kept aside as {}", aside.display()),
+            Err(error) => format!("and it cannot be kept aside: {error}"),
+        };
+        let error = Error::new(error.errno(), format!("{error}; {kept}"));
+        // It stands in `events`; the mount comes up without it.
+        let _ = self.below.events.report("-", Err::<(), _>(error));
+    }
+
+    /// Adopt the mirror of a record where it runs; answers the record of one that
+    /// is to be made again.
+    fn adopt(&self, record: Record) -> Option<Record> {
+        let info = self.below.engine.info(&Id::Uuid(record.uuid.clone()));
+        let stage = record.unfinished.as_ref().map(|begun| begun.stage);
+        match (info, stage) {
+            (Ok(info), Some(Stage::Making)) if !info.live => self.unmake(&record, Some(&info)),
+            (Ok(info), _) => self.adopt_running(&record, &info),
+            (Err(_), Some(Stage::Making | Stage::Removing)) => self.unmake(&record, None),
+            (Err(_), _) if self.is_wanted(&record) => return Some(record),
+            (Err(_), _) => self.let_go(&record),
+        }
+        None
+    }
+
+    /// The kernel's mirrors go with a reboot, unless they are to persist.
+    fn is_wanted(&self, record: &Record) -> bool {
+        record.settings.persist || !self.below.engine.survives_daemon()
+    }
+
+    fn adopt_running(&self, record: &Record, info: &Info) {
+        let serial = self.below.registry.note(info);
+        let begun = record.unfinished.as_ref();
+        let kept = match begun.map(|begun| begun.stage) {
+            // Killed before it was recorded: as if it had just been made.
+            Some(Stage::Making) => self
+                .below
+                .journal
+                .kept_for(&info.id(), record.settings.on_failure)
+                .unwrap_or_default(),
+            _ => record.settings.clone(),
+        };
+        let switching = begun.is_some_and(|begun| begun.stage == Stage::Reloading);
+        if info.inactive || switching && info.suspended {
+            self.end_switch(info);
+        }
+        let live = self.below.engine.table(&info.id(), Slot::Live);
+        if let Ok((_, lines)) = &live {
+            self.below.journal.tidy(record, &Table::from_lines(lines));
+        }
+        let made = self.below.journal.made_of(record);
+        self.below.registry.update(serial, |entry| {
+            (entry.settings, entry.made) = (Some(kept), made);
+        });
+        match live {
+            Ok((info, lines)) if !self.below.mirrors.shows(&info, &lines) => {
+                self.disown(serial, record)
+            }
+            _ => self.below.journal.keep_changed(&info.name, serial),
+        }
+    }
+
+    /// Another program's device, under which a mirror was, and is no more: that
+    /// program has made it again, or the mirror was taken out.
+    fn disown(&self, serial: u64, record: &Record) {
+        self.below.registry.forget(serial);
+        let forgotten = self.below.journal.forget_record(record);
+        if self.below.events.report(&record.name, forgotten).is_ok() {
+            let text = "its device runs without a mirror";
+            self.below.events.add(&record.name, Kind::Removed, text);
+        }
+    }
+
+    /// Undo what a daemon that was killed in the middle of a switch has left: a loaded
+    /// table, to which the next resume would switch unasked, and held I/O.
+    fn end_switch(&self, info: &Info) {
+        let undone = match info.suspended {
+            true => self.below.switcher.back_to_old_table(info),
+            false => self.below.engine.clear(&info.id()),
+        };
+        let text = "the daemon was killed while it switched tables";
+        match self.below.events.report(&info.name, undone) {
+            Ok(()) if info.suspended => self.below.events.add(&info.name, Kind::Resumed, text),
+            Ok(()) => log::warn!("{}: its loaded table is cleared: {text}", info.name),
+            Err(_) => {}
+        }
+    }
+
+    /// Take away what a crash left half made.
+    fn unmake(&self, record: &Record, device: Option<&Info>) {
+        let removed = device.map(|info| self.below.engine.remove(&info.id(), false));
+        let stage = record.unfinished.as_ref().map(|begun| begun.stage);
+        if stage == Some(Stage::Removing) {
+            let places = record.places.iter();
+            self.below
+                .mirrors
+                .let_go_of_all(places.filter_map(|p| self.below.devices.find(&p.identity).ok()));
+        }
+        let undone = removed
+            .unwrap_or(Ok(()))
+            .and_then(|()| self.below.journal.forget_record(record));
+        let undone = undone.map_err(|error| error.context("taking away what was half made"));
+        if self.below.events.report(&record.name, undone).is_ok() {
+            let text = "it was being made or removed when the daemon was killed";
+            self.below.events.add(&record.name, Kind::Removed, text);
+        }
+    }
+
+    /// A mirror that was not to persist, and is gone.
+    fn let_go(&self, record: &Record) {
+        let forgotten = self.below.journal.forget_record(record);
+        if self.below.events.report(&record.name, forgotten).is_ok() {
+            let text = "it ended with the machine (persist no)";
+            self.below.events.add(&record.name, Kind::Removed, text);
+        }
+    }
+
+    /// Make them again, each as soon as what it stands on is there: a mirror may
+    /// stand on another one.
+    fn remake_all(&self, mut missing: Vec<Record>) {
+        loop {
+            let before = missing.len();
+            let mut failed = Vec::new();
+            for record in missing {
+                if let Err(error) = self.remake(&record) {
+                    failed.push((record, error));
+                }
+            }
+            if failed.is_empty() || failed.len() == before {
+                for (record, error) in failed {
+                    let name = record.name.clone();
+                    self.absent(record, error.sentence());
+                    let told = error.context("not started");
+                    let _ = self.below.events.report(&name, Err::<(), _>(told));
+                }
+                return;
+            }
+            missing = failed.into_iter().map(|(record, _)| record).collect();
+        }
+    }
+
+    fn absent(&self, record: Record, reason: &str) {
+        let reason = reason.to_string();
+        self.below.events.enter(&record.name);
+        self.below.registry.enter_absent(Absent { record, reason });
+    }
+
+    /// Make a mirror again from its record: its devices where they are now, and no
+    /// sync word, so that the log decides what is left to copy.
+    ///
+    /// # Errors
+    /// Why that cannot be: a device is missing or is not the same, or somebody uses
+    /// it, or its log is not its own.
+    pub(crate) fn remake(&self, record: &Record) -> Result<()> {
+        let name = self.below.registry.reserve(&record.name)?;
+        if self
+            .below
+            .engine
+            .info(&Id::Name(record.name.clone()))
+            .is_ok()
+        {
+            let sentence = format!("another device is called {} now", record.name);
+            return Err(Error::new(Errno::EEXIST, sentence));
+        }
+        if record.table.is_empty() {
+            let steps = build::create_empty(&record.name, &record.uuid);
+            return self.restart(record, &name, &steps).map(drop);
+        }
+        let table =
+            build::without_sync_words(self.table_now(record)?, !self.below.engine.carries_io());
+        self.below.journal.tidy(record, &table);
+        // Whatever was let in once is let in again.
+        let admitted = self.below.admission.admit(&Demand {
+            table: &table,
+            looks: Looks::at(self.below.devices.as_ref()),
+            own: Own::default(),
+            read_only: record.read_only,
+            care: Care::Restored,
+            force: false,
+        })?;
+        let made = self.remake_table(record, &name, &admitted.table);
+        if made.is_err() {
+            admitted.undo();
+        }
+        made
+    }
+
+    fn remake_table(&self, record: &Record, name: &Reserved<'_>, table: &Table) -> Result<()> {
+        let begun = record.unfinished.as_ref();
+        if begun.is_some_and(|begun| begun.afresh) {
+            log_trust::clear_all(self.below.devices.as_ref(), table)?;
+        }
+        let notes = log_trust::check(self.below.devices.as_ref(), table)?;
+        let (uuid, read_only) = (&record.uuid, record.read_only);
+        let mut steps = build::create(&record.name, uuid, None, table.clone(), read_only);
+        if record.suspended && !self.below.engine.survives_daemon() {
+            steps.push(Step::Suspend(Suspend::default()));
+        }
+        let serial = self.restart(record, name, &steps)?;
+        for note in &notes {
+            self.below.events.add(&record.name, Kind::Distrusted, note);
+        }
+        self.below
+            .registry
+            .update(serial, |entry| entry.notes = notes);
+        Ok(())
+    }
+
+    fn restart(&self, record: &Record, name: &Reserved<'_>, steps: &[Step]) -> Result<u64> {
+        let text = match record.table.as_slice() {
+            [] => "without a table".into(),
+            lines => lines.join(","),
+        };
+        let told = (Kind::Restored, text.as_str());
+        let made = self.below.journal.made_of(record);
+        self.maker.start(
+            name,
+            &record.uuid,
+            steps,
+            |_| Ok(record.settings.clone()),
+            told,
+            made,
+        )
+    }
+
+    /// The table of a record, with every device by what it is called now.
+    fn table_now(&self, record: &Record) -> Result<Table> {
+        let mut table = record.table()?;
+        for device in table.devices() {
+            let unknown = || format!("the record does not say what {device} is");
+            let place = record.place(device);
+            let place = place.ok_or_else(|| Error::invalid(unknown()))?;
+            *device = self.below.devices.find(&place.identity)?;
+        }
+        Ok(table)
+    }
+}

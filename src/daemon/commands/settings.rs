@@ -1,0 +1,156 @@
+//! Settings of a mirror: what is kept of it beside its table, each changed by a
+//! line of text or by `chmod` and `chown`, and recorded at once.
+
+use super::rooms::Rooms;
+use crate::daemon::events::kind::Kind;
+use crate::daemon::journal::keep::still_begun;
+use crate::daemon::mirrors::not_started;
+use crate::daemon::mirrors::query::Detail;
+use crate::error::{Error, Result};
+use crate::model::look::Look;
+use crate::model::policy::OnFailure;
+use crate::model::settings::Settings;
+use crate::model::snapshot::Snapshot;
+use crate::plan::build;
+use crate::text::words::{quote, trim};
+
+/// Sets what is set for a mirror.
+pub struct Preferences {
+    below: Rooms,
+}
+
+impl Preferences {
+    /// That of a daemon.
+    pub fn new(below: &Rooms) -> Preferences {
+        Preferences {
+            below: below.clone(),
+        }
+    }
+
+    /// Set whether a mirror is brought back when it is not there.
+    ///
+    /// # Errors
+    /// EINVAL for what is neither yes nor no, for a mirror without a UUID, and where
+    /// record or log do not outlive a reboot; EPERM where LVM owns it.
+    pub fn set_persist(&self, serial: u64, line: &str) -> Result<()> {
+        let set = yes_or_no(trim(line)).and_then(|persist| {
+            let check = |snapshot: &Snapshot| match persist {
+                true => self.check_can_persist(snapshot),
+                false => Ok(()),
+            };
+            self.set(serial, check, |kept| &mut kept.persist, persist)
+        });
+        self.tell_set(serial, "persist", line, set)
+    }
+
+    /// Set the share of time that copying may take.
+    ///
+    /// # Errors
+    /// EINVAL for what is no number from 1 to 100.
+    pub fn throttle(&self, line: &str) -> Result<()> {
+        let word = trim(line);
+        let percent = word.strip_suffix('%').unwrap_or(word).parse::<u32>();
+        let result = percent
+            .map_err(|_| Error::invalid("throttle takes one number from 1 to 100, percent of time"))
+            .and_then(|percent| self.below.engine.set_throttle(percent));
+        if result.is_ok() {
+            self.below
+                .events
+                .add("-", Kind::Set, &format!("throttle {}", trim(line)));
+        }
+        self.below.events.report("-", result)
+    }
+
+    /// Set what is done when a leg or the log fails.
+    ///
+    /// # Errors
+    /// EINVAL for what is neither drop nor hold; EPERM where LVM owns the mirror.
+    pub fn set_on_failure(&self, serial: u64, line: &str) -> Result<()> {
+        let parsed = trim(line).parse::<OnFailure>();
+        let set = parsed
+            .and_then(|policy| self.set(serial, |_| Ok(()), |kept| &mut kept.on_failure, policy));
+        // What has failed already is judged anew.
+        self.below.registry.update(serial, |entry| {
+            entry
+                .trouble
+                .iter_mut()
+                .for_each(|trouble| trouble.reason.clear());
+        });
+        self.below.bell.ring();
+        self.tell_set(serial, "on_failure", line, set)
+    }
+
+    /// Keep owner and mode of a file of a mirror, by its path below the mirror.
+    pub fn set_look(&self, serial: u64, path: &str, look: Look) {
+        let changed = self.below.registry.update(serial, |entry| {
+            let kept = entry.settings.get_or_insert_default();
+            let old = kept.looks.get(path).copied().unwrap_or_default();
+            kept.looks.insert(path.into(), look.over(old));
+        });
+        if changed.is_some() && self.below.registry.absent(serial).is_none() {
+            self.below
+                .journal
+                .keep_seen(&self.below.registry.name_of(serial), serial);
+        }
+    }
+
+    /// Set one field of what is kept, and nothing else: a verb or another setting may
+    /// change the others at this moment.
+    fn set<T: Copy + PartialEq>(
+        &self,
+        serial: u64,
+        check: impl FnOnce(&Snapshot) -> Result<()>,
+        field: fn(&mut Settings) -> &mut T,
+        value: T,
+    ) -> Result<()> {
+        let snapshot = self.below.mirrors.snapshot(serial, Detail::Kernel)?;
+        build::check_owner(&snapshot)?;
+        if let Some(absent) = self.below.registry.absent(serial) {
+            return Err(not_started(&absent));
+        }
+        check(&snapshot)?;
+        let put = |value: T| {
+            self.below.registry.update(serial, |entry| {
+                let kept = entry.settings.get_or_insert_default();
+                std::mem::replace(field(kept), value)
+            })
+        };
+        let before = put(value);
+        self.below
+            .journal
+            .keep_with(serial, still_begun)
+            .inspect_err(|_| {
+                before.map(put);
+            })
+    }
+
+    fn check_can_persist(&self, snapshot: &Snapshot) -> Result<()> {
+        if snapshot.info.uuid.is_empty() {
+            let name = &snapshot.info.name;
+            return Err(Error::invalid(format!(
+                "{name} has no UUID by which it could be known again"
+            )));
+        }
+        self.below.journal.check_lasting(&snapshot.table)
+    }
+
+    fn tell_set(&self, serial: u64, what: &str, line: &str, set: Result<()>) -> Result<()> {
+        let name = self.below.registry.name_of(serial);
+        if set.is_ok() {
+            let text = format!("{what} {}", trim(line));
+            self.below.events.add(&name, Kind::Set, &text);
+        }
+        self.below.events.report(&name, set)
+    }
+}
+
+fn yes_or_no(word: &str) -> Result<bool> {
+    match word {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        other => {
+            let other = quote(other);
+            Err(Error::invalid(format!("persist is yes or no, not {other}")))
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Another table for a mirror, as somebody has written it.
+
+use super::rooms::Rooms;
+use crate::daemon::admission::demand::Care;
+use crate::daemon::admission::own::Own;
+use crate::daemon::admission::permission::{Caller, check_kinds};
+use crate::daemon::admission::reload::Successor;
+use crate::daemon::events::kind::Kind;
+use crate::daemon::mirrors::query::Detail;
+use crate::daemon::records::record::{Stage, Unfinished};
+use crate::daemon::switch::switching::Switching;
+use crate::engine::Slot;
+use crate::error::Result;
+use crate::model::settings::SettingsEdit;
+use crate::plan::afresh::misleads;
+use crate::plan::build;
+use crate::text::request::{parse_tables, take_force};
+
+/// Loads tables that were written.
+pub struct Tables {
+    below: Rooms,
+}
+
+impl Tables {
+    /// That of a daemon.
+    pub fn new(below: &Rooms) -> Tables {
+        Tables {
+            below: below.clone(),
+        }
+    }
+
+    /// Load the table of a line and switch to it.
+    ///
+    /// # Errors
+    /// As those of `new`; the old table then goes on.
+    pub fn reload(&self, caller: &Caller, serial: u64, line: &str) -> Result<()> {
+        let result = self.switch(caller, serial, line);
+        self.below.ended(serial, result)
+    }
+
+    fn switch(&self, caller: &Caller, serial: u64, line: &str) -> Result<()> {
+        let (text, force) = take_force(line);
+        let mut table = parse_tables(text)?;
+        let forced = if force { " force=yes" } else { "" };
+        let told = table.joined() + forced;
+        let _begun = self.below.registry.begin(serial, "table")?;
+        self.below.check_started(serial)?;
+        let snapshot = self.below.mirrors.snapshot(serial, Detail::Devices)?;
+        build::check_owner(&snapshot)?;
+        let held = self.below.engine.deps(&snapshot.info.id(), Slot::Live)?;
+        let own = Own::of(self.below.devices.as_ref(), &snapshot.table, held);
+        check_kinds(caller, &table)?;
+        self.below.admission.check_table(caller, &mut table, &own)?;
+        let logs = self.below.journal.own_logs(serial, &snapshot);
+        let files = [self.below.journal.files_to_make(&table)?, logs.clone()].concat();
+        let mut begun = Unfinished::of(Stage::Reloading, files);
+        self.below.journal.keep_begun(serial, begun.clone())?;
+        let admitted = self.below.admission.admit_successor(
+            &snapshot,
+            &Successor {
+                table: &table,
+                care: Care::Logs,
+                force,
+                grows: false,
+            },
+        );
+        let switched = admitted.and_then(|admitted| {
+            begun.afresh = misleads(&snapshot.table, &admitted.table);
+            let switch = Switching {
+                snapshot: &snapshot,
+                steps: build::reload(&snapshot, admitted.table.clone(), begun.afresh),
+                // Whoever writes a table says which legs are good.
+                edit: SettingsEdit {
+                    dropped: Some(Vec::new()),
+                    forged: Some(false),
+                    ..SettingsEdit::default()
+                },
+                begun: begun.clone(),
+                equal: false,
+            };
+            let done = self.below.switcher.switch_to(serial, &switch);
+            match done.is_ok() {
+                true => self.below.journal.note_made(serial, admitted.made()),
+                false => admitted.undo(),
+            }
+            done
+        });
+        if let Err(error) = switched {
+            self.below.journal.keep_changed(&snapshot.info.name, serial);
+            return Err(error);
+        }
+        let name = &snapshot.info.name;
+        self.below.events.add(name, Kind::Reloaded, &told);
+        self.below.journal.keep_new_table(name, serial, logs, begun);
+        self.below.mirrors.let_go_since(&snapshot);
+        Ok(())
+    }
+}

@@ -1,0 +1,62 @@
+//! Mirrors that are recorded and not there: a leg is missing or is not the same, or
+//! the mount was told to restart nothing. They have a folder, say why, and can be
+//! tried again or forgotten.
+
+use super::entry::Absent;
+use crate::daemon::records::record::Record;
+use crate::engine::Info;
+use crate::error::Error;
+use crate::model::snapshot::{Found, Known, Snapshot};
+use crate::text::device::{DevNo, DeviceRef};
+use crate::text::table::{Table, Target};
+
+/// What the files show of a mirror that is not there.
+pub(super) fn snapshot_of_absent(absent: &Absent, known: Known) -> Snapshot {
+    let record = &absent.record;
+    let info = Info {
+        name: record.name.clone(),
+        uuid: record.uuid.clone(),
+        dev: DevNo { major: 0, minor: 0 },
+        event_nr: 0,
+        open_count: 0,
+        suspended: false,
+        read_only: record.read_only,
+        live: false,
+        inactive: false,
+        deferred: false,
+    };
+    Snapshot::new(
+        info,
+        Vec::new(),
+        table_then(record).to_lines(),
+        None,
+        known,
+        &|_| Found::Unknown,
+    )
+}
+
+/// The table as it was, with the names of then: numbers mean something else after a
+/// reboot.
+fn table_then(record: &Record) -> Table {
+    let targets = record
+        .table
+        .iter()
+        .filter_map(|line| Target::parse(line).ok());
+    let mut table = Table {
+        targets: targets.collect(),
+    };
+    for device in table.devices() {
+        if let Some(place) = record.place(device) {
+            *device = DeviceRef::Path(place.identity.node().clone());
+        }
+    }
+    table
+}
+
+/// The error of what only a running mirror can do.
+pub fn not_started(absent: &Absent) -> Error {
+    Error::busy(format!(
+        "{} is not started: {}; `resume` tries again, `remove` forgets it",
+        absent.record.name, absent.reason
+    ))
+}

@@ -1,0 +1,191 @@
+//! What the daemon remembers of one mirror.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+
+use crate::daemon::records::record::Record;
+use crate::engine::Id;
+use crate::engine::identity::Identity;
+use crate::model::health::State;
+use crate::model::pace::Pace;
+use crate::model::settings::Settings;
+use crate::model::snapshot::{Known, Running, Silent};
+use crate::text::device::DevNo;
+
+/// What the daemon remembers of one mirror.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Its number in this daemon's life.
+    pub serial: u64,
+    /// How to address it.
+    pub id: Id,
+    /// Its device number.
+    pub dev: DevNo,
+    /// The name under which it was last seen.
+    pub name: String,
+    /// The name under which events told of it; none until they do.
+    pub announced: Option<String>,
+    /// Its event counter when it was last watched.
+    pub event_nr: Option<u32>,
+    /// Samples of its progress.
+    pub pace: Pace,
+    /// When it last got further, while it is not in sync.
+    pub moved: Option<(Instant, u64)>,
+    /// What its state was when it was last watched.
+    pub seen: Seen,
+    /// Errors seen on each leg.
+    pub errors: Vec<u64>,
+    /// The life of its table in which all regions were seen in sync and no leg with an
+    /// error.
+    pub whole_in: Option<u64>,
+    /// What its record says beside its table; none where it has none.
+    pub settings: Option<Settings>,
+    /// The log files that were made for it, which go with it; none where that is not
+    /// known.
+    pub made: Option<Vec<Identity>>,
+    /// Held from looking at the mirror until what was seen is in its record: of two
+    /// who write it the later one must not have looked first.
+    pub(crate) turn: Arc<Mutex<()>>,
+    /// What its health warns of until all is in sync.
+    pub notes: Vec<String>,
+    /// A failure that lasts, and what is being done about it.
+    pub trouble: Option<Trouble>,
+    /// The legs that nothing could be read from, and the letters of all when that
+    /// was tried.
+    pub(crate) silent: (Silent, Vec<char>),
+    /// Whether a failed step has left it suspended.
+    pub(crate) left_suspended: bool,
+    /// Since when what is under way comes to no end, and how much had by then.
+    pub(crate) stuck: Option<(Instant, u64)>,
+    /// When the watch is to look at it again, whether something happens or not.
+    pub due: Option<Instant>,
+    /// Its record and why it is not there, where it is not.
+    pub absent: Option<Absent>,
+    /// What runs on it.
+    pub(crate) running: Option<Work>,
+}
+
+impl Entry {
+    /// A mirror that was not known before.
+    pub(crate) fn new(serial: u64, (id, dev): (Id, DevNo), name: &str) -> Entry {
+        Entry {
+            serial,
+            id,
+            dev,
+            name: name.into(),
+            announced: None,
+            event_nr: None,
+            pace: Pace::default(),
+            moved: None,
+            seen: Seen::default(),
+            errors: Vec::new(),
+            whole_in: None,
+            settings: None,
+            made: None,
+            turn: Arc::default(),
+            notes: Vec::new(),
+            trouble: None,
+            silent: Default::default(),
+            left_suspended: false,
+            stuck: None,
+            due: None,
+            absent: None,
+            running: None,
+        }
+    }
+
+    /// Whether there is nothing to be done about it before its next event, in this life
+    /// of its table. A leg may have failed while a verb ran, and before the kernel took
+    /// its region out of the count.
+    pub(crate) fn is_settled(&self, life: Option<u64>) -> bool {
+        let Seen {
+            letters,
+            log,
+            in_sync,
+            ..
+        } = &self.seen;
+        if life != self.seen.life {
+            return false;
+        }
+        let mut all = letters.iter().chain(log);
+        let quiet = self.trouble.is_none() && self.due.is_none() && !self.left_suspended;
+        *in_sync && all.all(|letter| *letter == 'A') && quiet
+    }
+
+    /// What a snapshot shows of it.
+    pub(crate) fn known(&self) -> Known {
+        let running = self.running.as_ref().map(|work| Running {
+            verb: work.verb.clone(),
+            since: work.start.elapsed(),
+        });
+        Known {
+            rate: self.pace.rate(),
+            running,
+            errors: self.errors.clone(),
+            silent: self.silent.0.clone(),
+            whole_in: self.whole_in,
+            settings: self.settings.clone().unwrap_or_default(),
+            holds_writes: true,
+            notes: self.notes.clone(),
+            trouble: self.trouble.as_ref().map(|trouble| trouble.reason.clone()),
+            absent: self.absent.as_ref().map(|absent| absent.reason.clone()),
+        }
+    }
+}
+
+/// Something that runs on a mirror.
+#[derive(Debug, Clone)]
+pub(crate) struct Work {
+    /// The verb.
+    pub verb: String,
+    /// Who wants it.
+    pub by: By,
+    /// Since when.
+    pub start: Instant,
+}
+
+/// Who wants something done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    /// Whoever wrote it into a file.
+    Request,
+    /// The daemon, because something failed.
+    Daemon,
+}
+
+/// A mirror that is recorded and could not be made again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Absent {
+    /// Its record.
+    pub record: Record,
+    /// Why it is not there.
+    pub reason: String,
+}
+
+/// What the daemon remembers of a failure that lasts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Trouble {
+    /// Why it lasts, as it was told.
+    pub reason: String,
+    /// Whether a thread is at work on it.
+    pub working: bool,
+}
+
+/// The part of a mirror's state whose changes are events.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// The table, to tell a new one's letters from changed ones.
+    pub table: Vec<String>,
+    /// The life that it was in.
+    pub life: Option<u64>,
+    /// Health letters of the legs.
+    pub letters: Vec<char>,
+    /// The log's.
+    pub log: Option<char>,
+    /// Whether all regions were in sync.
+    pub in_sync: bool,
+    /// Its health.
+    pub state: Option<State>,
+}

@@ -1,0 +1,187 @@
+//! One thing at a time: who is at work on a mirror, who waits for that, and the names
+//! of mirrors that are being made.
+
+use std::time::{Duration, Instant};
+
+use super::entry::{By, Work};
+use super::registry::{Inner, Registry, gone};
+use crate::error::{Errno, Error, Result};
+
+/// How long a verb waits for what the daemon itself is doing with the mirror.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Registry {
+    /// Keep a name for a mirror that is being made.
+    ///
+    /// # Errors
+    /// EEXIST where another one is being made under it.
+    pub fn reserve(&self, name: &str) -> Result<Reserved<'_>> {
+        if !self.inner.lock().reserved.insert(name.into()) {
+            return Err(taken(name));
+        }
+        let name = name.into();
+        Ok(Reserved {
+            registry: self,
+            name,
+        })
+    }
+
+    /// Whether a name is kept for a mirror that is being made.
+    pub fn is_reserved(&self, name: &str) -> bool {
+        self.inner.lock().reserved.contains(name)
+    }
+
+    /// Begin a verb that somebody asked for. What the daemon itself does with the
+    /// mirror is nobody's fault and mostly short: it is waited for.
+    ///
+    /// # Errors
+    /// EBUSY while another one runs, ENODEV where the mirror is gone.
+    pub fn begin(&self, serial: u64, verb: &str) -> Result<Begun<'_>> {
+        let own_runs = |inner: &mut Inner| {
+            let entry = inner.entries.get(&serial);
+            let running = entry.and_then(|entry| entry.running.as_ref());
+            running.is_some_and(|running| running.by == By::Daemon)
+        };
+        let mut inner = self.inner.lock();
+        self.ended.wait_while_for(&mut inner, own_runs, PATIENCE);
+        self.begin_in(&mut inner, serial, verb, By::Request)
+    }
+
+    /// Begin what the daemon does by itself; it comes again later.
+    ///
+    /// # Errors
+    /// As those of [`Registry::begin`].
+    pub fn begin_own(&self, serial: u64, verb: &str) -> Result<Begun<'_>> {
+        self.begin_in(&mut self.inner.lock(), serial, verb, By::Daemon)
+    }
+
+    fn begin_in(&self, inner: &mut Inner, serial: u64, verb: &str, by: By) -> Result<Begun<'_>> {
+        let entry = inner.entries.get_mut(&serial);
+        let entry = entry.ok_or_else(gone)?;
+        if let Some(other) = &entry.running {
+            return Err(Error::busy(format!(
+                "`{}` has been running on {} for {} s: wait for its end in `events`",
+                other.verb,
+                entry.name,
+                other.start.elapsed().as_secs()
+            )));
+        }
+        entry.running = Some(Work {
+            verb: verb.into(),
+            by,
+            start: Instant::now(),
+        });
+        Ok(Begun {
+            registry: self,
+            serial,
+        })
+    }
+
+    /// Whether a verb runs on the mirror.
+    pub fn is_running(&self, serial: u64) -> bool {
+        let inner = self.inner.lock();
+        inner
+            .entries
+            .get(&serial)
+            .is_some_and(|entry| entry.running.is_some())
+    }
+
+    /// Whether anybody is at work on the mirror: a verb, or the daemon because something
+    /// failed.
+    pub fn is_at_work(&self, serial: u64) -> bool {
+        let inner = self.inner.lock();
+        let entry = inner.entries.get(&serial);
+        entry.is_some_and(|entry| {
+            let trouble = entry.trouble.as_ref();
+            entry.running.is_some() || trouble.is_some_and(|trouble| trouble.working)
+        })
+    }
+
+    /// Whether anything is being made or changed.
+    pub fn is_busy(&self) -> bool {
+        let inner = self.inner.lock();
+        let mut entries = inner.entries.values();
+        !inner.reserved.is_empty() || entries.any(|entry| entry.running.is_some())
+    }
+}
+
+/// The error of a name that is in use.
+pub fn taken(name: &str) -> Error {
+    Error::new(
+        Errno::EEXIST,
+        format!("the name {name} is taken: choose another, or remove that device"),
+    )
+}
+
+/// A name that is kept until this is dropped.
+#[derive(Debug)]
+pub struct Reserved<'a> {
+    registry: &'a Registry,
+    /// The name.
+    pub name: String,
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        self.registry.inner.lock().reserved.remove(&self.name);
+    }
+}
+
+/// A verb that runs until this is dropped.
+#[derive(Debug)]
+pub struct Begun<'a> {
+    registry: &'a Registry,
+    serial: u64,
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        self.registry.update(self.serial, |entry| {
+            entry.running = None;
+            // What was seen meanwhile was left to who ran: look once more.
+            entry.event_nr = None;
+        });
+        self.registry.ended.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::mirrors::registry::tests::info;
+
+    #[test]
+    fn one_verb_at_a_time_and_one_maker_of_a_name() {
+        let registry = Registry::default();
+        let serial = registry.note(&info("a", "MIRRORFS-1", 0));
+        let begun = registry.begin(serial, "suspend").expect("free");
+        let error = registry.begin(serial, "resume").expect_err("busy");
+        assert_eq!(error.errno(), Errno::EBUSY);
+        assert!(error.sentence().contains("suspend"), "{error}");
+        drop(begun);
+        assert!(registry.begin(serial, "resume").is_ok());
+        let kept = registry.reserve("b").expect("free");
+        assert_eq!(
+            registry.reserve("b").err().map(|e| e.errno()),
+            Some(Errno::EEXIST)
+        );
+        drop(kept);
+        assert!(registry.reserve("b").is_ok());
+    }
+
+    #[test]
+    fn what_the_daemon_does_is_waited_for() {
+        let registry = Registry::default();
+        let serial = registry.note(&info("a", "MIRRORFS-1", 0));
+        let own = registry.begin_own(serial, "retry").expect("free");
+        let error = registry.begin_own(serial, "table").expect_err("busy");
+        assert_eq!(error.errno(), Errno::EBUSY);
+        std::thread::scope(|scope| {
+            let verb = scope.spawn(|| registry.begin(serial, "remove").map(drop));
+            std::thread::sleep(Duration::from_millis(50));
+            assert!(!verb.is_finished());
+            drop(own);
+            assert_eq!(verb.join().expect("no panic"), Ok(()));
+        });
+    }
+}

@@ -1,0 +1,16 @@
+//! Which mirrors there are, and what is remembered of each.
+//!
+//! Owns: the registry with an entry for each mirror, who works on one, the names that
+//! are taken, and how a mirror is looked at. Changes nothing in device-mapper. May not
+//! know: how devices are let in, how a table is switched, what a verb is.
+
+mod absent;
+mod beside;
+pub mod entry;
+pub mod lease;
+pub mod query;
+pub mod registry;
+mod release;
+mod uses;
+
+pub use absent::not_started;

@@ -1,0 +1,204 @@
+//! Looking: which mirrors there are now, and what one is like. Waiters nothing
+//! in device-mapper.
+
+use std::sync::Arc;
+
+use super::absent::snapshot_of_absent;
+use super::beside::beside;
+use super::lease::{Reserved, taken};
+use super::registry::Registry;
+use super::uses::Uses;
+use crate::engine::{Devices, Engine, Id, Info, Slot};
+use crate::error::{Errno, Error, Result};
+use crate::model::snapshot::{Found, Known, Snapshot, is_shown};
+use crate::text::device::DeviceRef;
+use crate::text::table::Line;
+
+/// How much a file has to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Detail {
+    /// The engine, and no mirror.
+    Engine,
+    /// What device-mapper answers: two ioctls.
+    Kernel,
+    /// The names and sizes of devices too.
+    Devices,
+    /// The engine too, and how many events there were.
+    All,
+}
+
+/// How often the devices are listed, where one is gone when it is looked at: it may
+/// have another name now, and have been there all the time.
+const LISTS: usize = 4;
+
+/// The mirrors that there are.
+pub struct Mirrors {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) devices: Arc<dyn Devices>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) uses: Uses,
+}
+
+impl Mirrors {
+    /// Those of an engine; `registry` is what is remembered of each.
+    pub fn new(
+        engine: &Arc<dyn Engine>,
+        devices: &Arc<dyn Devices>,
+        registry: &Arc<Registry>,
+    ) -> Mirrors {
+        Mirrors {
+            engine: Arc::clone(engine),
+            devices: Arc::clone(devices),
+            registry: Arc::clone(registry),
+            uses: Uses::default(),
+        }
+    }
+
+    /// The mirror that has this name now.
+    ///
+    /// # Errors
+    /// ENOENT where there is none.
+    pub fn find(&self, name: &str) -> Result<u64> {
+        let gone = || Error::new(Errno::ENOENT, format!("there is no mirror {name}"));
+        self.running_under(name)
+            .unwrap_or_else(|_| {
+                let mut absent = self.registry.absentees().into_iter();
+                let found = absent.find(|(_, other)| other == name);
+                found.map(|(serial, _)| serial)
+            })
+            .ok_or_else(gone)
+    }
+
+    /// The device of this name; none where it is no mirror.
+    ///
+    /// # Errors
+    /// ENODEV where there is none.
+    fn running_under(&self, name: &str) -> Result<Option<u64>> {
+        let (info, lines) = self.engine.table(&Id::Name(name.into()), Slot::Live)?;
+        Ok(self.shows(&info, &lines).then(|| self.registry.note(&info)))
+    }
+
+    /// Whether a device is shown: also what lost its mirror target with a leg.
+    pub fn shows(&self, info: &Info, lines: &[Line]) -> bool {
+        is_shown(info, lines) || self.registry.has_dropped(info)
+    }
+
+    /// The serials and names of all mirrors, in the kernel's order; those that are
+    /// only recorded come last.
+    ///
+    /// # Errors
+    /// What the list of devices answers.
+    pub fn all(&self) -> Result<Vec<(u64, String)>> {
+        // First: one that is started meanwhile is then found as both, not as neither.
+        let absent = self.registry.absentees().into_iter();
+        let mut found = self.all_running()?;
+        for _ in 1..LISTS {
+            if found.1 {
+                break;
+            }
+            found = self.all_running()?;
+        }
+        let found = found.0;
+        let hidden = |(_, name): &(u64, String)| found.iter().any(|(_, other)| other == name);
+        let absent: Vec<_> = absent.filter(|one| !hidden(one)).collect();
+        Ok([found, absent].concat())
+    }
+
+    /// The mirrors that run, and whether all that was listed was still there under its
+    /// name.
+    fn all_running(&self) -> Result<(Vec<(u64, String)>, bool)> {
+        let (mut found, mut all) = (Vec::new(), true);
+        for device in self.engine.list()? {
+            match self.running_under(&device.name) {
+                Ok(serial) => found.extend(serial.map(|serial| (serial, device.name))),
+                Err(_) => all = false,
+            }
+        }
+        Ok((found, all))
+    }
+
+    /// The mirror as it is now.
+    ///
+    /// # Errors
+    /// ENODEV where it is gone.
+    pub fn snapshot(&self, serial: u64, detail: Detail) -> Result<Snapshot> {
+        if let Some(absent) = self.registry.absent(serial) {
+            return Ok(snapshot_of_absent(&absent, self.registry.known(serial)));
+        }
+        let (id, dev) = self.registry.address(serial)?;
+        let (info, lines) = self.engine.table(&id, Slot::Live)?;
+        let (_, status) = self.engine.status(&id)?;
+        if info.dev != dev {
+            return Err(Error::new(Errno::ENODEV, format!("{dev} is gone")));
+        }
+        // After the status: what it shows is not of a later life.
+        let life = self.engine.life(dev).ok();
+        let known = Known {
+            holds_writes: self.engine.carries_io(),
+            ..self.registry.known(serial)
+        };
+        let look_up = |device: &DeviceRef| self.look_up(device, detail);
+        let snapshot = Snapshot::new(info, status, lines, life, known, &look_up);
+        Ok(match detail >= Detail::Devices {
+            true => Snapshot {
+                beside: self.beside(&snapshot),
+                ..snapshot
+            },
+            false => snapshot,
+        })
+    }
+
+    fn look_up(&self, device: &DeviceRef, detail: Detail) -> Found {
+        if detail < Detail::Devices {
+            return Found::Unknown;
+        }
+        match self.devices.facts(device) {
+            Ok(facts) => Found::There(facts),
+            Err(error) if matches!(error.errno(), Errno::ENODEV | Errno::ENOENT) => Found::Gone,
+            Err(_) => Found::Unknown,
+        }
+    }
+
+    /// Keep a name that neither a device nor a request has.
+    pub fn reserve(&self, name: &str) -> Result<Reserved<'_>> {
+        let reserved = self.registry.reserve(name)?;
+        let mut absent = self.registry.absentees().into_iter();
+        if absent.any(|(_, other)| other == name) {
+            return Err(taken(name));
+        }
+        match self.engine.info(&Id::Name(name.into())) {
+            Ok(_) => Err(taken(name)),
+            Err(error) if error.errno() == Errno::ENODEV => Ok(reserved),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Forget a device that is nothing to mirrorfs any more: another program's, and
+    /// no mirror.
+    pub fn let_alone(&self, serial: u64) {
+        let address = self.registry.address(serial);
+        let there = address.and_then(|(id, _)| self.engine.table(&id, Slot::Live));
+        if there.is_ok_and(|(info, lines)| !self.shows(&info, &lines)) {
+            self.registry.forget(serial);
+        }
+    }
+
+    /// Check that nobody else holds its legs and logs.
+    ///
+    /// # Errors
+    /// EBUSY names the first who does.
+    pub fn check_nobody_beside(&self, snapshot: &Snapshot) -> Result<()> {
+        match self.beside(snapshot).first() {
+            Some(other) => Err(Error::busy(format!(
+                "{other}: what was written through it is not on the other legs; \
+                 remove it first"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    fn beside(&self, snapshot: &Snapshot) -> Vec<String> {
+        let (engine, devices) = (self.engine.as_ref(), self.devices.as_ref());
+        beside(&self.uses, engine, devices, snapshot)
+    }
+}

@@ -1,0 +1,216 @@
+//! Records written, broken, and left by a crash.
+
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::*;
+use crate::daemon::records::record::{Place, Stage, Unfinished};
+use crate::engine::identity::Identity;
+use crate::error::Errno;
+use crate::model::look::Look;
+use crate::model::policy::{Dropped, OnFailure};
+use crate::model::settings::Settings;
+
+fn record(name: &str, uuid: &str) -> Record {
+    Record {
+        version: VERSION,
+        name: name.into(),
+        uuid: uuid.into(),
+        read_only: false,
+        suspended: true,
+        table: vec!["0 8 mirror core 1 2 2 /a\\ b 0 8:1 0".into()],
+        places: vec![Place {
+            device: "8:1".into(),
+            identity: Identity::Device {
+                node: "/dev/sda1".into(),
+                ids: [("wwid".to_string(), "naa.5".to_string())].into(),
+                size: 4096,
+            },
+            ours: false,
+        }],
+        settings: Settings {
+            persist: true,
+            looks: [("ctl".to_string(), Look::default())].into(),
+            on_failure: OnFailure::Hold,
+            dropped: vec![Dropped {
+                leg: Some(1),
+                node: "/dev/sdb".into(),
+                letter: 'D',
+            }],
+            forged: true,
+            adopted: true,
+        },
+        made: Some(vec![Identity::File {
+            path: "/a/log".into(),
+            inode: 7,
+            file_system: None,
+            size: 4096,
+        }]),
+        unfinished: Some(Unfinished {
+            stage: Stage::Reloading,
+            files: vec!["/a/log".into()],
+            afresh: true,
+        }),
+    }
+}
+
+#[test]
+fn records_come_back_and_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = Records::below(folder.path());
+    assert!(records.all().unwrap().is_empty());
+    let (one, two) = (record("a", "MIRRORFS-1"), record("b", "../x/.."));
+    records.write(&one).unwrap();
+    records.write(&two).unwrap();
+    let renamed = record("c", "MIRRORFS-1");
+    records.write(&renamed).unwrap();
+    let all = records.all().unwrap().into_iter();
+    let all: Vec<Record> = all.map(|(_, record)| record.unwrap()).collect();
+    assert_eq!(all, [two, renamed]);
+    records.remove("MIRRORFS-1").unwrap();
+    records.remove("MIRRORFS-1").unwrap();
+    records.remove("../x/..").unwrap();
+    records.close();
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_record_cut_or_broken_anywhere_is_none_and_the_others_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = Records::below(folder.path());
+    records.write(&record("a", "A")).unwrap();
+    records.write(&record("b", "B")).unwrap();
+    let path = folder.path().join("mirrors/A.json");
+    let whole = fs::read(&path).unwrap();
+    for length in 0..whole.len() {
+        fs::write(&path, &whole[..length]).unwrap();
+        let all = records.all().unwrap();
+        assert!(all[0].1.is_err() && all[1].1.is_ok(), "{length}");
+    }
+    let aside = records.put_aside(&path).unwrap();
+    assert!(aside.exists() && records.all().unwrap().len() == 1);
+    let text = String::from_utf8(whole).unwrap();
+    fs::write(&path, text.replace("\"version\": 1", "\"version\": 2")).unwrap();
+    let unread = records.all().unwrap().remove(0).1.unwrap_err();
+    assert!(unread.error.sentence().contains("version 2") && !unread.garbage);
+}
+
+#[test]
+fn what_was_being_written_goes_and_the_old_one_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = Records::below(folder.path());
+    records.sweep();
+    records.write(&record("a", "A")).unwrap();
+    for name in ["A.new", "B.new"] {
+        fs::write(folder.path().join("mirrors").join(name), "{").unwrap();
+    }
+    records.sweep();
+    let left = fs::read_dir(folder.path().join("mirrors")).unwrap();
+    assert_eq!(left.count(), 1);
+    assert!(records.get("A").is_some());
+}
+
+#[test]
+fn what_the_folder_could_not_flush_is_not_settled_until_it_is_done_again() {
+    static FAILS: AtomicBool = AtomicBool::new(true);
+    let folder = tempfile::tempdir().unwrap();
+    let records = Records {
+        sync: |folder| match FAILS.load(Relaxed) {
+            true => Err(Errno::EIO.into()),
+            false => sync_folder(folder),
+        },
+        ..Records::below(folder.path())
+    };
+    let (one, two) = (record("a", "A"), record("b", "B"));
+    for record in [&one, &two] {
+        let error = records.write(record).unwrap_err();
+        assert_eq!(error.errno(), Errno::EIO);
+    }
+    assert!(!records.is_settled("A") && records.get("A") == Some(one.clone()));
+    FAILS.store(false, Relaxed);
+    records.write(&one).unwrap();
+    assert!(records.is_settled("A") && !records.is_settled("B"));
+    FAILS.store(true, Relaxed);
+    // Removed, and again: it may still be on the disk.
+    assert!(records.remove("A").is_err() && records.remove("A").is_err());
+    FAILS.store(false, Relaxed);
+    records.remove("A").unwrap();
+    assert!(records.is_settled("A"));
+}
+
+#[test]
+fn what_makes_no_file_name_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = Records::below(folder.path());
+    for uuid in ["", &"/".repeat(100)] {
+        let error = records.write(&record("a", uuid)).unwrap_err();
+        assert_eq!(error.errno(), Errno::EINVAL);
+    }
+}
+
+#[test]
+fn what_may_be_a_record_is_told_from_what_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = Records::below(folder.path());
+    records.write(&record("a", "A")).unwrap();
+    assert_eq!(records.has_doubts(), Ok(false));
+    let path = folder.path().join("mirrors/A.json");
+    let text = fs::read_to_string(&path).unwrap();
+    let unread = || records.all().unwrap().remove(0).1.unwrap_err();
+    for (from, to, garbage) in [
+        ("\"version\": 1", "\"version\": 2, \"new\": [1]", false),
+        ("\"version\": 1", "\"version\": \"1\"", true),
+        ("\"name\": \"a\"", "\"name\": \"a/b\"", true),
+        ("\"name\": \"a\"", "\"name\": \".\"", true),
+        ("\"name\": \"a\"", "\"name\": \"new\"", true),
+        ("\"name\": \"a\"", "\"name\": \"\\u0000\"", true),
+        ("\"name\": \"a\"", "\"name\": \"\"", true),
+        ("\"uuid\": \"A\"", "\"uuid\": \"B\"", true),
+        ("/dev/sdb", "/dev/sdb\\nforged", true),
+        ("/dev/sda1", "/dev/sda1\\n", true),
+        ("\"8:1\"", "\"sda\"", true),
+        ("\"ctl\"", "\"c\\ttl\"", true),
+    ] {
+        assert!(text.contains(from), "{from}");
+        fs::write(&path, text.replace(from, to)).unwrap();
+        assert_eq!(unread().garbage, garbage, "{to}: {:?}", unread());
+        assert_eq!(records.has_doubts(), Ok(true));
+    }
+    fs::write(&path, text.replace("\"version\": 1", "\"version\": 2")).unwrap();
+    assert!(
+        records.write(&record("a", "A")).is_err(),
+        "over one of another version"
+    );
+    let set = |mode| fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+    fs::write(&path, &text).unwrap();
+    set(0o622);
+    assert!(!unread().garbage);
+    set(0o600);
+    fs::rename(&path, folder.path().join("real")).unwrap();
+    symlink(folder.path().join("real"), &path).unwrap();
+    assert!(!unread().garbage);
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert!(!unread().garbage);
+    fs::remove_dir(&path).unwrap();
+    assert_eq!(records.has_doubts(), Ok(false));
+    fs::write(path.with_extension("bad"), "").unwrap();
+    assert_eq!(records.has_doubts(), Ok(true));
+}
+
+#[test]
+fn what_could_not_be_read_again_is_not_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = Records::below(folder.path());
+    for name in ["a/b", "", ".", "new", "a\nb"] {
+        let error = records.write(&record(name, "A")).unwrap_err();
+        assert_eq!(error.errno(), Errno::EINVAL, "{name}");
+    }
+    // What others may call their devices.
+    for name in ["a b", "a\\x20b", "größe"] {
+        records.write(&record(name, "A")).unwrap();
+        assert!(records.get("A").is_some(), "{name}");
+    }
+}

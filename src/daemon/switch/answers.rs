@@ -1,0 +1,60 @@
+//! Whether legs answer: a device may be gone, or dead, without that the kernel has met
+//! an error on it.
+
+use super::act::Switcher;
+use crate::daemon::mirrors::entry::Entry;
+use crate::daemon::mirrors::query::Detail;
+use crate::error::Result;
+use crate::model::snapshot::{Leg, Silent, Snapshot};
+
+impl Switcher {
+    /// See whether legs with errors, and those that did not answer, answer at all.
+    pub(crate) fn listen(&self, serial: u64) -> Result<()> {
+        let snapshot = self.mirrors.snapshot(serial, Detail::Kernel)?;
+        let legs = snapshot.legs.iter();
+        let hurt = legs.filter(|leg| leg.letter != 'A' || leg.silent);
+        let silent = hurt.filter(|leg| self.check_answers(leg).is_err());
+        let silent = silent.map(|leg| leg.number).collect();
+        self.keep_silent(serial, &snapshot, silent);
+        Ok(())
+    }
+
+    /// A leg did not answer when somebody asked: health says so as long as that is.
+    pub(crate) fn note_silent(&self, serial: u64, snapshot: &Snapshot, leg: &Leg) {
+        self.keep_silent(serial, snapshot, vec![leg.number]);
+        self.bell.ring();
+    }
+
+    /// Keep which legs do not answer, as long as the letters and the life are these.
+    fn keep_silent(&self, serial: u64, snapshot: &Snapshot, legs: Vec<usize>) {
+        let life = snapshot.life;
+        let silent = (Silent { legs, life }, letters(snapshot));
+        self.registry.update(serial, |entry| {
+            entry.silent = silent;
+            entry.event_nr = None;
+        });
+    }
+
+    /// The error of a leg of which neither the beginning nor the end can be read.
+    pub(crate) fn check_answers(&self, leg: &Leg) -> Result<()> {
+        let last = leg.length.saturating_sub(1);
+        let read = |at: u64| {
+            self.devices
+                .probe(&leg.device, leg.offset.saturating_add(at))
+        };
+        read(0).or_else(|_| read(last)).map_err(|error| {
+            let what = format!("leg {} {} does not answer", leg.number, leg.node());
+            error.context(what)
+        })
+    }
+}
+
+/// Whether it was tried which legs answer, with these letters in this life of the table.
+pub(crate) fn has_listened(entry: &Entry, snapshot: &Snapshot) -> bool {
+    let (silent, then) = &entry.silent;
+    silent.life == snapshot.life && *then == letters(snapshot)
+}
+
+fn letters(snapshot: &Snapshot) -> Vec<char> {
+    snapshot.legs.iter().map(|leg| leg.letter).collect()
+}

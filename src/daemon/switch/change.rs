@@ -1,0 +1,92 @@
+//! Changing what a mirror is made of while it is in use: the table of a verb's plan is
+//! admitted, switched to, and told of.
+
+use std::path::PathBuf;
+
+use super::act::Switcher;
+use super::switching::Switching;
+use crate::daemon::admission::admit::Admitted;
+use crate::daemon::events::kind::Kind;
+use crate::daemon::records::record::{Stage, Unfinished};
+use crate::error::Result;
+use crate::model::settings::SettingsEdit;
+use crate::model::snapshot::Snapshot;
+use crate::plan::build;
+use crate::plan::legs::Change;
+
+/// A mirror that becomes another one.
+pub(crate) struct Turn {
+    /// The table, and what has to be so.
+    pub change: Change,
+    /// What of its settings changes.
+    pub edit: SettingsEdit,
+    /// The events that tell of it.
+    pub told: Vec<(Kind, String)>,
+}
+
+impl Switcher {
+    /// Switch to a table whose devices were admitted; what was made for it goes
+    /// again where that fails.
+    ///
+    /// # Errors
+    /// As those of [`Daemon::change`].
+    pub(crate) fn change_to(
+        &self,
+        serial: u64,
+        snapshot: &Snapshot,
+        mut turn: Turn,
+        admitted: Admitted<'_>,
+    ) -> Result<()> {
+        turn.change.table.clone_from(&admitted.table);
+        let changed = self.change(serial, snapshot, &turn, admitted.made());
+        if changed.is_err() {
+            admitted.undo();
+        }
+        changed
+    }
+
+    /// Switch to another table; `made` are log files that were made for it.
+    ///
+    /// # Errors
+    /// The failed step's; the old table then goes on.
+    pub(crate) fn change(
+        &self,
+        serial: u64,
+        snapshot: &Snapshot,
+        turn: &Turn,
+        made: &[PathBuf],
+    ) -> Result<()> {
+        let change = &turn.change;
+        let name = &snapshot.info.name;
+        let logs = self.journal.own_logs(serial, snapshot);
+        let begun = Unfinished {
+            stage: Stage::Reloading,
+            files: [made, logs.as_slice()].concat(),
+            afresh: change.afresh,
+        };
+        let switch = Switching {
+            snapshot,
+            steps: build::change(snapshot, change),
+            edit: SettingsEdit {
+                forged: Some(build::is_forged(&change.table)),
+                ..turn.edit.clone()
+            },
+            begun: begun.clone(),
+            equal: change.equal,
+        };
+        if let Err(error) = self.switch_to(serial, &switch) {
+            self.journal.keep_changed(name, serial);
+            return Err(error);
+        }
+        self.journal.note_made(serial, made);
+        self.events
+            .add(name, Kind::Reloaded, &change.table.joined());
+        // At once: what comes now may wait for a disk.
+        turn.told
+            .iter()
+            .for_each(|(kind, text)| self.events.add(name, *kind, text));
+        self.journal.keep_new_table(name, serial, logs, begun);
+        self.mirrors.let_go_since(snapshot);
+        Ok(())
+    }
+}

@@ -1,0 +1,10 @@
+//! Another table for a mirror that is in use.
+//!
+//! Owns: the order of record, load, suspend, confirm and resume; what is left where a step
+//! fails; trying a table again. May not know: which verb or failure asks for it.
+
+pub mod act;
+pub mod answers;
+pub mod change;
+pub mod retry;
+pub mod switching;

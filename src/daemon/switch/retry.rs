@@ -1,0 +1,105 @@
+//! Trying again what failed: the same table once more, best leg first and without a
+//! sync word, which lets the kernel forget its errors and what was held go on.
+
+use super::act::Switcher;
+use super::switching::Switching;
+use crate::daemon::events::kind::Kind;
+use crate::daemon::mirrors::query::Detail;
+use crate::daemon::records::record::{Stage, Unfinished};
+use crate::error::Result;
+use crate::model::failure::{Hurt, Verdict, hurt, judge};
+use crate::model::settings::SettingsEdit;
+use crate::model::snapshot::Snapshot;
+use crate::plan::build;
+use crate::plan::step::Step;
+
+impl Switcher {
+    /// Do the verb `retry`.
+    ///
+    /// # Errors
+    /// EIO where the source still cannot be read: what waits would fail.
+    pub(crate) fn retry(&self, serial: u64, snapshot: &Snapshot) -> Result<()> {
+        let steps = build::retry(snapshot)?;
+        let sources = snapshot.legs.iter().filter(|leg| leg.source);
+        for leg in sources.filter(|leg| leg.letter != 'A') {
+            self.check_answers(leg)?;
+        }
+        self.act_again(serial, snapshot, steps, SettingsEdit::default())?;
+        self.forget_errors(serial);
+        let text = "what failed is tried again, by request";
+        self.events.add(&snapshot.info.name, Kind::Retried, text);
+        Ok(())
+    }
+
+    /// Let writes go that were held by what works again.
+    pub(crate) fn requeue(&self, serial: u64) -> Result<()> {
+        let _begun = self.registry.begin_own(serial, "retry")?;
+        self.planned(|| {
+            let snapshot = self.mirrors.snapshot(serial, Detail::Kernel)?;
+            let steps = build::retry(&snapshot)?;
+            self.act_again(serial, &snapshot, steps, SettingsEdit::default())
+        })
+    }
+
+    /// Do the steps of a retry. The record says so first: a mirror that a killed
+    /// daemon leaves suspended could else not be told from one that is to be so.
+    fn act_again(
+        &self,
+        serial: u64,
+        snapshot: &Snapshot,
+        steps: Vec<Step>,
+        edit: SettingsEdit,
+    ) -> Result<()> {
+        let switch = Switching {
+            snapshot,
+            steps,
+            edit,
+            begun: Unfinished::of(Stage::Reloading, Vec::new()),
+            equal: false,
+        };
+        let done = self.switch_to(serial, &switch);
+        self.journal.keep_changed(&snapshot.info.name, serial);
+        done
+    }
+
+    /// The kernel has forgotten them with the table.
+    fn forget_errors(&self, serial: u64) {
+        self.registry.update(serial, |entry| {
+            (entry.stuck, entry.silent) = Default::default();
+        });
+    }
+
+    /// Let writes go that are held because of a target's errors. It stays: errors
+    /// of a copy take no leg out.
+    pub(crate) fn release(&self, serial: u64) -> Result<()> {
+        let _begun = self.registry.begin_own(serial, "retry")?;
+        self.planned(|| {
+            let snapshot = self.mirrors.snapshot(serial, Detail::Kernel)?;
+            if hurt(&snapshot) != Hurt::Targets || judge(&snapshot) != Verdict::Healthy {
+                return Ok(());
+            }
+            let steps = build::retry(&snapshot)?;
+            self.act_again(serial, &snapshot, steps, SettingsEdit::default())?;
+            self.forget_errors(serial);
+            let text = "writes were held because a target has errors: they go on";
+            self.events.add(&snapshot.info.name, Kind::Retried, text);
+            Ok(())
+        })
+    }
+
+    /// Take the sync word out, which would be believed at each resume.
+    pub(crate) fn lose_word(&self, serial: u64) -> Result<()> {
+        let _begun = self.registry.begin_own(serial, "table")?;
+        self.planned(|| {
+            let snapshot = self.mirrors.snapshot(serial, Detail::Kernel)?;
+            if !build::has_word_to_lose(&snapshot) || judge(&snapshot) != Verdict::Healthy {
+                return Ok(());
+            }
+            let edit = SettingsEdit {
+                forged: Some(false),
+                ..SettingsEdit::default()
+            };
+            self.act_again(serial, &snapshot, build::retry(&snapshot)?, edit)
+        })
+    }
+}

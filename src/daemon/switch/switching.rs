@@ -1,0 +1,237 @@
+//! A switch to another table, from the record of what comes to what is known of it
+//! afterwards. Between the look that it was planned from and its resume a leg may fail
+//! and another program may do as it likes: so the look is repeated while nothing can
+//! happen, and where it finds something else the old table goes on.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use super::act::Switcher;
+use crate::daemon::admission::log_trust;
+use crate::daemon::mirrors::entry::Entry;
+use crate::daemon::mirrors::query::Detail;
+use crate::daemon::records::record::Unfinished;
+use crate::daemon::tasks::thread::spawn;
+use crate::engine::Slot;
+use crate::engine::home::Lying;
+use crate::error::{Errno, Error, Result};
+use crate::model::grounds::Grounds;
+use crate::model::settings::SettingsEdit;
+use crate::model::snapshot::Snapshot;
+use crate::plan::execute::Bookkeeper;
+use crate::plan::step::Step;
+use crate::text::table::{Mapping, Table, Target};
+
+/// How long the record may take. One that takes longer stands on what is held, or
+/// on what is as dead: the writes go first then.
+const RECORD: Duration = Duration::from_secs(3);
+
+/// How often a plan is made anew whose mirror has become another one meanwhile.
+const PLANS: usize = 5;
+
+/// A switch to another table.
+pub(crate) struct Switching<'a> {
+    /// What it was planned from.
+    pub snapshot: &'a Snapshot,
+    /// The plan.
+    pub steps: Vec<Step>,
+    /// What it changes of what is kept.
+    pub edit: SettingsEdit,
+    /// What the record says meanwhile.
+    pub begun: Unfinished,
+    /// Whether the legs of the new table are equal from the start.
+    pub equal: bool,
+}
+
+impl Switching<'_> {
+    /// The table that is loaded; none where it is the same once more.
+    fn table(&self) -> Option<&Table> {
+        self.steps.iter().find_map(|step| match step {
+            Step::Load { table, .. } => Some(table),
+            _ => None,
+        })
+    }
+}
+
+impl Switcher {
+    /// Do something that is planned from what a mirror is like, and plan it anew where
+    /// that was no longer so.
+    ///
+    /// # Errors
+    /// Its own; EBUSY where the mirror does not stay as it is.
+    pub(crate) fn planned<T>(&self, mut what: impl FnMut() -> Result<T>) -> Result<T> {
+        for _ in 1..PLANS {
+            match what() {
+                Err(error) if error.errno() == Errno::EAGAIN => log::debug!("{error}"),
+                done => return done,
+            }
+        }
+        what().map_err(|error| match error.errno() {
+            Errno::EAGAIN => Error::busy(error.sentence()),
+            _ => error,
+        })
+    }
+
+    /// Do the steps of a switch.
+    ///
+    /// # Errors
+    /// The failed step's, EAGAIN where the mirror is no longer what was planned for; the
+    /// old table then goes on.
+    pub(crate) fn switch_to(&self, serial: u64, switch: &Switching<'_>) -> Result<()> {
+        let books = Books {
+            switcher: self,
+            serial,
+            switch,
+            grounds: Grounds::of(switch.snapshot),
+            undo: RefCell::new(None),
+        };
+        let done = self.act_with(serial, switch.snapshot, &switch.steps, &books);
+        match &done {
+            Ok(()) => self.switched(serial, switch),
+            Err(_) => {
+                self.registry.update(serial, |entry| {
+                    let undo = books.undo.take();
+                    undo.map(|undo| undo.apply(&mut entry.settings))
+                });
+            }
+        }
+        done
+    }
+
+    /// Check that the mirror is what the switch was planned for, and that its resume
+    /// comes to the plan's table.
+    fn confirm(&self, serial: u64, grounds: &Grounds, switch: &Switching<'_>) -> Result<()> {
+        let now = self.mirrors.snapshot(serial, Detail::Kernel)?;
+        let name = &now.info.name;
+        let changed = |what: &str| {
+            let sentence = format!("{name} has changed meanwhile: {what}");
+            Err(Error::new(Errno::EAGAIN, sentence))
+        };
+        if let Some(what) = grounds.differ(&Grounds::of(&now)) {
+            return changed(what);
+        }
+        let (_, loaded) = self.engine.table(&now.info.id(), Slot::Inactive)?;
+        match switch.table() {
+            Some(table) if !is_same(table, &Table::from_lines(&loaded)) => {
+                changed("another program has loaded a table")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What is known of the new table from the start: nobody may have to see it in
+    /// sync first, since it may lose a leg at once. That holds where no resume but our
+    /// own has come since.
+    fn switched(&self, serial: u64, switch: &Switching<'_>) {
+        let then = switch.snapshot.life.map(|life| life + 1);
+        let now = self.engine.life(switch.snapshot.info.dev).ok();
+        let equal = switch.equal && switch.table().is_some() && now.is_some() && now == then;
+        self.registry.update(serial, |entry| {
+            // The kernel tells of no event: look all the same.
+            entry.event_nr = None;
+            entry.pace.clear();
+            entry.trouble = None;
+            if equal {
+                entry.whole_in = now;
+            }
+        });
+    }
+
+    /// Record what is about to be switched to.
+    ///
+    /// # Errors
+    /// What the file system answers, where the mirror would come back by its record.
+    fn record_next(&self, serial: u64, switch: &Switching<'_>) -> Result<()> {
+        let entry = self.registry.get(serial)?;
+        // Where it is not known whether the record lies on what is held, it is tried: one
+        // that is not written before the writes are let go is the worse fault.
+        if self.journal.lies_on(entry.dev) == Lying::OnIt {
+            log::debug!("the record stands on the mirror itself, and is written afterwards");
+            return Ok(());
+        }
+        let (persist, fresh) = (
+            entry.settings.is_some_and(|kept| kept.persist),
+            switch.edit.fresh.as_ref().map(|kept| kept.persist),
+        );
+        // With the same table nothing comes back that should not.
+        let needed = fresh.unwrap_or(persist) && switch.table().is_some();
+        let (send, receive) = channel();
+        let journal = Arc::clone(&self.journal);
+        let (edit, begun) = (switch.edit.clone(), switch.begun.clone());
+        let job = move || drop(send.send(journal.keep_inactive(serial, edit, begun)));
+        spawn("record", job)?;
+        match receive.recv_timeout(RECORD) {
+            Ok(Err(error)) if needed => Err(error),
+            Ok(Err(error)) => {
+                log::warn!("{error}");
+                Ok(())
+            }
+            Ok(Ok(())) | Err(_) => Ok(()),
+        }
+    }
+}
+
+/// What the steps of a switch need beside the engine.
+struct Books<'a> {
+    switcher: &'a Switcher,
+    serial: u64,
+    switch: &'a Switching<'a>,
+    grounds: Grounds,
+    /// What takes the edit of the settings back.
+    undo: RefCell<Option<SettingsEdit>>,
+}
+
+impl Bookkeeper for Books<'_> {
+    fn check_held(&self) -> Result<()> {
+        let info = &self.switch.snapshot.info;
+        let admission = &self.switcher.admission;
+        self.switch.table().map_or(Ok(()), |table| {
+            admission.check_loaded(&info.id(), table, info.read_only)
+        })
+    }
+
+    fn record(&self) -> Result<()> {
+        self.switcher.record_next(self.serial, self.switch)
+    }
+
+    fn confirm(&self) -> Result<()> {
+        self.switcher
+            .confirm(self.serial, &self.grounds, self.switch)
+    }
+
+    /// Asked of the kernel alone: nothing may be waited for now.
+    fn check_alone(&self) -> Result<()> {
+        let mirrors = &self.switcher.mirrors;
+        mirrors.check_nobody_beside(self.switch.snapshot)
+    }
+
+    /// A log knows no legs: what it calls clean would never be copied to a new one.
+    fn clear_logs(&self) -> Result<()> {
+        let devices = self.switcher.devices.as_ref();
+        let table = self.switch.table();
+        table.map_or(Ok(()), |table| log_trust::clear_all(devices, table))
+    }
+
+    /// Before it can be seen: a mirror that lost its leg is not one that was cut over.
+    fn before_resume(&self) {
+        let edit = |entry: &mut Entry| self.switch.edit.apply(&mut entry.settings);
+        self.undo
+            .replace(self.switcher.registry.update(self.serial, edit));
+    }
+}
+
+/// Whether two tables are one, as far as they are understood here: of what is not, the
+/// kernel may print less than it was given.
+fn is_same(one: &Table, other: &Table) -> bool {
+    let same = |(one, other): (&Target, &Target)| match (&one.mapping, &other.mapping) {
+        (Mapping::Other { kind, .. }, Mapping::Other { kind: also, .. }) => kind == also,
+        (mapping, also) => mapping == also,
+    };
+    let (targets, others) = (&one.targets, &other.targets);
+    targets.len() == others.len()
+        && targets.iter().zip(others).all(|(one, other)| {
+            (one.start, one.length) == (other.start, other.length) && same((one, other))
+        })
+}

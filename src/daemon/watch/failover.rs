@@ -1,0 +1,215 @@
+//! What failed is taken out: the way on is found, recorded, and switched to while
+//! the kernel holds the writes, on a thread of the mirror's own.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::remedy::{AGAIN, Remedy, remedy};
+use crate::daemon::admission::admit::Admission;
+use crate::daemon::events::kind::Kind;
+use crate::daemon::events::log::Events;
+use crate::daemon::mirrors::query::{Detail, Mirrors};
+use crate::daemon::mirrors::registry::Registry;
+use crate::daemon::switch::act::Switcher;
+use crate::daemon::switch::change::Turn;
+use crate::daemon::tasks::bell::Bell;
+use crate::daemon::tasks::thread::spawn;
+use crate::engine::{Devices, Engine};
+use crate::error::{Errno, Error, Result};
+use crate::model::failure::{Switch, Verdict, judge};
+use crate::model::health::left_out;
+use crate::model::policy::Dropped;
+use crate::model::settings::SettingsEdit;
+use crate::model::snapshot::Snapshot;
+use crate::plan::legs::Change;
+
+/// How often it is seen whether writes are held by a target's errors, and how long
+/// they may be: a copy with its log in memory begins anew then.
+const LOOK: Duration = Duration::from_secs(1);
+const STUCK: Duration = Duration::from_secs(3);
+const STUCK_CORE: Duration = Duration::from_secs(10);
+
+/// The verb that stands in `health` meanwhile.
+const VERB: &str = "on_failure drop";
+
+/// Does what the policy says where something failed.
+pub(super) struct Failover {
+    engine: Arc<dyn Engine>,
+    devices: Arc<dyn Devices>,
+    registry: Arc<Registry>,
+    mirrors: Arc<Mirrors>,
+    admission: Arc<Admission>,
+    switcher: Arc<Switcher>,
+    events: Arc<Events>,
+    bell: Arc<Bell>,
+}
+
+impl Failover {
+    /// One that acts by `switcher`.
+    pub(super) fn new(switcher: &Arc<Switcher>) -> Failover {
+        Failover {
+            engine: Arc::clone(&switcher.engine),
+            devices: Arc::clone(&switcher.devices),
+            registry: Arc::clone(&switcher.registry),
+            mirrors: Arc::clone(&switcher.mirrors),
+            admission: Arc::clone(&switcher.admission),
+            switcher: Arc::clone(switcher),
+            events: Arc::clone(&switcher.events),
+            bell: Arc::clone(&switcher.bell),
+        }
+    }
+
+    /// Do what is to be done about a mirror, which was just looked at.
+    pub(super) fn attend(self: &Arc<Self>, serial: u64, snapshot: &Snapshot) {
+        let Ok(entry) = self.registry.get(serial) else {
+            return;
+        };
+        match remedy(&entry, snapshot, self.engine.carries_io()) {
+            Remedy::Nothing => {}
+            Remedy::LookAgain(after) => self.look_again(serial, after),
+            Remedy::TellHeld => self.tell_held(serial),
+            Remedy::ReleaseIfStuck => self.release_if_stuck(serial, snapshot),
+            Remedy::Free => self.work(serial, move |it| it.switcher.free(serial)),
+            Remedy::Listen => self.work(serial, move |it| it.switcher.listen(serial)),
+            Remedy::Requeue => self.work(serial, move |it| it.switcher.requeue(serial)),
+            Remedy::LoseWord => self.work(serial, move |it| it.switcher.lose_word(serial)),
+            Remedy::GoOnWithout => self.work(serial, move |it| it.go_on_without(serial)),
+        }
+    }
+
+    /// A target had errors before all was in sync: see whether writes are held. A
+    /// new table lets them go.
+    fn release_if_stuck(self: &Arc<Self>, serial: u64, snapshot: &Snapshot) {
+        let Some(traffic) = self.devices.traffic(snapshot.info.dev) else {
+            return;
+        };
+        let moves = traffic.under_way == 0;
+        let since = self.registry.update(serial, |entry| match entry.stuck {
+            Some((since, done)) if !moves && done == traffic.done => since,
+            _ => entry.stuck.insert((Instant::now(), traffic.done)).0,
+        });
+        let disk = snapshot.logs.iter().all(|log| log.kind == "disk");
+        let patience = if disk { STUCK } else { STUCK_CORE };
+        if since.is_some_and(|since| since.elapsed() >= patience) {
+            self.work(serial, move |it| it.switcher.release(serial));
+        } else {
+            self.look_again(serial, LOOK);
+        }
+    }
+
+    /// Say once that writes wait, and why.
+    fn tell_held(&self, serial: u64) {
+        let Ok(snapshot) = self.mirrors.snapshot(serial, Detail::Devices) else {
+            return;
+        };
+        let reason = match judge(&snapshot) {
+            Verdict::Healthy => return,
+            Verdict::Hold(reason) => reason,
+            Verdict::Switch(switch) => format!("{} failed, on_failure is hold", left_out(&switch)),
+        };
+        let before = self.registry.update(serial, |entry| {
+            let trouble = entry.trouble.get_or_insert_default();
+            std::mem::replace(&mut trouble.reason, reason.clone())
+        });
+        if before.is_some_and(|before| before != reason) {
+            let text = format!("writes wait: {reason}");
+            self.events.add(&snapshot.info.name, Kind::Held, &text);
+        }
+    }
+
+    /// Do `what` on a thread of its own; where none can be had, on this one.
+    fn work(
+        self: &Arc<Self>,
+        serial: u64,
+        what: impl FnOnce(&Failover) -> Result<()> + Clone + Send + 'static,
+    ) {
+        self.registry.update(serial, |entry| {
+            entry.due = None;
+            entry.trouble.get_or_insert_default().working = true;
+        });
+        let failover = Arc::clone(self);
+        let job = move || failover.try_to(serial, what);
+        if spawn("on_failure", job.clone()).is_err() {
+            job();
+        }
+    }
+
+    fn try_to(&self, serial: u64, what: impl FnOnce(&Failover) -> Result<()>) {
+        let done = what(self);
+        self.registry.update(serial, |entry| match &done {
+            Ok(()) => entry.trouble = None,
+            Err(error) => {
+                let trouble = entry.trouble.get_or_insert_default();
+                trouble.working = false;
+                trouble.reason = error.sentence().into();
+            }
+        });
+        match done.as_ref().map_err(Error::errno) {
+            Ok(()) | Err(Errno::ENODEV) => {}
+            // A verb came first, most likely.
+            Err(Errno::EBUSY) => self.look_again(serial, LOOK),
+            Err(_) => {
+                self.look_again(serial, AGAIN);
+                let _ = self.events.report(&self.registry.name_of(serial), done);
+            }
+        }
+        self.bell.ring();
+    }
+
+    fn look_again(&self, serial: u64, after: Duration) {
+        let due = Some(Instant::now() + after);
+        self.registry.update(serial, |entry| entry.due = due);
+    }
+
+    /// Switch to what is left of a mirror.
+    fn go_on_without(&self, serial: u64) -> Result<()> {
+        let _begun = self.registry.begin_own(serial, VERB)?;
+        self.switcher.planned(|| self.go_on_without_now(serial))
+    }
+
+    fn go_on_without_now(&self, serial: u64) -> Result<()> {
+        let snapshot = self.mirrors.snapshot(serial, Detail::Devices)?;
+        let Verdict::Switch(switch) = judge(&snapshot) else {
+            return Ok(());
+        };
+        let gone = dropped(&snapshot, &switch);
+        let before = snapshot.known.settings.dropped.iter();
+        let edit = SettingsEdit {
+            dropped: Some(before.chain(&gone).cloned().collect()),
+            ..SettingsEdit::default()
+        };
+        let change = Change {
+            table: switch.table,
+            equal: switch.whole,
+            ..Change::default()
+        };
+        let told = gone.iter().map(|what| (Kind::Dropped, what.line()));
+        let turn = Turn {
+            change,
+            edit,
+            told: told.collect(),
+        };
+        let changed = self.switcher.change(serial, &snapshot, &turn, &[]);
+        changed.map_err(|error| error.context("going on without what has failed"))?;
+        self.admission.earlier.remember(&snapshot);
+        Ok(())
+    }
+}
+
+fn dropped(snapshot: &Snapshot, switch: &Switch) -> Vec<Dropped> {
+    let legs = snapshot.legs.iter();
+    let legs = legs.filter(|leg| switch.legs.contains(&leg.number));
+    let legs = legs.map(|leg| Dropped {
+        leg: Some(leg.number),
+        node: leg.node(),
+        letter: leg.letter,
+    });
+    let logs = snapshot.logs.iter();
+    let logs = logs.filter(|log| switch.log && log.letter != 'A');
+    let logs = logs.map(|log| Dropped {
+        leg: None,
+        node: log.node(),
+        letter: log.letter,
+    });
+    legs.chain(logs).collect()
+}

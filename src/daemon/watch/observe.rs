@@ -1,0 +1,213 @@
+//! What changed of a mirror since it was last looked at, as events.
+
+use crate::daemon::events::kind::Kind;
+use crate::daemon::events::log::Events;
+use crate::daemon::journal::keep::Journal;
+use crate::daemon::mirrors::entry::Entry;
+use crate::daemon::mirrors::entry::Seen;
+use crate::daemon::mirrors::query::Detail;
+use crate::daemon::mirrors::query::Mirrors;
+use crate::daemon::mirrors::registry::Registry;
+use crate::engine::Devices;
+use crate::engine::Engine;
+use crate::engine::Listed;
+use crate::model::health::State;
+use crate::model::progress::Progress;
+use crate::model::progress::SyncState;
+use crate::model::snapshot::Snapshot;
+use crate::text::status::leg_words;
+use crate::text::status::log_words;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A copy that has not got further for this long is not sampled until somebody
+/// looks or something happens.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a look at a mirror has found.
+pub struct Observed {
+    /// The mirror.
+    pub snapshot: Snapshot,
+    /// Whether it copies, and is to be looked at again soon.
+    pub copying: bool,
+}
+
+/// Compares what is with what was.
+pub struct Observer {
+    engine: Arc<dyn Engine>,
+    devices: Arc<dyn Devices>,
+    registry: Arc<Registry>,
+    mirrors: Arc<Mirrors>,
+    journal: Arc<Journal>,
+    events: Arc<Events>,
+}
+
+impl Observer {
+    /// That of a journal's mirrors.
+    pub fn new(journal: &Arc<Journal>) -> Observer {
+        Observer {
+            engine: Arc::clone(&journal.engine),
+            devices: Arc::clone(&journal.devices),
+            registry: Arc::clone(&journal.registry),
+            mirrors: Arc::clone(&journal.mirrors),
+            journal: Arc::clone(journal),
+            events: Arc::clone(&journal.events),
+        }
+    }
+
+    /// Look at one mirror if it copies or something happened to it.
+    pub fn observe(&self, serial: u64, device: &Listed) -> Option<Observed> {
+        let entry = self.registry.get(serial).ok()?;
+        // Before the look: where it is the same afterwards, all that was seen is of it.
+        let life = self.engine.life(device.dev).ok();
+        if entry.event_nr == Some(device.event_nr) && entry.is_settled(life) {
+            return None;
+        }
+        let snapshot = self.mirrors.snapshot(serial, Detail::Kernel).ok()?;
+        let (progress, now) = (Progress::of(&snapshot), Instant::now());
+        let copying = self.registry.update(serial, |entry| {
+            entry.event_nr = Some(device.event_nr);
+            sample(entry, &snapshot, &progress, now)
+        });
+        self.compare(&entry, &snapshot, &progress);
+        self.remember_whole(serial, &snapshot, life);
+        Some(Observed {
+            snapshot,
+            copying: copying.unwrap_or(false),
+        })
+    }
+
+    /// Remember in which life of its table all regions were in sync and no leg had an
+    /// error; where some are missing and no leg has one, they are so no more.
+    fn remember_whole(&self, serial: u64, snapshot: &Snapshot, life: Option<u64>) {
+        let healthy = snapshot.legs.iter().all(|leg| leg.letter == 'A');
+        // What was seen of two lives says nothing of either.
+        let of_one = life.is_some() && snapshot.life == life;
+        if !healthy || !of_one || snapshot.parts.is_empty() {
+            return;
+        }
+        self.registry
+            .update(serial, |entry| match (snapshot.whole, entry.whole_in) {
+                (true, _) => entry.whole_in = life,
+                (false, known) if known == life => entry.whole_in = None,
+                (false, _) => {}
+            });
+    }
+
+    /// Tell what changed since the mirror was last looked at.
+    fn compare(&self, entry: &Entry, snapshot: &Snapshot, progress: &Progress) {
+        let (old, new) = (&entry.seen, seen(snapshot, progress));
+        let same_table = old.table == new.table;
+        if !same_table && !old.table.is_empty() && !self.registry.is_running(entry.serial) {
+            self.journal.keep_seen(&snapshot.info.name, entry.serial);
+        }
+        let mut errors = if same_table {
+            entry.errors.clone()
+        } else {
+            Vec::new()
+        };
+        errors.resize(new.letters.len(), 0);
+        for (number, letter) in new.letters.iter().enumerate() {
+            let before = old
+                .letters
+                .get(number)
+                .filter(|_| same_table)
+                .unwrap_or(&'A');
+            if before == letter {
+                continue;
+            }
+            if let Some(count) = errors.get_mut(number).filter(|_| *letter != 'A') {
+                *count += 1;
+            }
+            let text = format!(
+                "{number} {} {letter} {}",
+                leg_name(self.devices.as_ref(), snapshot, number),
+                leg_words(*letter)
+            );
+            self.events.add(&snapshot.info.name, Kind::Leg, &text);
+        }
+        self.compare_log(snapshot, old.log.filter(|_| same_table), new.log);
+        self.compare_state(snapshot, old.state, new.state);
+        if new.in_sync && !(old.in_sync && same_table) && !new.table.is_empty() {
+            let text = format!("{} regions in sync", progress.regions_total);
+            self.events.add(&snapshot.info.name, Kind::Synced, &text);
+        }
+        let was_hurt = self.engine.carries_io()
+            && same_table
+            && old.letters.iter().any(|letter| *letter != 'A');
+        self.registry.update(entry.serial, |entry| {
+            if new.in_sync && was_hurt {
+                // Writes may have been held meanwhile.
+                entry.trouble.get_or_insert_default();
+            }
+            if new.in_sync {
+                entry.notes.clear();
+            }
+            let before = entry.seen.state;
+            (entry.seen, entry.errors) = (new, errors);
+            if entry.seen.state == Some(State::Suspended) {
+                entry.seen.state = before;
+            }
+        });
+    }
+
+    /// The states that somebody is called for, and their end.
+    fn compare_state(&self, snapshot: &Snapshot, old: Option<State>, new: Option<State>) {
+        let alarming = |state: Option<State>| state.is_some_and(|s| s >= State::Degraded);
+        // What is being switched is suspended for a moment.
+        let news = new.filter(|now| *now != State::Suspended && old != new);
+        let Some(now) = news.filter(|_| alarming(old) || alarming(new)) else {
+            return;
+        };
+        let before = old.map_or_else(String::new, |old| format!(", before: {}", old.word()));
+        let text = format!("{}{before}", now.word());
+        self.events.add(&snapshot.info.name, Kind::Health, &text);
+    }
+
+    fn compare_log(&self, snapshot: &Snapshot, old: Option<char>, new: Option<char>) {
+        let Some(letter) = new.filter(|letter| *letter != old.unwrap_or('A')) else {
+            return;
+        };
+        let text = format!("{letter} {}", log_words(letter));
+        self.events.add(&snapshot.info.name, Kind::Log, &text);
+    }
+}
+
+/// A leg as an event names it: by its node, which costs a look at the device.
+fn leg_name(devices: &dyn Devices, snapshot: &Snapshot, number: usize) -> String {
+    let Some(leg) = snapshot.legs.get(number) else {
+        return "-".into();
+    };
+    let facts = devices.facts(&leg.device);
+    facts.map_or_else(|_| leg.node(), |facts| facts.node.display().to_string())
+}
+
+fn seen(snapshot: &Snapshot, progress: &Progress) -> Seen {
+    Seen {
+        table: snapshot.lines.iter().map(ToString::to_string).collect(),
+        life: snapshot.life,
+        letters: snapshot.legs.iter().map(|leg| leg.letter).collect(),
+        log: snapshot.log().map(|log| log.letter),
+        in_sync: progress.state == SyncState::InSync,
+        state: Some(State::of(snapshot)),
+    }
+}
+
+/// Note how far the copy is; answers whether to look again soon.
+fn sample(entry: &mut Entry, snapshot: &Snapshot, progress: &Progress, now: Instant) -> bool {
+    let missing = !matches!(progress.state, SyncState::None | SyncState::InSync);
+    if !missing || snapshot.info.suspended {
+        entry.pace.clear();
+        entry.moved = None;
+        return false;
+    }
+    let done = progress.bytes_done;
+    entry.pace.sample(now, done);
+    match entry.moved {
+        Some((at, before)) if before == done => now.duration_since(at) < PATIENCE,
+        _ => {
+            entry.moved = Some((now, done));
+            true
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The watch: one thread that sleeps until device-mapper says that something
+//! happened, compares what is with what was, and tells the difference. While
+//! something copies it also wakes each second to take samples, since progress
+//! raises no event.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::failover::Failover;
+use super::observe::{Observer, PATIENCE};
+use crate::daemon::events::kind::Kind;
+use crate::daemon::events::log::Events;
+use crate::daemon::journal::keep::Journal;
+use crate::daemon::mirrors::query::Detail;
+use crate::daemon::mirrors::query::Mirrors;
+use crate::daemon::mirrors::registry::Registry;
+use crate::daemon::switch::act::Switcher;
+use crate::daemon::tasks::bell::Bell;
+use crate::daemon::tasks::realtime::spawn_realtime;
+use crate::engine::Engine;
+use crate::engine::Listed;
+use crate::error::Result;
+use crate::text::table::Table;
+
+/// Between two samples of a copy.
+const BEAT: u16 = 1000;
+
+/// Watches all mirrors.
+pub struct Watch {
+    engine: Arc<dyn Engine>,
+    registry: Arc<Registry>,
+    mirrors: Arc<Mirrors>,
+    journal: Arc<Journal>,
+    events: Arc<Events>,
+    bell: Arc<Bell>,
+    observer: Observer,
+    failover: Arc<Failover>,
+}
+
+impl Watch {
+    /// A watch that acts by `switcher` where something fails.
+    pub fn new(switcher: &Arc<Switcher>) -> Watch {
+        Watch {
+            engine: Arc::clone(&switcher.engine),
+            registry: Arc::clone(&switcher.registry),
+            mirrors: Arc::clone(&switcher.mirrors),
+            journal: Arc::clone(&switcher.journal),
+            events: Arc::clone(&switcher.events),
+            bell: Arc::clone(&switcher.bell),
+            observer: Observer::new(&switcher.journal),
+            failover: Arc::new(Failover::new(switcher)),
+        }
+    }
+
+    /// Enter what runs already, then watch on a thread of its own.
+    ///
+    /// # Errors
+    /// What the list of devices answers; EAGAIN where no thread can be had.
+    pub fn start(self: &Arc<Self>) -> Result<()> {
+        self.engine.arm()?;
+        self.pass(Kind::Adopted)?;
+        let watch = Arc::clone(self);
+        spawn_realtime("watch", move || watch.watch())
+    }
+
+    /// Take samples again of a copy that had stopped: somebody looks at it.
+    pub fn stir(&self, serial: u64) {
+        let stirred = self.registry.update(serial, |entry| {
+            let asleep = entry.moved.is_some_and(|(at, _)| at.elapsed() >= PATIENCE);
+            if asleep {
+                entry.moved = None;
+            }
+            asleep
+        });
+        if stirred == Some(true) {
+            self.bell.ring();
+        }
+    }
+
+    fn watch(self: &Arc<Self>) {
+        let mut told = None;
+        loop {
+            // Armed before the list is read, so that nothing falls between.
+            let start = Instant::now();
+            let armed = self.engine.arm();
+            let passed = armed.and_then(|()| self.pass(Kind::Created));
+            let copying = *passed.as_ref().unwrap_or(&true);
+            // What lasts is told of once.
+            let error = passed.err();
+            if let Some(error) = error.as_ref().filter(|_| error != told) {
+                log::error!("watching device-mapper: {error}");
+            }
+            told = error;
+            self.events.waiters.tell();
+            self.sleep(copying, start);
+        }
+    }
+
+    fn sleep(&self, copying: bool, last: Instant) {
+        let due = self.registry.next_due(last).map(|due| {
+            let left = due.saturating_duration_since(Instant::now());
+            PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
+        });
+        let beat = copying.then(|| PollTimeout::from(BEAT));
+        let timeouts = [due, beat].into_iter().flatten();
+        let timeout = timeouts.min_by_key(|timeout| timeout.duration());
+        let timeout = timeout.unwrap_or(PollTimeout::NONE);
+        let fds = self.engine.events().into_iter();
+        let fds = fds.chain([self.bell.hear()]);
+        let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+        // An interrupted poll is one more pass.
+        let _ = poll(&mut fds, timeout);
+        self.bell.silence();
+    }
+
+    /// Look at everything once; answers whether something copies.
+    fn pass(self: &Arc<Self>, appeared: Kind) -> Result<bool> {
+        // Those that were known before the list was made, and are not on it, may
+        // be gone; what was made meanwhile is not.
+        let before = self.registry.serials();
+        let listed = self.engine.list()?;
+        let mut copying = false;
+        let mut present = Vec::new();
+        for device in &listed {
+            let Ok(serial) = self.mirrors.find(&device.name) else {
+                continue;
+            };
+            present.push(serial);
+            // What is half made has nothing to tell yet; its maker rings.
+            if self.registry.is_reserved(&device.name) {
+                continue;
+            }
+            self.announce(serial, device, appeared);
+            if let Some(seen) = self.observer.observe(serial, device) {
+                self.failover.attend(serial, &seen.snapshot);
+                copying |= seen.copying;
+            }
+        }
+        let missing = before
+            .into_iter()
+            .filter(|serial| !present.contains(serial));
+        missing.for_each(|serial| self.bury(serial));
+        Ok(copying)
+    }
+
+    /// Tell of a mirror that somebody else made or renamed.
+    fn announce(&self, serial: u64, device: &Listed, appeared: Kind) {
+        if self.registry.is_running(serial) {
+            return;
+        }
+        let name = &device.name;
+        let told = self
+            .registry
+            .update(serial, |entry| entry.announced.replace(name.clone()));
+        match told.flatten() {
+            Some(old) if old == *name => {}
+            Some(old) => {
+                self.events.renamed(&old, name, ", by another program");
+                self.journal.keep_seen(name, serial);
+            }
+            None if appeared == Kind::Adopted => self.events.add(name, appeared, "it runs already"),
+            None => self.events.add(name, appeared, "by another program"),
+        }
+    }
+
+    /// Forget a mirror that is gone; the verb that removes one tells it itself,
+    /// and one that was renamed meanwhile is not gone.
+    fn bury(&self, serial: u64) {
+        if self.registry.absent(serial).is_some() {
+            return;
+        }
+        let there = self.mirrors.snapshot(serial, Detail::Kernel);
+        let shown = there.is_ok_and(|there| self.mirrors.shows(&there.info, &there.lines));
+        if shown || self.registry.is_running(serial) {
+            return;
+        }
+        let entry = self.registry.forget(serial);
+        if let Some(entry) = entry.filter(|entry| entry.announced.is_some()) {
+            let text = "by another program, or closed at last";
+            self.events.add(&entry.name, Kind::Removed, text);
+            let lines: Vec<&str> = entry.seen.table.iter().map(String::as_str).collect();
+            if let Ok(mut table) = Table::parse(&lines) {
+                self.mirrors
+                    .let_go_of_all(table.devices().map(|device| device.clone()));
+            }
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! What is set for a mirror beside its table, kept in its record and shown by its files.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::look::Look;
+use super::policy::{Dropped, OnFailure};
+
+/// What a mirror has beside its table: one value in its record, in what the daemon
+/// remembers, and in each snapshot.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Whether the mirror is to be brought back.
+    pub persist: bool,
+    /// Owners and modes that were changed, by path.
+    pub looks: BTreeMap<String, Look>,
+    /// What is done when a leg or the log fails.
+    #[serde(default)]
+    pub on_failure: OnFailure,
+    /// The legs that were taken out because they had failed.
+    #[serde(default)]
+    pub dropped: Vec<Dropped>,
+    /// Whether the sync word of its disk log was not written by anybody, and is to go.
+    #[serde(default)]
+    pub forged: bool,
+    /// Whether the mirror was slid under another program's device: its log is its own.
+    #[serde(default)]
+    pub adopted: bool,
+}
+
+/// What a switch of tables changes of what is kept, and nothing else: settings that
+/// somebody makes meanwhile stay.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SettingsEdit {
+    /// Of a mirror that is new: all of it.
+    pub fresh: Option<Settings>,
+    /// The legs that are out because they had failed.
+    pub dropped: Option<Vec<Dropped>>,
+    /// Whether the sync word of the disk log is to go.
+    pub forged: Option<bool>,
+}
+
+impl SettingsEdit {
+    /// Change what is kept; answers what takes it back.
+    pub fn apply(&self, kept: &mut Option<Settings>) -> SettingsEdit {
+        let before = kept.clone().unwrap_or_default();
+        let now = kept.get_or_insert_default();
+        if let Some(fresh) = &self.fresh {
+            now.clone_from(fresh);
+        }
+        if let Some(dropped) = &self.dropped {
+            now.dropped.clone_from(dropped);
+        }
+        now.forged = self.forged.unwrap_or(now.forged);
+        SettingsEdit {
+            fresh: self.fresh.as_ref().map(|_| before.clone()),
+            dropped: Some(before.dropped),
+            forged: Some(before.forged),
+        }
+    }
+}
