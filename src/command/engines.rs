@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::options::EngineName;
+use super::config::EngineName;
 use crate::daemon::Daemon;
 use crate::daemon::records::store::Records;
 use crate::engine::embedded::Embedded;

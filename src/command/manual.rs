@@ -7,7 +7,7 @@ use roff::{Inline, Roff, bold, italic, roman};
 use super::{mount_option, options};
 use crate::plan::verb::VERBS;
 use crate::text::short::KEYS;
-use crate::tree::help;
+use crate::tree::{help, usage};
 
 /// When the prose below was last changed.
 const DATE: &str = "2026-11-25";
@@ -220,11 +220,11 @@ fn see_also(roff: &mut Roff) {
 fn requests(roff: &mut Roff) {
     roff.control("SH", ["REQUESTS"]);
     roff.text([roman("Lines for new, in one of these forms:")]);
-    example(roff, help::FORMS.iter().copied());
+    example(roff, usage::FORMS.iter().copied());
     roff.control("PP", []);
-    roff.text([roman(help::WORDS)]);
+    roff.text([roman(usage::WORDS)]);
     roff.text([roman("For example:")]);
-    example(roff, help::EXAMPLES.iter().copied());
+    example(roff, usage::EXAMPLES.iter().copied());
     roff.control("SH", ["KEYS"]);
     roff.text([roman("Words behind the devices of the first form:")]);
     for key in KEYS {
@@ -315,9 +315,9 @@ mod tests {
             has(&format!(".TP\n{}", verb.name));
             docs(verb.doc);
         }
-        help::FORMS
+        usage::FORMS
             .iter()
-            .chain(help::EXAMPLES)
+            .chain(usage::EXAMPLES)
             .for_each(|l| has(l));
     }
 

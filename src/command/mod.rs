@@ -2,6 +2,7 @@
 //! parts together and knows nothing of what they do.
 
 pub mod background;
+pub mod config;
 pub mod dispositions;
 pub mod engines;
 pub mod logging;

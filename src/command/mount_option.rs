@@ -3,8 +3,7 @@
 
 use clap::ValueEnum;
 
-use super::mounting::FLAGS;
-use super::options::{EngineName, Options};
+use super::config::{EngineName, FLAGS, Options};
 use crate::error::{Error, Result};
 
 /// One mount option that only mirrorfs knows.

@@ -9,10 +9,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use fuser::{Config, MountOption, Session, SessionACL};
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::mount::{MntFlags, mount, umount2};
 use nix::unistd::{getegid, geteuid};
 
-use super::options::Options;
+use super::config::{FLAGS, Options};
 use crate::error::{Errno, Error, Result};
 use crate::fuse::Fs;
 
@@ -28,29 +28,6 @@ const THREADS: usize = 4;
 
 /// Where the kernel's end of FUSE is.
 const DEVICE: &str = "/dev/fuse";
-
-/// Mount options that are flags of mount(2), and those that take one away.
-pub const FLAGS: &[(&str, MsFlags, bool)] = &[
-    ("dev", MsFlags::MS_NODEV, false),
-    ("nodev", MsFlags::MS_NODEV, true),
-    ("suid", MsFlags::MS_NOSUID, false),
-    ("nosuid", MsFlags::MS_NOSUID, true),
-    ("exec", MsFlags::MS_NOEXEC, false),
-    ("noexec", MsFlags::MS_NOEXEC, true),
-    ("atime", MsFlags::MS_NOATIME, false),
-    ("noatime", MsFlags::MS_NOATIME, true),
-    ("async", MsFlags::MS_SYNCHRONOUS, false),
-    ("sync", MsFlags::MS_SYNCHRONOUS, true),
-    ("dirsync", MsFlags::MS_DIRSYNC, true),
-    ("rw", MsFlags::MS_RDONLY, false),
-    ("ro", MsFlags::MS_RDONLY, true),
-];
-
-/// What holds unless an option says otherwise: there are no devices and no
-/// programs in the tree.
-pub fn default_flags() -> MsFlags {
-    MsFlags::MS_NODEV | MsFlags::MS_NOSUID
-}
 
 /// Mount on `folder`: as root by hand, for anybody else by `fusermount3`.
 ///

@@ -3,22 +3,11 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, CommandFactory, Parser, ValueEnum, ValueHint};
-use nix::mount::MsFlags;
+use clap::{ArgAction, CommandFactory, Parser, ValueHint};
 
+use super::config::{EngineName, Options, Paper, default_flags};
 use super::mount_option;
-use super::mounting::default_flags;
-use super::papers::Paper;
 use crate::error::{Error, Result};
-
-/// Which engine does the mirroring.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum EngineName {
-    /// the kernel's device-mapper
-    Kernel,
-    /// in this process, without root and without device-mapper
-    Embedded,
-}
 
 /// Device-mapper mirrors as files.
 #[derive(Debug, Parser)]
@@ -53,29 +42,6 @@ struct Arguments {
     #[arg(required = true, num_args = 1..=2, value_name = "MOUNTPOINT")]
     #[arg(value_hint = ValueHint::DirPath)]
     places: Vec<PathBuf>,
-}
-
-/// What the user wants, options of all sorts taken together.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
-    /// What does the mirroring.
-    pub engine: EngineName,
-    /// Where records and log files live; none leaves it to the engine.
-    pub state_dir: Option<PathBuf>,
-    /// Whether mirrors that are not there are made again from their records.
-    pub restore: bool,
-    /// Whether to stay in the foreground.
-    pub foreground: bool,
-    /// Where to mount.
-    pub mountpoint: PathBuf,
-    /// The first word of the mount table's line.
-    pub source: String,
-    /// Whether other users may look; none leaves it to who mounts.
-    pub allow_other: Option<bool>,
-    /// Flags for mount(2): read only, no programs, …
-    pub flags: MsFlags,
-    /// How much to log: -1 errors, 0 usual, 1 more, 2 all.
-    pub verbosity: i8,
 }
 
 /// Why a command line is none to run.
@@ -133,6 +99,8 @@ fn combine(arguments: Arguments) -> Result<Options> {
 
 #[cfg(test)]
 mod tests {
+    use nix::mount::MsFlags;
+
     use super::*;
 
     fn options(line: &str) -> std::result::Result<Options, String> {

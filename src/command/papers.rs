@@ -1,23 +1,11 @@
 //! What a package ships besides the program: the man page and the shells'
 //! completions, printed rather than kept, so that they say what the parser does.
 
-use clap::{Command, ValueEnum};
+use clap::Command;
 use clap_complete::{Shell, generate};
 
+use super::config::Paper;
 use super::{manual, options};
-
-/// One of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Paper {
-    /// mirrorfs(8)
-    Man,
-    /// completion for bash
-    Bash,
-    /// completion for zsh
-    Zsh,
-    /// completion for fish
-    Fish,
-}
 
 /// Its text.
 pub fn text(paper: Paper) -> Vec<u8> {

@@ -10,8 +10,8 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{getegid, geteuid};
 
 use super::background::{self, Waiting};
+use super::config::Options;
 use super::mounting::{self, detach};
-use super::options::Options;
 use super::{engines, logging, mountpoint, state, survival};
 use crate::daemon::Daemon;
 use crate::daemon::tasks::thread::spawn;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use nix::fcntl::{Flock, FlockArg};
 use parking_lot::Mutex;
 
-use super::options::{EngineName, Options};
+use super::config::{EngineName, Options};
 use crate::daemon::records::durable::sync_parent;
 use crate::daemon::records::private;
 use crate::error::{Errno, Error, Result};

@@ -8,8 +8,8 @@ use fuser::{
 };
 
 use crate::error::{Error, Result};
-use crate::tree::attr::{Attr, Sort};
 use crate::tree::node::Node;
+use crate::tree::stat::{Attr, Sort};
 use crate::tree::walk::Found;
 
 /// Names and attributes that only change through this mount.

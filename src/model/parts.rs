@@ -121,6 +121,12 @@ pub struct Leg {
 }
 
 impl Leg {
+    /// How a person finds it: the regular file behind it, else its node.
+    pub fn path(&self) -> String {
+        let file = self.facts.as_ref().and_then(|facts| facts.file.as_ref());
+        file.map_or_else(|| self.node(), |file| file.display().to_string())
+    }
+
     /// Whether it no longer takes writes: a sync or read error leaves it in use
     /// (drivers/md/dm-raid1.c, `enum dm_raid1_error`), where it answers at all.
     pub fn is_dead(&self) -> bool {

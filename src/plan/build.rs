@@ -1,6 +1,6 @@
 //! Plans: from a snapshot and a wish to steps. Pure.
 
-use super::legs::Change;
+use super::change::Change;
 use super::step::Step;
 use crate::engine::Suspend;
 use crate::error::{Errno, Error, Result};

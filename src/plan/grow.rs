@@ -2,7 +2,8 @@
 //! the resume, and leaves the device suspended where it is too small: so it is looked
 //! at before.
 
-use super::legs::{Change, check_idle, copied_anew, only_target};
+use super::change::Change;
+use super::legs::{check_idle, copied_anew, only_target};
 use crate::error::{Errno, Error, Result};
 use crate::model::snapshot::{Leg, SECTOR, Snapshot};
 use crate::text::disklog;

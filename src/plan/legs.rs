@@ -3,6 +3,7 @@
 //! what has to be so for that.
 
 use super::build::without_sync_words;
+use super::change::Change;
 use super::short::region;
 use crate::error::{Error, Result};
 use crate::model::failure::{self, Switch};
@@ -14,21 +15,6 @@ use crate::text::table::{Line, Mapping, Table, Target};
 
 /// Legs that a mirror may have (drivers/md/dm-raid1.c, `mirror_ctr`).
 const MOST: usize = 9;
-
-/// What is switched to.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Change {
-    /// The table.
-    pub table: Table,
-    /// Whether everything must be in sync and healthy, looked at once more while no
-    /// write can be under way.
-    pub whole: bool,
-    /// Whether a disk log begins afresh: it knows no legs, and would call a new one
-    /// equal.
-    pub afresh: bool,
-    /// Whether the legs of the new table are equal from the start.
-    pub equal: bool,
-}
 
 /// Cut over to a leg of each mirror target, the first target where none is named.
 ///

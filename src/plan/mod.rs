@@ -4,6 +4,7 @@
 
 pub mod afresh;
 pub mod build;
+pub mod change;
 pub mod execute;
 pub mod grow;
 pub mod legs;

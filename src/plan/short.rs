@@ -1,7 +1,7 @@
 //! From a request in the short form to a table: what it leaves out is chosen here.
 //! Pure.
 
-use super::legs::Change;
+use super::change::Change;
 use crate::error::{Errno, Error, Result};
 use crate::model::policy::OnFailure;
 use crate::model::snapshot::{SECTOR, Snapshot};

@@ -2,43 +2,12 @@
 
 use std::time::SystemTime;
 
-use super::node::{MIRROR_FOLDERS, Node};
-use super::row::{Row, Show};
-use super::{Tree, mirror, root};
-use crate::error::{Errno, Error, Result};
+use super::Tree;
+use super::node::Node;
+use super::rows::{path, row_of};
+use super::stat::{Attr, Sort};
+use crate::error::Result;
 use crate::model::look::Look;
-
-/// What sort of file a node is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sort {
-    /// A folder.
-    Folder,
-    /// A regular file.
-    File,
-    /// A symbolic link.
-    Link,
-}
-
-/// What `stat(2)` shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Attr {
-    /// The place that it describes.
-    pub node: Node,
-    /// What sort of file.
-    pub sort: Sort,
-    /// Permission bits.
-    pub mode: u16,
-    /// Owner.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-    /// Bytes; 0 for what is made when it is opened.
-    pub size: u64,
-    /// Last change.
-    pub mtime: SystemTime,
-    /// Whether size and times may change without the kernel being told.
-    pub fleeting: bool,
-}
 
 impl Tree {
     /// What `stat(2)` shows of a place; of one whose mirror is gone and that somebody
@@ -104,42 +73,11 @@ impl Tree {
     }
 }
 
-/// The path of a mirror's file below its folder, by which a record knows it.
-fn path(node: Node) -> String {
-    match node {
-        Node::Root | Node::RootFile(_) | Node::Mirror(_) => String::new(),
-        Node::Folder(_, folder) => MIRROR_FOLDERS
-            .get(folder)
-            .copied()
-            .unwrap_or_default()
-            .into(),
-        Node::File(_, row) => mirror::ROWS.get(row).map_or("", |row| row.path).into(),
-        Node::Leg(_, leg) => format!("legs/{leg}"),
-        Node::LegFile(_, leg, row) => {
-            let row = mirror::LEG_ROWS.get(row).map_or("", |row| row.path);
-            format!("legs/{leg}/{row}")
-        }
-    }
-}
-
 /// Sort, mode, and whether it is the list of events.
 fn describe(node: Node) -> Result<(Sort, u16, bool)> {
-    match node {
-        Node::Root | Node::Mirror(_) | Node::Folder(..) | Node::Leg(..) => {
-            Ok((Sort::Folder, 0o755, false))
-        }
-        Node::RootFile(row) => of_row(root::ROWS.get(row)),
-        Node::File(_, row) => of_row(mirror::ROWS.get(row)),
-        Node::LegFile(_, _, row) => of_row(mirror::LEG_ROWS.get(row)),
-    }
-}
-
-fn of_row<S>(row: Option<&Row<S>>) -> Result<(Sort, u16, bool)> {
-    let row = row.ok_or_else(|| Error::new(Errno::ENOENT, "there is no such file"))?;
-    let (sort, events) = match row.show {
-        Show::Link(_) => (Sort::Link, false),
-        Show::Events => (Sort::File, true),
-        Show::Text(..) | Show::Fixed(_) | Show::Follow => (Sort::File, false),
-    };
-    Ok((sort, row.mode(), events))
+    Ok(match row_of(node)?.map(|row| row.nature()) {
+        None => (Sort::Folder, 0o755, false),
+        Some(file) if file.is_link => (Sort::Link, file.mode, false),
+        Some(file) => (Sort::File, file.mode, file.is_events),
+    })
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::attr::Attr;
 use super::follow::Follow;
 use super::limits::Share;
+use super::stat::Attr;
 use super::texts::Kept;
 use crate::daemon::admission::permission::Caller;
 use crate::daemon::events::log::Events;
@@ -173,9 +173,9 @@ fn part(bytes: &[u8], offset: u64, size: usize) -> Vec<u8> {
 mod tests {
     use std::time::SystemTime;
 
-    use super::super::attr::Sort;
     use super::super::limits::{Limits, Of};
     use super::super::node::Node;
+    use super::super::stat::Sort;
     use super::super::texts::Texts;
     use super::*;
 

@@ -4,8 +4,8 @@
 use serde_json::{Map, Value, json};
 
 use super::mirror::{LEG_ROWS, ROWS};
-use super::root::Root;
 use super::row::{Form, Row, Show};
+use super::top::Top;
 use crate::model::health;
 use crate::model::policy::Dropped;
 use crate::model::snapshot::Snapshot;
@@ -16,8 +16,8 @@ pub fn of(mirror: &Snapshot) -> String {
 }
 
 /// The text of `mirrors.json`, a line for each mirror.
-pub fn all(root: &Root) -> String {
-    let objects = root.mirrors.iter().map(|mirror| object(mirror).to_string());
+pub fn all(top: &Top) -> String {
+    let objects = top.mirrors.iter().map(|mirror| object(mirror).to_string());
     format!("[{}]\n", objects.collect::<Vec<_>>().join(",\n"))
 }
 
@@ -74,10 +74,10 @@ fn fields<S>(rows: &[Row<S>], subject: &S) -> Map<String, Value> {
 
 fn value<S>(row: &Row<S>, subject: &S) -> Option<Value> {
     let text = match &row.show {
-        // First of all: `info.json` would show itself without an end.
-        _ if row.form == Form::Absent => return None,
         Show::Text(_, show) | Show::Link(show) => show(subject),
-        Show::Fixed(_) | Show::Events | Show::Follow => return None,
+        Show::Fixed(_) | Show::Events | Show::Follow | Show::Info(_) | Show::Help => {
+            return None;
+        }
     };
     let word = text.trim_end_matches('\n');
     Some(match row.form {
@@ -124,6 +124,6 @@ mod tests {
 
     #[test]
     fn no_mirrors_are_an_empty_array() {
-        assert_eq!(all(&Root::default()), "[]\n");
+        assert_eq!(all(&Top::default()), "[]\n");
     }
 }

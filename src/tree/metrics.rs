@@ -3,8 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::mirror::path;
-use super::root::Root;
+use super::top::Top;
 use crate::daemon::events::counts::NONE;
 use crate::daemon::events::kind::Kind;
 use crate::model::health::State;
@@ -78,7 +77,7 @@ const BUILD: Family = Family::gauge(
 );
 
 /// The text of `metrics`.
-pub fn text(root: &Root) -> String {
+pub fn text(root: &Top) -> String {
     let mut text = String::new();
     let mirrors = &distinct(&root.mirrors);
     for (family, figures) in OF_MIRRORS {
@@ -131,7 +130,7 @@ fn states(mirror: &Snapshot) -> Vec<Sample> {
 
 fn legs(mirror: &Snapshot) -> Vec<Sample> {
     let figure = |leg: &Leg| Sample {
-        labels: vec![("leg", leg.number.to_string()), ("device", path(leg))],
+        labels: vec![("leg", leg.number.to_string()), ("device", leg.path())],
         value: u64::from(leg.letter == 'A' && !leg.silent),
     };
     // Of what is not there no letter is known.
@@ -148,7 +147,7 @@ fn log(mirror: &Snapshot) -> Vec<Sample> {
 
 /// A kind for which somebody is called is there from 0: of a figure that begins at
 /// 1 no reader sees that it rose.
-fn events(root: &Root, name: &str) -> Vec<Sample> {
+fn events(root: &Top, name: &str) -> Vec<Sample> {
     let tally = root.counts.of(name);
     let told = Kind::ALL
         .into_iter()
@@ -160,7 +159,7 @@ fn events(root: &Root, name: &str) -> Vec<Sample> {
     told.map(figure).collect()
 }
 
-fn build(root: &Root) -> Sample {
+fn build(root: &Top) -> Sample {
     let mut labels = vec![("version", env!("CARGO_PKG_VERSION").to_string())];
     if let Some((kind, versions)) = &root.engine {
         let target = versions.mirror.clone().unwrap_or_else(|| "none".into());
@@ -206,9 +205,9 @@ mod tests {
     #[test]
     fn no_figure_is_there_twice() {
         let mirrors = vec![mirror("a", 0), mirror("a", 1), mirror(NONE, 2)];
-        let text = text(&Root {
+        let text = text(&Top {
             mirrors,
-            ..Root::default()
+            ..Top::default()
         });
         let lines: Vec<&str> = text.lines().collect();
         let distinct: HashSet<&&str> = lines.iter().collect();

@@ -1,6 +1,5 @@
 //! The files of a mirror and of each of its legs, a row each.
 
-use super::info;
 use super::row::{Form, Order, Row, Show};
 use crate::daemon::mirrors::query::Detail::{Devices, Kernel};
 use crate::engine::Kind;
@@ -52,13 +51,11 @@ pub const ROWS: &[Row<Snapshot>] = &[
         Show::Follow,
         "the progress again each second; ends when the copy does, and says how",
     ),
-    Row::read(
+    Row::new(
         "info.json",
-        Devices,
-        info::of,
+        Show::Info(Devices),
         "all that the other files show, as one JSON object",
-    )
-    .form(Form::Absent),
+    ),
     Row::write(
         "on_failure",
         Kernel,
@@ -197,7 +194,7 @@ pub const LEG_ROWS: &[Row<Leg>] = &[
     Row::read(
         "path",
         Devices,
-        |leg| value(path(leg)),
+        |leg| value(leg.path()),
         "its path; the regular file, if one is behind it",
     ),
     Row::number(
@@ -267,10 +264,4 @@ fn on_failure(mirror: &Snapshot) -> OnFailure {
 fn log_file(log: &LogView) -> Option<String> {
     let file = log.facts.as_ref()?.file.as_ref()?;
     Some(file.display().to_string())
-}
-
-/// How a person finds a leg: the regular file, if one is behind it.
-pub(super) fn path(leg: &Leg) -> String {
-    let file = leg.facts.as_ref().and_then(|facts| facts.file.as_ref());
-    file.map_or_else(|| leg.node(), |file| file.display().to_string())
 }

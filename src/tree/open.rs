@@ -4,17 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::attr::Attr;
 use super::handle::Handle;
 use super::limits::{Of, Refused, Share};
 use super::node::Node;
-use super::root::Root;
 use super::row::{Order, Row, Show};
-use super::{Tree, mirror, root};
+use super::rows::{AnyRow, row_of};
+use super::stat::Attr;
+use super::top::Top;
+use super::{Tree, help, info};
 use crate::daemon::admission::permission::Caller;
 use crate::daemon::mirrors::query::Detail;
 use crate::error::{Errno, Error, Result};
-use crate::model::snapshot::Snapshot;
+use crate::model::snapshot::{Leg, Snapshot};
 
 /// How a file is read.
 enum Shown {
@@ -140,22 +141,21 @@ impl Tree {
     /// # Errors
     /// EINVAL for what is none, ENODEV where its mirror is gone.
     pub fn link(&self, node: Node) -> Result<String> {
-        match node {
-            Node::File(serial, row) => match mirror::ROWS.get(row).map(|row| &row.show) {
-                Some(Show::Link(show)) => Ok(show(&self.daemon.snapshot(serial, Detail::Kernel)?)),
-                _ => Err(Error::invalid("it is no symbolic link")),
-            },
+        match row_of(node)? {
+            Some(AnyRow::Mirror(
+                serial,
+                Row {
+                    show: Show::Link(show),
+                    ..
+                },
+            )) => Ok(show(&self.daemon.snapshot(serial, Detail::Kernel)?)),
             _ => Err(Error::invalid("it is no symbolic link")),
         }
     }
 
     fn order(&self, node: Node) -> Result<Option<Order>> {
-        match node {
-            Node::RootFile(row) => store(root::ROWS.get(row)),
-            Node::File(_, row) => store(mirror::ROWS.get(row)),
-            Node::LegFile(_, _, row) => store(mirror::LEG_ROWS.get(row)),
-            _ => Err(Error::new(Errno::EISDIR, "it is a folder")),
-        }
+        let row = row_of(node)?.ok_or_else(is_folder)?;
+        Ok(row.nature().order)
     }
 
     /// How long a read of an open file has to wait for what it is to answer.
@@ -191,34 +191,31 @@ impl Tree {
     }
 
     fn show(&self, node: Node) -> Shown {
-        match node {
-            Node::RootFile(row) => match root::ROWS.get(row).map(|row| &row.show) {
-                Some(Show::Events) => Shown::Events,
-                _ => Shown::Text,
-            },
-            Node::File(serial, row) => match mirror::ROWS.get(row).map(|row| &row.show) {
-                Some(Show::Follow) => Shown::Follow(serial),
-                _ => Shown::Text,
-            },
+        match row_of(node) {
+            Ok(Some(AnyRow::Top(row))) if matches!(row.show, Show::Events) => Shown::Events,
+            Ok(Some(AnyRow::Mirror(id, row))) if matches!(row.show, Show::Follow) => {
+                Shown::Follow(id)
+            }
             _ => Shown::Text,
         }
     }
 
     /// The file as it is now.
     fn text(&self, node: Node) -> Result<String> {
-        match node {
-            Node::RootFile(row) => text(root::ROWS.get(row), |need| Ok(self.root(need))),
-            Node::File(serial, row) => {
-                text(mirror::ROWS.get(row), |need| self.mirror(serial, need))
+        match row_of(node)?.ok_or_else(is_folder)? {
+            AnyRow::Top(row) => text(row, |need| Ok(self.top(need)), info::all),
+            AnyRow::Mirror(id, row) => text(row, |need| self.mirror(id, need), info::of),
+            AnyRow::Leg(id, leg, row) => {
+                text(row, |need| self.leg_of(id, leg, need), |_| "".into())
             }
-            Node::LegFile(serial, leg, row) => text(mirror::LEG_ROWS.get(row), |need| {
-                let mut snapshot = self.mirror(serial, need)?;
-                match leg < snapshot.legs.len() {
-                    true => Ok(snapshot.legs.swap_remove(leg)),
-                    false => Err(Error::new(Errno::ENODEV, "the leg is gone")),
-                }
-            }),
-            _ => Err(Error::new(Errno::EISDIR, "it is a folder")),
+        }
+    }
+
+    fn leg_of(&self, id: u64, leg: usize, need: Detail) -> Result<Leg> {
+        let mut snapshot = self.mirror(id, need)?;
+        match leg < snapshot.legs.len() {
+            true => Ok(snapshot.legs.swap_remove(leg)),
+            false => Err(Error::new(Errno::ENODEV, "the leg is gone")),
         }
     }
 
@@ -227,10 +224,10 @@ impl Tree {
         self.daemon.snapshot(serial, need)
     }
 
-    fn root(&self, need: Detail) -> Root {
+    fn top(&self, need: Detail) -> Top {
         let common = match need {
             Detail::Engine | Detail::All => self.common(),
-            Detail::Kernel | Detail::Devices => Root::default(),
+            Detail::Kernel | Detail::Devices => Top::default(),
         };
         if need == Detail::Engine {
             return common;
@@ -238,34 +235,40 @@ impl Tree {
         let mirrors = self.daemon.mirrors().unwrap_or_default().into_iter();
         // One that goes between the list and the look is not there.
         let mirrors = mirrors.filter_map(|(serial, _)| self.mirror(serial, need).ok());
-        Root {
+        Top {
             mirrors: mirrors.collect(),
             ..common
         }
     }
 
     /// What is known without a look at the mirrors.
-    fn common(&self) -> Root {
+    fn common(&self) -> Top {
         let engine = self.daemon.engine.as_ref();
         let versions = engine.versions().ok();
-        Root {
+        Top {
             engine: versions.map(|versions| (engine.kind(), versions)),
             throttle: engine.throttle().ok(),
             counts: self.daemon.events.counts(),
-            ..Root::default()
+            ..Top::default()
         }
     }
 }
 
-fn store<S>(row: Option<&Row<S>>) -> Result<Option<Order>> {
-    let row = row.ok_or_else(|| Error::new(Errno::ENOENT, "there is no such file"))?;
-    Ok(row.store)
+fn is_folder() -> Error {
+    Error::new(Errno::EISDIR, "it is a folder")
 }
 
-fn text<S>(row: Option<&Row<S>>, subject: impl FnOnce(Detail) -> Result<S>) -> Result<String> {
-    match row.map(|row| &row.show) {
-        Some(Show::Text(need, show)) => Ok(show(&subject(*need)?)),
-        Some(Show::Fixed(show)) => Ok(show()),
-        _ => Err(Error::invalid("it has no text")),
+/// What a row shows of its subject; `info` is all of it as JSON.
+fn text<S>(
+    row: &Row<S>,
+    subject: impl FnOnce(Detail) -> Result<S>,
+    info: fn(&S) -> String,
+) -> Result<String> {
+    match &row.show {
+        Show::Text(need, show) => Ok(show(&subject(*need)?)),
+        Show::Info(need) => Ok(info(&subject(*need)?)),
+        Show::Fixed(show) => Ok(show()),
+        Show::Help => Ok(help::text()),
+        Show::Link(_) | Show::Events | Show::Follow => Err(Error::invalid("it has no text")),
     }
 }

@@ -36,6 +36,10 @@ pub enum Show<S: 'static> {
     Fixed(fn() -> String),
     /// The path that a symbolic link leads to.
     Link(fn(&S) -> String),
+    /// All that the other files show, as JSON; made from their rows.
+    Info(Detail),
+    /// What each file is for; made from their rows.
+    Help,
     /// The growing list of events.
     Events,
     /// The progress, again and again.

@@ -2,24 +2,13 @@
 
 use std::sync::atomic::Ordering;
 
-use super::attr::{Attr, Sort};
 use super::node::{LEGS, MIRROR_FOLDERS, MOST_LEGS, Node, tagged};
 use super::row::{self, Row, Show};
+use super::stat::{Attr, Name, Sort};
 use super::{Tree, mirror, root};
 use crate::daemon::mirrors::query::Detail;
 use crate::engine::Kind;
 use crate::error::{Errno, Error, Result};
-
-/// A name in a folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Name {
-    /// Where it leads.
-    pub node: Node,
-    /// What sort of file is there.
-    pub sort: Sort,
-    /// The name.
-    pub name: String,
-}
 
 /// What a lookup answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,8 +10,9 @@ use crate::engine::Slot;
 use crate::error::{Error, Result};
 use crate::model::settings::SettingsEdit;
 use crate::model::snapshot::Snapshot;
+use crate::plan::change::Change;
 use crate::plan::grow::grow;
-use crate::plan::legs::{self, Change};
+use crate::plan::legs;
 use crate::plan::verb::Command;
 
 /// Changes the legs of mirrors.

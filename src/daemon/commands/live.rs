@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::model::settings::{Settings, SettingsEdit};
 use crate::model::snapshot::Snapshot;
 use crate::plan::build;
-use crate::plan::legs::Change;
+use crate::plan::change::Change;
 use crate::plan::short;
 use crate::plan::short::policy;
 use crate::text::device::DeviceRef;

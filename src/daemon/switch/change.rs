@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::model::settings::SettingsEdit;
 use crate::model::snapshot::Snapshot;
 use crate::plan::build;
-use crate::plan::legs::Change;
+use crate::plan::change::Change;
 
 /// A mirror that becomes another one.
 pub(crate) struct Turn {

@@ -21,7 +21,7 @@ use crate::model::health::left_out;
 use crate::model::policy::Dropped;
 use crate::model::settings::SettingsEdit;
 use crate::model::snapshot::Snapshot;
-use crate::plan::legs::Change;
+use crate::plan::change::Change;
 
 /// How often it is seen whether writes are held by a target's errors, and how long
 /// they may be: a copy with its log in memory begins anew then.

@@ -9,9 +9,8 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::DEEPEST;
 use super::mounts::{Mount, mounts};
-use super::sysfs::{Block, Sysfs};
+use super::sysfs::{Block, DEEPEST, Sysfs};
 use crate::engine::home::{Home, Part};
 use crate::error::Result;
 use crate::text::device::{DevNo, DeviceRef};

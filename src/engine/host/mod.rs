@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{AccessFlags, access};
 
 use self::identity::{backing, identity, loops_of};
+use self::sysfs::DEEPEST;
 use self::sysfs::{Block, Sysfs};
 use self::tell::Teller;
 use super::home::{Home, Lying, Part};
@@ -36,10 +37,6 @@ const FILE_BLOCK: u64 = 512;
 
 /// What the kernel puts behind the path of a file that has no name any more.
 const DELETED: &str = " (deleted)";
-
-/// Devices on devices that are looked through; the kernel allows no cycle, but
-/// what is read may change meanwhile.
-const DEEPEST: usize = 32;
 
 /// This machine.
 #[derive(Debug, Default)]

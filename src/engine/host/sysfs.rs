@@ -9,6 +9,10 @@ use std::path::{Path, PathBuf};
 
 use crate::text::device::DevNo;
 
+/// Devices on devices that are looked through; the kernel allows no cycle, but
+/// what is read may change meanwhile.
+pub(super) const DEEPEST: usize = 32;
+
 /// A sector of sysfs, whatever the device's own blocks are.
 const SECTOR: u64 = 512;
 

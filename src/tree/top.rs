@@ -1,0 +1,18 @@
+//! What the files at the top are about.
+
+use crate::daemon::events::counts::Counts;
+use crate::engine::{Kind, Versions};
+use crate::model::snapshot::Snapshot;
+
+/// What the files at the root are made of: as much as each needs.
+#[derive(Default)]
+pub struct Top {
+    /// All mirrors.
+    pub mirrors: Vec<Snapshot>,
+    /// Which engine, and its versions.
+    pub engine: Option<(Kind, Versions)>,
+    /// Percent of time that copying may take.
+    pub throttle: Option<u32>,
+    /// How many events there were.
+    pub counts: Counts,
+}
