@@ -1,16 +1,24 @@
-//! What holds of the sources themselves.
+//! What holds of the sources themselves: which module may use which, that no two use
+//! each other, what only one file may name, that unsafe code says why.
 
 // A failed expectation is how a test reports.
 #![allow(clippy::expect_used, clippy::panic)]
 
+#[path = "sources/graph.rs"]
+mod graph;
+#[path = "sources/paths.rs"]
+mod paths;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// The order of imports that `src/lib.rs` states.
-fn order() -> BTreeMap<String, usize> {
-    let lib = fs::read_to_string("src/lib.rs").expect("src/lib.rs");
-    let lines = lib.lines().filter_map(|line| line.strip_prefix("//! "));
+use graph::Graph;
+
+/// The ranks that the head of a file states, as `1. [`name`]`.
+fn order(file: &str) -> BTreeMap<String, usize> {
+    let text = fs::read_to_string(file).expect(file);
+    let lines = text.lines().filter_map(|line| line.strip_prefix("//! "));
     let ranked = lines.filter_map(|line| {
         let (number, rest) = line.split_once(". [`")?;
         let (module, _) = rest.split_once("`]")?;
@@ -19,97 +27,96 @@ fn order() -> BTreeMap<String, usize> {
     ranked.collect()
 }
 
-fn sources(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).expect("a folder");
-    let paths = entries.map(|entry| entry.expect("an entry").path());
-    let nested = paths.map(|path| {
-        if path.is_dir() {
-            sources(&path)
-        } else {
-            vec![path]
-        }
-    });
-    nested
-        .flatten()
-        .filter(|path| path.extension().is_some_and(|kind| kind == "rs"))
-        .collect()
-}
-
-/// The module of `src` that a file belongs to.
-fn module(path: &Path) -> String {
-    let first = path.components().nth(1).expect("a path below src");
-    first
-        .as_os_str()
-        .to_string_lossy()
-        .trim_end_matches(".rs")
-        .into()
-}
-
-/// The modules that a text names by `crate::`.
-fn used(text: &str) -> Vec<String> {
-    let names = text.split("crate::").skip(1);
-    let names = names.map(|rest| {
-        rest.split(|c: char| !c.is_alphanumeric() && c != '_')
-            .next()
-            .unwrap_or("")
-    });
-    names
-        .filter(|name| !name.is_empty())
-        .map(Into::into)
-        .collect()
+/// Check that no child of `parent` uses one with a larger rank; answers how many uses
+/// there were.
+fn check_order(graph: &Graph, parent: &str, order: &BTreeMap<String, usize>) -> usize {
+    let mut seen = 0;
+    for (user, used) in graph.edges() {
+        let rank = |module: &str| {
+            let child = graph::child_of(module, parent)?;
+            let rank = order.get(child);
+            Some(*rank.unwrap_or_else(|| panic!("{child} has no place in the order of {parent}")))
+        };
+        let (Some(here), Some(there)) = (rank(user), rank(used)) else {
+            continue;
+        };
+        assert!(there <= here, "{user} may not use {used}");
+        seen += 1;
+    }
+    seen
 }
 
 #[test]
 fn imports_go_one_way() {
-    let order = order();
-    assert!(order.len() >= 8, "{order:?}");
-    let mut seen = 0;
-    for path in sources(Path::new("src")) {
-        let here = module(&path);
-        if here == "lib" || here == "main" {
-            continue;
-        }
-        let rank = order
-            .get(&here)
-            .unwrap_or_else(|| panic!("{here} has no place in src/lib.rs"));
-        for name in used(&fs::read_to_string(&path).expect("a source")) {
-            let other = order
-                .get(&name)
-                .unwrap_or_else(|| panic!("{}: crate::{name}?", path.display()));
-            assert!(
-                other <= rank,
-                "{}: {here} may not use {name}",
-                path.display()
-            );
-            seen += 1;
-        }
-    }
-    assert!(seen > 50, "only {seen} imports were found");
+    let (graph, mut layers) = (Graph::of("src"), order("src/lib.rs"));
+    assert!(layers.len() >= 8, "{layers:?}");
+    layers.insert("main".into(), usize::MAX);
+    assert!(check_order(&graph, "", &layers) > 300);
 }
 
 #[test]
-fn one_file_names_each_foreign_interface() {
-    let files = sources(Path::new("src"));
-    let naming = |word: &str| -> Vec<String> {
-        let named = files
-            .iter()
-            .filter(|path| fs::read_to_string(path).is_ok_and(|text| text.contains(word)));
-        named.map(|path| path.display().to_string()).collect()
+fn rooms_of_the_daemon_use_those_below() {
+    let (graph, rooms) = (Graph::of("src"), order("src/daemon/mod.rs"));
+    assert_eq!(rooms.len(), 9, "{rooms:?}");
+    assert!(check_order(&graph, "daemon", &rooms) > 100);
+}
+
+#[test]
+fn no_two_files_need_each_other() {
+    let circles = Graph::of("src").circles();
+    assert!(circles.is_empty(), "{circles:#?}");
+}
+
+#[test]
+fn a_circle_would_be_found() {
+    let edges = [("a", "b"), ("b", "c"), ("c", "a"), ("c", "d")];
+    let circles = Graph::new(&edges).circles();
+    assert_eq!(circles, [["a", "b", "c"].map(String::from).to_vec()]);
+}
+
+#[test]
+fn the_daemon_itself_only_wires() {
+    let is_one = |text: &str| paths::code(text).contains("impl Daemon");
+    let files = graph::sources(Path::new("src")).into_iter();
+    let found = files.filter(|path| fs::read_to_string(path).is_ok_and(|text| is_one(&text)));
+    let found: Vec<String> = found.map(|path| path.display().to_string()).collect();
+    assert_eq!(found, ["src/daemon/mod.rs"]);
+}
+
+/// Files of `src` that name an item of this crate.
+fn naming(krate: &str) -> Vec<String> {
+    let files = graph::sources(Path::new("src")).into_iter();
+    let named = files.filter(|path| {
+        let text = fs::read_to_string(path).expect("a source");
+        paths::of(&text, krate).next().is_some()
+    });
+    named.map(|path| path.display().to_string()).collect()
+}
+
+#[test]
+fn foreign_interfaces_stay_in_their_rooms() {
+    let check = |krate: &str, rooms: &[&str]| {
+        let files = naming(krate);
+        assert!(!files.is_empty(), "nobody names {krate}");
+        for path in files {
+            let inside = rooms.iter().any(|room| path.starts_with(room));
+            assert!(inside, "{path} names {krate}");
+        }
     };
-    assert_eq!(naming("fuser::{\n    AccessFlags"), ["src/fuse/mod.rs"]);
-    for path in naming("devicemapper::") {
-        assert!(
-            path.starts_with("src/engine/kernel/"),
-            "{path} names devicemapper"
-        );
-    }
+    check(
+        "fuser",
+        &["src/fuse/", "src/command/mounting.rs", "src/command/run.rs"],
+    );
+    check("devicemapper", &["src/engine/kernel/"]);
+    check("clap", &["src/command/", "src/main.rs"]);
+    check("serde_json", &["src/daemon/records/", "src/tree/info.rs"]);
 }
 
 #[test]
 fn unsafe_code_says_why() {
-    for path in sources(Path::new("src")) {
+    for path in graph::sources(Path::new("src")) {
         let text = fs::read_to_string(&path).expect("a source");
-        let blocks = text.matches("unsafe {").count();
+        let blocks = paths::code(&text).matches("unsafe {").count();
         let reasons = text.matches("// SAFETY:").count();
         assert!(
             reasons >= blocks,
