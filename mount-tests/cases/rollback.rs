@@ -104,10 +104,10 @@ fn of_reload(lab: &Lab) {
     let mut bench = Bench::new(lab);
     bench.each_call(
         |bench| (bench.mirror(), nothing(bench)),
-        |bench, (serial, _)| {
+        |bench, (mirror_id, _)| {
             bench
                 .daemon
-                .reload(&Caller::daemon(), serial, &bench.table())
+                .reload(&Caller::daemon(), mirror_id, &bench.table())
         },
         |bench, (_, before), done| match done {
             true => bench.state("m0", false, 1024),
@@ -132,7 +132,7 @@ fn of_remove(lab: &Lab) {
                 nothing(bench),
             )
         },
-        |bench, (serial, ..)| bench.daemon.verb(&Caller::daemon(), serial, "remove"),
+        |bench, (mirror_id, ..)| bench.daemon.verb(&Caller::daemon(), mirror_id, "remove"),
         |bench, (_, none, before), done| match done {
             true => left(bench, none),
             false => [bench.state("m0", false, 1024), left(bench, before)].concat(),
@@ -145,7 +145,7 @@ fn of_rename(lab: &Lab) {
     let mut bench = Bench::new(lab);
     bench.each_call(
         |bench| bench.mirror(),
-        |bench, serial| bench.daemon.rename(serial, "m1"),
+        |bench, mirror_id| bench.daemon.rename(mirror_id, "m1"),
         |bench, _, done| bench.state(if done { "m1" } else { "m0" }, false, 2048),
     );
     bench.end("rename");
@@ -155,7 +155,7 @@ fn of_suspend(lab: &Lab) {
     let mut bench = Bench::new(lab);
     bench.each_call(
         |bench| bench.mirror(),
-        |bench, serial| bench.daemon.verb(&Caller::daemon(), serial, "suspend"),
+        |bench, mirror_id| bench.daemon.verb(&Caller::daemon(), mirror_id, "suspend"),
         |bench, _, done| bench.state("m0", done, 2048),
     );
     bench.end("suspend");
@@ -165,14 +165,14 @@ fn of_resume(lab: &Lab) {
     let mut bench = Bench::new(lab);
     bench.each_call(
         |bench| {
-            let serial = bench.mirror();
+            let mirror_id = bench.mirror();
             bench
                 .daemon
-                .verb(&Caller::daemon(), serial, "suspend")
+                .verb(&Caller::daemon(), mirror_id, "suspend")
                 .expect("suspended");
-            serial
+            mirror_id
         },
-        |bench, serial| bench.daemon.verb(&Caller::daemon(), serial, "resume"),
+        |bench, mirror_id| bench.daemon.verb(&Caller::daemon(), mirror_id, "resume"),
         |bench, _, done| bench.state("m0", !done, 2048),
     );
     bench.end("resume");
@@ -186,11 +186,11 @@ macro_rules! of_verb {
             let mut bench = Bench::new(lab);
             bench.each_call(
                 |bench| bench.whole(),
-                |bench, serial| {
+                |bench, mirror_id| {
                     let verb: fn(&Lab) -> String = $verb;
                     bench
                         .daemon
-                        .verb(&Caller::daemon(), serial, &verb(bench.lab))
+                        .verb(&Caller::daemon(), mirror_id, &verb(bench.lab))
                 },
                 |bench, _, done| match done {
                     true => bench.shape($kind, $devices),
@@ -219,13 +219,13 @@ of_verb!(of_resync, |_| "resync".into(), "mirror", 3);
 /// on its old table.
 fn left_suspended(lab: &Lab) {
     let bench = Bench::new(lab);
-    let serial = bench.whole();
+    let mirror_id = bench.whole();
     bench.daemon.start().expect("a watch");
     for verb in ["abort", "resync"] {
         (1..=3).for_each(|nth| bench.engine.fail(Op::Resume, nth, Errno::EIO));
         let error = bench
             .daemon
-            .verb(&Caller::daemon(), serial, verb)
+            .verb(&Caller::daemon(), mirror_id, verb)
             .expect_err(verb);
         assert!(error.sentence().contains("undoing"), "{error}");
         wait_longer(20, "it is freed", || bench.shape("mirror", 3).is_empty());
@@ -235,11 +235,13 @@ fn left_suspended(lab: &Lab) {
             events.contains(" m0 resumed it was left suspended"),
             "{events}"
         );
-        wait_for("nothing runs", || !bench.daemon.registry.is_running(serial));
+        wait_for("nothing runs", || {
+            !bench.daemon.registry.is_running(mirror_id)
+        });
     }
     bench
         .daemon
-        .verb(&Caller::daemon(), serial, "remove")
+        .verb(&Caller::daemon(), mirror_id, "remove")
         .expect("removed");
 }
 

@@ -46,6 +46,7 @@ use self::tasks::deadline::Deadlines;
 use self::watch::watching::Watch;
 use crate::engine::{Devices, Engine};
 use crate::error::Result;
+use crate::model::id::MirrorId;
 use crate::model::look::Look;
 use crate::model::snapshot::Snapshot;
 
@@ -132,15 +133,15 @@ impl Daemon {
     }
 
     /// Take samples again of a copy that had stopped: somebody looks at it.
-    pub fn stir(&self, serial: u64) {
-        self.watch.stir(serial);
+    pub fn stir(&self, mirror_id: MirrorId) {
+        self.watch.stir(mirror_id);
     }
 
     /// As [`Mirrors::find`].
     ///
     /// # Errors
     /// ENOENT where there is none.
-    pub fn find(&self, name: &str) -> Result<u64> {
+    pub fn find(&self, name: &str) -> Result<MirrorId> {
         self.mirrors.find(name)
     }
 
@@ -148,7 +149,7 @@ impl Daemon {
     ///
     /// # Errors
     /// What the list of devices answers.
-    pub fn mirrors(&self) -> Result<Vec<(u64, String)>> {
+    pub fn mirrors(&self) -> Result<Vec<(MirrorId, String)>> {
         self.mirrors.all()
     }
 
@@ -156,8 +157,8 @@ impl Daemon {
     ///
     /// # Errors
     /// ENODEV where it is gone.
-    pub fn snapshot(&self, serial: u64, detail: Detail) -> Result<Snapshot> {
-        self.mirrors.snapshot(serial, detail)
+    pub fn snapshot(&self, mirror_id: MirrorId, detail: Detail) -> Result<Snapshot> {
+        self.mirrors.snapshot(mirror_id, detail)
     }
 
     /// As [`Maker::create`].
@@ -172,7 +173,7 @@ impl Daemon {
     ///
     /// # Errors
     /// EINVAL for a bad name, EEXIST for a taken one.
-    pub fn create_empty(&self, name: &str, looks: BTreeMap<String, Look>) -> Result<u64> {
+    pub fn create_empty(&self, name: &str, looks: BTreeMap<String, Look>) -> Result<MirrorId> {
         self.maker.create_empty(name, looks)
     }
 
@@ -180,24 +181,24 @@ impl Daemon {
     ///
     /// # Errors
     /// Those of the verb.
-    pub fn verb(&self, caller: &Caller, serial: u64, line: &str) -> Result<()> {
-        self.verbs.verb(caller, serial, line)
+    pub fn verb(&self, caller: &Caller, mirror_id: MirrorId, line: &str) -> Result<()> {
+        self.verbs.verb(caller, mirror_id, line)
     }
 
     /// As [`Tables::reload`].
     ///
     /// # Errors
     /// As those of `new`; the old table then goes on.
-    pub fn reload(&self, caller: &Caller, serial: u64, line: &str) -> Result<()> {
-        self.tables.reload(caller, serial, line)
+    pub fn reload(&self, caller: &Caller, mirror_id: MirrorId, line: &str) -> Result<()> {
+        self.tables.reload(caller, mirror_id, line)
     }
 
     /// As [`Verbs::rename`].
     ///
     /// # Errors
     /// EINVAL for a bad name, EEXIST for a taken one, EPERM where LVM owns it.
-    pub fn rename(&self, serial: u64, to: &str) -> Result<()> {
-        self.verbs.rename(serial, to)
+    pub fn rename(&self, mirror_id: MirrorId, to: &str) -> Result<()> {
+        self.verbs.rename(mirror_id, to)
     }
 
     /// As [`Preferences::throttle`].
@@ -212,21 +213,21 @@ impl Daemon {
     ///
     /// # Errors
     /// EINVAL for what is neither yes nor no, and where that cannot be.
-    pub fn set_persist(&self, serial: u64, line: &str) -> Result<()> {
-        self.preferences.set_persist(serial, line)
+    pub fn set_persist(&self, mirror_id: MirrorId, line: &str) -> Result<()> {
+        self.preferences.set_persist(mirror_id, line)
     }
 
     /// As [`Preferences::set_on_failure`].
     ///
     /// # Errors
     /// EINVAL for what is neither drop nor hold; EPERM where LVM owns the mirror.
-    pub fn set_on_failure(&self, serial: u64, line: &str) -> Result<()> {
-        self.preferences.set_on_failure(serial, line)
+    pub fn set_on_failure(&self, mirror_id: MirrorId, line: &str) -> Result<()> {
+        self.preferences.set_on_failure(mirror_id, line)
     }
 
     /// Keep owner and mode of a file of a mirror, by its path below the mirror.
-    pub fn set_look(&self, serial: u64, path: &str, look: Look) {
-        self.preferences.set_look(serial, path, look);
+    pub fn set_look(&self, mirror_id: MirrorId, path: &str, look: Look) {
+        self.preferences.set_look(mirror_id, path, look);
     }
 
     /// As [`Restorer::restore`].

@@ -5,7 +5,9 @@
 //! implementation knows nothing of them.
 
 mod buffer;
+mod dm;
 pub mod embedded;
+mod facts;
 pub mod home;
 pub mod host;
 pub mod identity;
@@ -13,11 +15,7 @@ pub mod inject;
 pub mod kernel;
 mod loop_info;
 
-use std::any::Any;
-use std::fs::File;
-use std::os::fd::{AsRawFd, BorrowedFd};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::os::fd::BorrowedFd;
 
 use self::home::{Home, Lying};
 use self::identity::Identity;
@@ -25,130 +23,8 @@ use crate::error::{Error, Result};
 use crate::text::device::{DevNo, DeviceRef};
 use crate::text::table::Line;
 
-/// How a device is addressed: by UUID where it has one, since names change.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Id {
-    /// The device's name, for devices without a UUID.
-    Name(String),
-    /// The device's UUID; it outlives a rename.
-    Uuid(String),
-}
-
-impl std::fmt::Display for Id {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Id::Name(text) | Id::Uuid(text) => write!(f, "{text}"),
-        }
-    }
-}
-
-/// One line of DM_LIST_DEVICES.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
-    /// The device's name, as the kernel has it.
-    pub name: String,
-    /// Its number.
-    pub dev: DevNo,
-    /// Its event counter.
-    pub event_nr: u32,
-}
-
-/// The header that every ioctl on one device answers with
-/// (`struct dm_ioctl`, include/uapi/linux/dm-ioctl.h).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Info {
-    /// The device's name.
-    pub name: String,
-    /// Its UUID, empty where it has none.
-    pub uuid: String,
-    /// Its number.
-    pub dev: DevNo,
-    /// Its event counter.
-    pub event_nr: u32,
-    /// How often it is open.
-    pub open_count: u32,
-    /// Whether I/O to it is held.
-    pub suspended: bool,
-    /// Whether it can only be read.
-    pub read_only: bool,
-    /// Whether it has a live table.
-    pub live: bool,
-    /// Whether a loaded table waits for a resume.
-    pub inactive: bool,
-    /// Whether it goes at its last close.
-    pub deferred: bool,
-}
-
-impl Info {
-    /// How to address this device from now on.
-    pub fn id(&self) -> Id {
-        if self.uuid.is_empty() {
-            Id::Name(self.name.clone())
-        } else {
-            Id::Uuid(self.uuid.clone())
-        }
-    }
-}
-
-/// Which of a device's two tables is meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Slot {
-    /// The one that I/O goes through.
-    Live,
-    /// The one that was loaded and waits for a resume.
-    Inactive,
-}
-
-/// How to suspend. The default flushes and freezes, as `dmsetup suspend` does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Suspend {
-    /// Requeue held I/O instead of waiting for it: the only way to get writes
-    /// off a failed leg without failing them.
-    pub noflush: bool,
-    /// Do not freeze the file system on the device.
-    pub skip_lockfs: bool,
-    /// A resume by the same caller follows. Where this process ends before, by
-    /// whatever, the device goes on with its old table; the inactive one is thrown
-    /// away.
-    pub passing: bool,
-}
-
-impl Suspend {
-    /// That of a switch of tables: the only one that lets held writes go without failing
-    /// them.
-    pub const REQUEUE: Suspend = Suspend {
-        noflush: true,
-        skip_lockfs: true,
-        passing: true,
-    };
-}
-
-/// The versions that `version` prints.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Versions {
-    /// The ioctl interface, `4.47.0`.
-    pub dm: String,
-    /// The mirror target, `1.14.0`; none where it is not loaded.
-    pub mirror: Option<String>,
-}
-
-/// Which implementation stands below the seam.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// The kernel's device-mapper.
-    Kernel,
-    /// This process.
-    Embedded,
-}
-
-impl std::fmt::Display for Kind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Kind::Kernel => write!(f, "kernel"),
-            Kind::Embedded => write!(f, "embedded"),
-        }
-    }
-}
+pub use self::dm::{Id, Info, Kind, Listed, Slot, Suspend, Versions};
+pub use self::facts::{Attachment, Doomed, Extent, Facts, Held, Holder, Pin, Span, Traffic};
 
 /// The device-mapper operations that mirrorfs needs.
 ///
@@ -226,151 +102,6 @@ fn check_throttle(percent: u32) -> Result<()> {
     right
         .then_some(())
         .ok_or_else(|| Error::invalid(sentence()))
-}
-
-/// A span of bytes on the lowest device or file that is known, so that two
-/// names of one place can be told to be one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Extent {
-    /// What it lies on: a whole disk, or the file behind a loop device.
-    pub base: String,
-    /// First byte there.
-    pub start: u64,
-    /// Bytes.
-    pub size: u64,
-}
-
-/// A regular file that was looked at. Its path may lead to another one at any time; this
-/// leads to the very file, as long as it is kept.
-#[derive(Debug, Clone)]
-pub struct Pin(Arc<File>);
-
-impl Pin {
-    /// Keep an open file, opened in whatever way (open(2), O_PATH).
-    pub fn new(file: File) -> Pin {
-        Pin(Arc::new(file))
-    }
-
-    /// The path that opens it (proc_pid_fd(5)).
-    pub fn path(&self) -> PathBuf {
-        format!("/proc/self/fd/{}", self.0.as_raw_fd()).into()
-    }
-}
-
-/// Which file it is the extent says.
-impl PartialEq for Pin {
-    fn eq(&self, _: &Pin) -> bool {
-        true
-    }
-}
-
-impl Eq for Pin {}
-
-/// What is known of a device or file that a table names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Facts {
-    /// How a table names it: `8:16`.
-    pub device: DeviceRef,
-    /// Its node: `/dev/sdb`; the file itself where it is none.
-    pub node: PathBuf,
-    /// The regular file behind it, if any.
-    pub file: Option<PathBuf>,
-    /// Whether the loop device goes with its last user (LO_FLAGS_AUTOCLEAR).
-    pub autoclear: bool,
-    /// Bytes.
-    pub size: u64,
-    /// Bytes of a logical block.
-    pub block_size: u64,
-    /// Whether it cannot be written: a device that was set so, or whose disk was; a
-    /// file on a file system that is.
-    pub read_only: bool,
-    /// Where its bytes really are.
-    pub extent: Extent,
-    /// The file itself, where it is none of a device.
-    pub pin: Option<Pin>,
-}
-
-impl Facts {
-    /// The path to open it by: of a file, that of the one that was looked at.
-    pub fn way(&self) -> PathBuf {
-        let pinned = self.pin.as_ref().map(Pin::path);
-        pinned.unwrap_or_else(|| self.node.clone())
-    }
-
-    /// What stands for it in a question about its bytes, as [`Facts::way`] has it.
-    pub fn pinned(&self) -> DeviceRef {
-        match &self.pin {
-            Some(pin) => DeviceRef::Path(pin.path()),
-            None => self.device.clone(),
-        }
-    }
-}
-
-/// Somebody who holds a device.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Holder {
-    /// His number, to tell him from who is known.
-    pub dev: DevNo,
-    /// Who he is, as a sentence names him.
-    pub words: String,
-}
-
-/// Bytes of a device or file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
-    /// The first.
-    pub start: u64,
-    /// How many.
-    pub size: u64,
-}
-
-impl Span {
-    /// The first byte behind it.
-    pub fn end(&self) -> u64 {
-        self.start.saturating_add(self.size)
-    }
-
-    /// Whether both have a byte.
-    pub fn meets(&self, other: &Span) -> bool {
-        self.start < other.end() && other.start < self.end()
-    }
-}
-
-/// Bytes that are about to be written over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Doomed {
-    /// Where.
-    pub span: Span,
-    /// Whether what lies in front of them is a copy that goes on in them, so that
-    /// what begins there is known.
-    pub continued: bool,
-}
-
-/// Something that a device or file holds already.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
-    /// As libblkid(3) names it, for a sentence.
-    pub what: String,
-    /// The byte where it begins.
-    pub at: u64,
-}
-
-/// What has gone through a device and what is under way (Documentation/block/stat.rst).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Traffic {
-    /// Requests that came to their end.
-    pub done: u64,
-    /// Requests that have not.
-    pub under_way: u64,
-}
-
-/// A file made usable as a device. Dropped before a table holds the device
-/// open, it is detached again; afterwards it goes with the table.
-pub struct Attachment {
-    /// What to write into the table.
-    pub device: DeviceRef,
-    /// Keeps the attachment alive.
-    pub guard: Box<dyn Any + Send>,
 }
 
 /// The block devices and files below device-mapper.

@@ -4,6 +4,7 @@
 pub mod failure;
 pub mod grounds;
 pub mod health;
+pub mod id;
 pub mod look;
 pub mod pace;
 mod parts;

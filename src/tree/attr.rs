@@ -16,8 +16,8 @@ impl Tree {
     /// # Errors
     /// ENODEV where its mirror is gone, ENOENT where the number names nothing.
     pub fn attr(&self, node: Node) -> Result<Attr> {
-        if let Some(serial) = node.serial()
-            && let Err(gone) = self.daemon.registry.check(serial)
+        if let Some(mirror_id) = node.mirror_id()
+            && let Err(gone) = self.daemon.registry.check(mirror_id)
         {
             return self.open_attr(node).ok_or(gone);
         }
@@ -45,9 +45,9 @@ impl Tree {
     /// As [`Tree::attr`].
     pub fn dress(&self, node: Node, look: Look) -> Result<Attr> {
         self.attr(node)?;
-        match node.serial() {
+        match node.mirror_id() {
             _ if look.is_plain() => {}
-            Some(serial) => self.daemon.set_look(serial, &path(node), look),
+            Some(mirror_id) => self.daemon.set_look(mirror_id, &path(node), look),
             None => {
                 let mut looks = self.looks.lock();
                 let entry = looks.entry(node.ino()).or_default();
@@ -58,8 +58,8 @@ impl Tree {
     }
 
     fn look(&self, node: Node) -> Look {
-        match node.serial() {
-            Some(serial) => self.daemon.registry.look(serial, || path(node)),
+        match node.mirror_id() {
+            Some(mirror_id) => self.daemon.registry.look(mirror_id, || path(node)),
             None => {
                 let looks = self.looks.lock();
                 looks.get(&node.ino()).copied().unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Inode numbers. One names a place in the tree: the mirror's serial, which is
+//! Inode numbers. One names a place in the tree: the mirror's number, which is
 //! never given twice, a leg, and a row. No table of inodes is kept.
 //!
 //! The kernel lets one write at a time into an inode, and a write that hangs
@@ -7,17 +7,19 @@
 //! more. stat(2) shows the number without them, the same for a path and for what was
 //! opened by it.
 
+use crate::model::id::MirrorId;
+
 /// Bits for a row's number or a folder.
 const ROW_BITS: u32 = 8;
 
 /// Bits for a leg's number, plus one.
 const LEG_BITS: u32 = 12;
 
-/// Bits for a mirror's serial.
-const SERIAL_BITS: u32 = 28;
+/// Bits for a mirror's number.
+const ID_BITS: u32 = 28;
 
 /// Where the bits begin that only tell one inode of a file from another.
-const TAG: u32 = ROW_BITS + LEG_BITS + SERIAL_BITS;
+const TAG: u32 = ROW_BITS + LEG_BITS + ID_BITS;
 
 /// Legs beyond this are not shown; a kernel mirror has at most nine.
 pub const MOST_LEGS: usize = (1 << LEG_BITS) - 2;
@@ -39,16 +41,16 @@ pub enum Node {
     Root,
     /// A file at the root: its row.
     RootFile(usize),
-    /// A mirror's folder: its serial.
-    Mirror(u64),
-    /// A folder in it: serial, number in [`MIRROR_FOLDERS`].
-    Folder(u64, usize),
-    /// A file of it: serial, row.
-    File(u64, usize),
-    /// A leg's folder: serial, leg.
-    Leg(u64, usize),
-    /// A file of a leg: serial, leg, row.
-    LegFile(u64, usize, usize),
+    /// A mirror's folder: its number.
+    Mirror(MirrorId),
+    /// A folder in it: number, number in [`MIRROR_FOLDERS`].
+    Folder(MirrorId, usize),
+    /// A file of it: number, row.
+    File(MirrorId, usize),
+    /// A leg's folder: number, leg.
+    Leg(MirrorId, usize),
+    /// A file of a leg: number, leg, row.
+    LegFile(MirrorId, usize, usize),
 }
 
 impl Node {
@@ -57,11 +59,13 @@ impl Node {
         match self {
             Node::Root => 1,
             Node::RootFile(row) => pack(0, 0, row as u64 + 2),
-            Node::Mirror(serial) => pack(serial, 0, FOLDERS - 1),
-            Node::Folder(serial, folder) => pack(serial, 0, FOLDERS + folder as u64),
-            Node::File(serial, row) => pack(serial, 0, row as u64),
-            Node::Leg(serial, leg) => pack(serial, leg as u64 + 1, FOLDERS - 1),
-            Node::LegFile(serial, leg, row) => pack(serial, leg as u64 + 1, row as u64),
+            Node::Mirror(mirror_id) => pack(mirror_id.number(), 0, FOLDERS - 1),
+            Node::Folder(mirror_id, folder) => pack(mirror_id.number(), 0, FOLDERS + folder as u64),
+            Node::File(mirror_id, row) => pack(mirror_id.number(), 0, row as u64),
+            Node::Leg(mirror_id, leg) => pack(mirror_id.number(), leg as u64 + 1, FOLDERS - 1),
+            Node::LegFile(mirror_id, leg, row) => {
+                pack(mirror_id.number(), leg as u64 + 1, row as u64)
+            }
         }
     }
 
@@ -69,29 +73,30 @@ impl Node {
     pub fn from_ino(ino: u64) -> Option<Node> {
         let row = ino & ((1 << ROW_BITS) - 1);
         let leg = (ino >> ROW_BITS) & ((1 << LEG_BITS) - 1);
-        let serial = (ino >> (ROW_BITS + LEG_BITS)) & ((1 << SERIAL_BITS) - 1);
+        let mirror_id = (ino >> (ROW_BITS + LEG_BITS)) & ((1 << ID_BITS) - 1);
+        let id = MirrorId::new(mirror_id);
         let (number, legless) = (row as usize, leg == 0);
-        match (serial, leg) {
+        match (mirror_id, leg) {
             (0, 0) if row == 1 => Some(Node::Root),
             (0, 0) => number.checked_sub(2).map(Node::RootFile),
             (0, _) => None,
-            _ if row == FOLDERS - 1 && legless => Some(Node::Mirror(serial)),
-            _ if row == FOLDERS - 1 => Some(Node::Leg(serial, leg as usize - 1)),
-            _ if row >= FOLDERS && legless => Some(Node::Folder(serial, (row - FOLDERS) as usize)),
-            _ if legless => Some(Node::File(serial, number)),
-            _ => Some(Node::LegFile(serial, leg as usize - 1, number)),
+            _ if row == FOLDERS - 1 && legless => Some(Node::Mirror(id)),
+            _ if row == FOLDERS - 1 => Some(Node::Leg(id, leg as usize - 1)),
+            _ if row >= FOLDERS && legless => Some(Node::Folder(id, (row - FOLDERS) as usize)),
+            _ if legless => Some(Node::File(id, number)),
+            _ => Some(Node::LegFile(id, leg as usize - 1, number)),
         }
     }
 
     /// The mirror that it belongs to.
-    pub fn serial(self) -> Option<u64> {
+    pub fn mirror_id(self) -> Option<MirrorId> {
         match self {
             Node::Root | Node::RootFile(_) => None,
-            Node::Mirror(serial)
-            | Node::Folder(serial, _)
-            | Node::File(serial, _)
-            | Node::Leg(serial, _)
-            | Node::LegFile(serial, _, _) => Some(serial),
+            Node::Mirror(mirror_id)
+            | Node::Folder(mirror_id, _)
+            | Node::File(mirror_id, _)
+            | Node::Leg(mirror_id, _)
+            | Node::LegFile(mirror_id, _, _) => Some(mirror_id),
         }
     }
 }
@@ -101,8 +106,8 @@ pub fn tagged(ino: u64, tag: u64) -> u64 {
     (ino & ((1 << TAG) - 1)) | (tag << TAG)
 }
 
-fn pack(serial: u64, leg: u64, row: u64) -> u64 {
-    (serial << (ROW_BITS + LEG_BITS)) | (leg << ROW_BITS) | row
+fn pack(number: u64, leg: u64, row: u64) -> u64 {
+    (number << (ROW_BITS + LEG_BITS)) | (leg << ROW_BITS) | row
 }
 
 #[cfg(test)]
@@ -125,10 +130,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_place_has_a_number_of_its_own(serial in 1_u64..1 << SERIAL_BITS, leg in 0..MOST_LEGS, row in 0_usize..200, tag: u64) {
+        fn every_place_has_a_number_of_its_own(number in 1_u64..1 << ID_BITS, leg in 0..MOST_LEGS, row in 0_usize..200, tag: u64) {
+            let mirror_id = MirrorId::new(number);
             let nodes = [
-                Node::Root, Node::RootFile(row), Node::Mirror(serial), Node::Folder(serial, row % 3),
-                Node::File(serial, row), Node::Leg(serial, leg), Node::LegFile(serial, leg, row),
+                Node::Root, Node::RootFile(row), Node::Mirror(mirror_id), Node::Folder(mirror_id, row % 3),
+                Node::File(mirror_id, row), Node::Leg(mirror_id, leg), Node::LegFile(mirror_id, leg, row),
             ];
             for node in nodes {
                 prop_assert_eq!(Node::from_ino(node.ino()), Some(node));

@@ -15,13 +15,14 @@ use super::{Tree, help, info};
 use crate::daemon::admission::permission::Caller;
 use crate::daemon::mirrors::query::Detail;
 use crate::error::{Errno, Error, Result};
+use crate::model::id::MirrorId;
 use crate::model::snapshot::{Leg, Snapshot};
 
 /// How a file is read.
 enum Shown {
     Text,
     Events,
-    Follow(u64),
+    Follow(MirrorId),
 }
 
 impl Tree {
@@ -32,8 +33,8 @@ impl Tree {
     /// otherwise let pass; EISDIR, ENOENT, ENODEV for what is no file; EMFILE where
     /// the caller has too many.
     pub fn open(&self, node: Node, caller: Caller, writing: bool) -> Result<u64> {
-        if let Some(serial) = node.serial() {
-            self.daemon.registry.check(serial)?;
+        if let Some(mirror_id) = node.mirror_id() {
+            self.daemon.registry.check(mirror_id)?;
         }
         if writing {
             self.writable(node)?;
@@ -123,8 +124,8 @@ impl Tree {
         let node = handle.attr.node;
         match self.show(node) {
             Shown::Events => return Ok(handle.read_events(&self.daemon.events, offset, size)),
-            Shown::Follow(serial) => {
-                return Ok(handle.follow(size, || self.mirror(serial, Detail::Kernel)));
+            Shown::Follow(mirror_id) => {
+                return Ok(handle.follow(size, || self.mirror(mirror_id, Detail::Kernel)));
             }
             Shown::Text => {}
         }
@@ -143,12 +144,12 @@ impl Tree {
     pub fn link(&self, node: Node) -> Result<String> {
         match row_of(node)? {
             Some(AnyRow::Mirror(
-                serial,
+                mirror_id,
                 Row {
                     show: Show::Link(show),
                     ..
                 },
-            )) => Ok(show(&self.daemon.snapshot(serial, Detail::Kernel)?)),
+            )) => Ok(show(&self.daemon.snapshot(mirror_id, Detail::Kernel)?)),
             _ => Err(Error::invalid("it is no symbolic link")),
         }
     }
@@ -211,7 +212,7 @@ impl Tree {
         }
     }
 
-    fn leg_of(&self, id: u64, leg: usize, need: Detail) -> Result<Leg> {
+    fn leg_of(&self, id: MirrorId, leg: usize, need: Detail) -> Result<Leg> {
         let mut snapshot = self.mirror(id, need)?;
         match leg < snapshot.legs.len() {
             true => Ok(snapshot.legs.swap_remove(leg)),
@@ -219,9 +220,9 @@ impl Tree {
         }
     }
 
-    fn mirror(&self, serial: u64, need: Detail) -> Result<Snapshot> {
-        self.daemon.stir(serial);
-        self.daemon.snapshot(serial, need)
+    fn mirror(&self, mirror_id: MirrorId, need: Detail) -> Result<Snapshot> {
+        self.daemon.stir(mirror_id);
+        self.daemon.snapshot(mirror_id, need)
     }
 
     fn top(&self, need: Detail) -> Top {
@@ -234,7 +235,7 @@ impl Tree {
         }
         let mirrors = self.daemon.mirrors().unwrap_or_default().into_iter();
         // One that goes between the list and the look is not there.
-        let mirrors = mirrors.filter_map(|(serial, _)| self.mirror(serial, need).ok());
+        let mirrors = mirrors.filter_map(|(mirror_id, _)| self.mirror(mirror_id, need).ok());
         Top {
             mirrors: mirrors.collect(),
             ..common

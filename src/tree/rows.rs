@@ -5,6 +5,7 @@ use super::row::{Order, Row, Show};
 use super::top::Top;
 use super::{mirror, root};
 use crate::error::{Errno, Error, Result};
+use crate::model::id::MirrorId;
 use crate::model::snapshot::{Leg, Snapshot};
 
 /// A row, by what its file is about.
@@ -13,9 +14,9 @@ pub enum AnyRow {
     /// Of a file at the top.
     Top(&'static Row<Top>),
     /// Of a mirror's file.
-    Mirror(u64, &'static Row<Snapshot>),
+    Mirror(MirrorId, &'static Row<Snapshot>),
     /// Of a leg's file: the mirror, and the leg's number.
-    Leg(u64, usize, &'static Row<Leg>),
+    Leg(MirrorId, usize, &'static Row<Leg>),
 }
 
 /// What holds of a file whatever it is about.

@@ -9,6 +9,7 @@ use super::{Tree, mirror, root};
 use crate::daemon::mirrors::query::Detail;
 use crate::engine::Kind;
 use crate::error::{Errno, Error, Result};
+use crate::model::id::MirrorId;
 
 /// What a lookup answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,15 +59,15 @@ impl Tree {
                 Some((row, _)) => Some(Node::RootFile(row)),
                 None => Some(Node::Mirror(self.daemon.find(name)?)),
             },
-            Node::Mirror(serial) => self.in_mirror(serial, "", name),
-            Node::Folder(serial, LEGS) => self.leg(serial, name)?,
-            Node::Folder(serial, folder) => {
+            Node::Mirror(mirror_id) => self.in_mirror(mirror_id, "", name),
+            Node::Folder(mirror_id, LEGS) => self.leg(mirror_id, name)?,
+            Node::Folder(mirror_id, folder) => {
                 let folder = MIRROR_FOLDERS.get(folder).copied().unwrap_or_default();
-                self.in_mirror(serial, folder, name)
+                self.in_mirror(mirror_id, folder, name)
             }
-            Node::Leg(serial, leg) => {
+            Node::Leg(mirror_id, leg) => {
                 let found = row::find(mirror::LEG_ROWS, "", name);
-                found.map(|(row, _)| Node::LegFile(serial, leg, row))
+                found.map(|(row, _)| Node::LegFile(mirror_id, leg, row))
             }
             _ => None,
         };
@@ -78,46 +79,47 @@ impl Tree {
     /// # Errors
     /// ENODEV where its mirror is gone, ENOTDIR for a file.
     pub fn list(&self, folder: Node) -> Result<Vec<Name>> {
-        if let Some(serial) = folder.serial() {
-            self.daemon.registry.check(serial)?;
+        if let Some(mirror_id) = folder.mirror_id() {
+            self.daemon.registry.check(mirror_id)?;
         }
         match folder {
             Node::Root => self.list_root(),
-            Node::Mirror(serial) => {
-                let file = |row| Node::File(serial, row);
+            Node::Mirror(mirror_id) => {
+                let file = |row| Node::File(mirror_id, row);
                 let mut names = rows(mirror::ROWS, "", self.kind(), file);
                 let folders = MIRROR_FOLDERS.iter().enumerate();
-                names.extend(folders.map(|(n, name)| folder_name(Node::Folder(serial, n), name)));
+                names
+                    .extend(folders.map(|(n, name)| folder_name(Node::Folder(mirror_id, n), name)));
                 Ok(names)
             }
-            Node::Folder(serial, LEGS) => {
-                let legs = 0..self.legs(serial)?;
+            Node::Folder(mirror_id, LEGS) => {
+                let legs = 0..self.legs(mirror_id)?;
                 Ok(legs
-                    .map(|n| folder_name(Node::Leg(serial, n), &n.to_string()))
+                    .map(|n| folder_name(Node::Leg(mirror_id, n), &n.to_string()))
                     .collect())
             }
-            Node::Folder(serial, folder) => {
+            Node::Folder(mirror_id, folder) => {
                 let folder = MIRROR_FOLDERS.get(folder).copied().unwrap_or_default();
-                let file = |row| Node::File(serial, row);
+                let file = |row| Node::File(mirror_id, row);
                 Ok(rows(mirror::ROWS, folder, self.kind(), file))
             }
-            Node::Leg(serial, leg) => {
-                let file = |row| Node::LegFile(serial, leg, row);
+            Node::Leg(mirror_id, leg) => {
+                let file = |row| Node::LegFile(mirror_id, leg, row);
                 Ok(rows(mirror::LEG_ROWS, "", self.kind(), file))
             }
             _ => Err(Error::new(Errno::ENOTDIR, "it is a file")),
         }
     }
 
-    fn in_mirror(&self, serial: u64, folder: &str, name: &str) -> Option<Node> {
+    fn in_mirror(&self, mirror_id: MirrorId, folder: &str, name: &str) -> Option<Node> {
         let found = row::find(mirror::ROWS, folder, name);
         if let Some((row, _)) = found.filter(|(_, row)| row.is_with(self.kind())) {
-            return Some(Node::File(serial, row));
+            return Some(Node::File(mirror_id, row));
         }
         let number = MIRROR_FOLDERS.iter().position(|other| *other == name);
         number
             .filter(|_| folder.is_empty())
-            .map(|n| Node::Folder(serial, n))
+            .map(|n| Node::Folder(mirror_id, n))
     }
 
     fn kind(&self) -> Kind {
@@ -128,19 +130,21 @@ impl Tree {
         let mut names = rows(root::ROWS, "", self.kind(), Node::RootFile);
         let mirrors = self.daemon.mirrors()?.into_iter();
         let free = mirrors.filter(|(_, name)| row::find(root::ROWS, "", name).is_none());
-        names.extend(free.map(|(serial, name)| folder_name(Node::Mirror(serial), &name)));
+        names.extend(free.map(|(mirror_id, name)| folder_name(Node::Mirror(mirror_id), &name)));
         Ok(names)
     }
 
-    fn legs(&self, serial: u64) -> Result<usize> {
-        let snapshot = self.daemon.snapshot(serial, Detail::Kernel)?;
+    fn legs(&self, mirror_id: MirrorId) -> Result<usize> {
+        let snapshot = self.daemon.snapshot(mirror_id, Detail::Kernel)?;
         Ok(snapshot.legs.len().min(MOST_LEGS))
     }
 
-    fn leg(&self, serial: u64, name: &str) -> Result<Option<Node>> {
+    fn leg(&self, mirror_id: MirrorId, name: &str) -> Result<Option<Node>> {
         let number = name.parse::<usize>().ok().filter(|n| n.to_string() == name);
-        let legs = self.legs(serial)?;
-        Ok(number.filter(|n| *n < legs).map(|n| Node::Leg(serial, n)))
+        let legs = self.legs(mirror_id)?;
+        Ok(number
+            .filter(|n| *n < legs)
+            .map(|n| Node::Leg(mirror_id, n)))
     }
 }
 

@@ -12,6 +12,7 @@ use super::node::Node;
 use super::row::Order;
 use crate::daemon::admission::permission::Caller;
 use crate::error::{Errno, Error, Result};
+use crate::model::id::MirrorId;
 use crate::model::look::Look;
 
 impl Tree {
@@ -64,25 +65,27 @@ impl Tree {
             Ok(line) => line,
             Err(error) => {
                 let name = node
-                    .serial()
-                    .and_then(|serial| self.daemon.registry.get(serial).ok());
+                    .mirror_id()
+                    .and_then(|mirror_id| self.daemon.registry.get(mirror_id).ok());
                 let name = name.map_or_else(|| "-".into(), |entry| entry.name);
                 return self.daemon.report(&name, Err(error));
             }
         };
-        match (order, node.serial()) {
+        match (order, node.mirror_id()) {
             (Order::Create, _) => self.daemon.create(caller, &line).map(Some),
             (Order::Throttle, _) => self.daemon.throttle(&line).map(|()| None),
-            (Order::Verb, Some(serial)) => self
+            (Order::Verb, Some(mirror_id)) => self
                 .daemon
-                .verb(caller, serial, &line)
+                .verb(caller, mirror_id, &line)
                 .map(|()| Some("done".into())),
-            (Order::Table, Some(serial)) => {
-                self.daemon.reload(caller, serial, &line).map(|()| None)
+            (Order::Table, Some(mirror_id)) => {
+                self.daemon.reload(caller, mirror_id, &line).map(|()| None)
             }
-            (Order::Persist, Some(serial)) => self.daemon.set_persist(serial, &line).map(|()| None),
-            (Order::OnFailure, Some(serial)) => {
-                self.daemon.set_on_failure(serial, &line).map(|()| None)
+            (Order::Persist, Some(mirror_id)) => {
+                self.daemon.set_persist(mirror_id, &line).map(|()| None)
+            }
+            (Order::OnFailure, Some(mirror_id)) => {
+                self.daemon.set_on_failure(mirror_id, &line).map(|()| None)
             }
             (Order::Verb | Order::Table | Order::Persist | Order::OnFailure, None) => {
                 Err(Error::invalid("it belongs to no mirror"))
@@ -111,8 +114,8 @@ impl Tree {
     /// EPERM for what is no mirror's folder, and those of the verb `remove`.
     pub fn remove_folder(&self, parent: Node, name: &str) -> Result<()> {
         at_root(parent)?;
-        let serial = self.mirror_named(parent, name)?;
-        self.daemon.verb(&Caller::daemon(), serial, "remove")
+        let mirror_id = self.mirror_named(parent, name)?;
+        self.daemon.verb(&Caller::daemon(), mirror_id, "remove")
     }
 
     /// Rename a mirror.
@@ -122,16 +125,16 @@ impl Tree {
     /// [`crate::daemon::Daemon::rename`].
     pub fn rename(&self, from: (Node, &str), to: (Node, &str)) -> Result<()> {
         at_root(from.0).and(at_root(to.0))?;
-        let serial = self.mirror_named(from.0, from.1)?;
+        let mirror_id = self.mirror_named(from.0, from.1)?;
         match from.1 == to.1 {
             true => Ok(()),
-            false => self.daemon.rename(serial, to.1),
+            false => self.daemon.rename(mirror_id, to.1),
         }
     }
 
-    fn mirror_named(&self, parent: Node, name: &str) -> Result<u64> {
+    fn mirror_named(&self, parent: Node, name: &str) -> Result<MirrorId> {
         match self.lookup(parent, name)? {
-            Node::Mirror(serial) => Ok(serial),
+            Node::Mirror(mirror_id) => Ok(mirror_id),
             _ => Err(not_here()),
         }
     }

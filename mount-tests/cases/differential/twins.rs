@@ -16,6 +16,7 @@ use mirrorfs::engine::embedded::Embedded;
 use mirrorfs::engine::embedded::devices::Files;
 use mirrorfs::engine::kernel::Kernel;
 use mirrorfs::engine::kernel::devices::Looped;
+use mirrorfs::model::id::MirrorId;
 use mirrorfs::text::device::DevNo;
 use mirrorfs::text::status::MirrorStatus;
 use nix::errno::Errno;
@@ -86,22 +87,22 @@ impl Side {
                 .create(&Caller::daemon(), &format!("{NAME}: {line}"))
                 .map(drop),
             "table" => self
-                .serial()
+                .mirror_id()
                 .and_then(|m| self.daemon.reload(&Caller::daemon(), m, &line)),
             _ => self
-                .serial()
+                .mirror_id()
                 .and_then(|m| self.daemon.verb(&Caller::daemon(), m, &line)),
         };
         told.map_err(|error| (error.errno(), error.sentence().into()))
     }
 
-    fn serial(&self) -> mirrorfs::error::Result<u64> {
+    fn mirror_id(&self) -> mirrorfs::error::Result<MirrorId> {
         self.daemon.find(NAME)
     }
 
     fn seen(&self) -> Option<Seen> {
         let snapshot = self
-            .serial()
+            .mirror_id()
             .and_then(|m| self.daemon.snapshot(m, Detail::Kernel));
         let snapshot = snapshot.ok()?;
         let status = |line: &mirrorfs::text::table::Line| {
@@ -147,9 +148,9 @@ impl Side {
 
 impl Drop for Side {
     fn drop(&mut self) {
-        if let Ok(serial) = self.serial() {
-            let _ = self.daemon.verb(&Caller::daemon(), serial, "resume");
-            let _ = self.daemon.verb(&Caller::daemon(), serial, "remove");
+        if let Ok(mirror_id) = self.mirror_id() {
+            let _ = self.daemon.verb(&Caller::daemon(), mirror_id, "resume");
+            let _ = self.daemon.verb(&Caller::daemon(), mirror_id, "remove");
         }
         for number in 0..DISKS {
             attempt(&format!("dmsetup remove --retry {}{number}", self.name));

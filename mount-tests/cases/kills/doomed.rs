@@ -220,9 +220,9 @@ fn daemon(engine: &Arc<Inject<Kernel>>, state: &Path) -> Arc<Daemon> {
 
 fn make(daemon: &Arc<Daemon>, line: &str) {
     let name = daemon.create(&Caller::daemon(), line).expect(line);
-    let serial = daemon.find(&name).expect("the mirror");
+    let mirror_id = daemon.find(&name).expect("the mirror");
     wait_for("in sync", || {
-        let snapshot = daemon.snapshot(serial, Detail::Kernel);
+        let snapshot = daemon.snapshot(mirror_id, Detail::Kernel);
         snapshot.is_ok_and(|snapshot| snapshot.whole)
     });
 }
@@ -252,12 +252,12 @@ fn stop_before(engine: &Arc<Inject<Kernel>>, op: &str, nth: usize) {
 }
 
 fn work(daemon: &Arc<Daemon>, file: &str, line: &str) -> Result<()> {
-    let serial = |name: &str| daemon.find(name).expect("the mirror");
+    let mirror_id = |name: &str| daemon.find(name).expect("the mirror");
     match file {
         "new" => daemon.create(&Caller::daemon(), line).map(drop),
-        "ctl" => daemon.verb(&Caller::daemon(), serial("m"), line),
-        "table" => daemon.reload(&Caller::daemon(), serial("m"), line),
-        "name" => daemon.rename(serial("m"), line),
+        "ctl" => daemon.verb(&Caller::daemon(), mirror_id("m"), line),
+        "table" => daemon.reload(&Caller::daemon(), mirror_id("m"), line),
+        "name" => daemon.rename(mirror_id("m"), line),
         "mkdir" => daemon.create_empty(line, Default::default()).map(drop),
         other => panic!("{other}?"),
     }

@@ -210,10 +210,10 @@ impl Devices for Sim {
     }
 
     fn identity(&self, facts: &Facts) -> Result<Identity> {
-        let serial = ("serial".to_string(), facts.extent.base.clone());
+        let mirror_id = ("mirror_id".to_string(), facts.extent.base.clone());
         Ok(Identity::Device {
             node: facts.node.clone(),
-            ids: BTreeMap::from([serial]),
+            ids: BTreeMap::from([mirror_id]),
             size: facts.size,
         })
     }
@@ -222,7 +222,7 @@ impl Devices for Sim {
         let Identity::Device { ids, .. } = identity else {
             return Err(Error::new(Errno::ENODEV, "a machine without files"));
         };
-        ids["serial"].parse()
+        ids["mirror_id"].parse()
     }
 
     fn attach(&self, facts: &Facts, _: bool) -> Result<Attachment> {

@@ -148,7 +148,7 @@ fn step(world: &World, random: &mut Random, figures: &mut Figures) -> String {
         75..79 => ambush(world, random),
         79..81 => {
             let policy = if random.one_in(3) { "hold" } else { "drop" };
-            let _ = world.daemon.set_on_failure(world.serial(), policy);
+            let _ = world.daemon.set_on_failure(world.mirror_id(), policy);
             format!("on_failure {policy}")
         }
         81..84 => reload(world, random, figures),

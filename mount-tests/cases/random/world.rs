@@ -12,6 +12,7 @@ use mirrorfs::daemon::admission::permission::Caller;
 use mirrorfs::daemon::mirrors::query::Detail;
 use mirrorfs::engine::Id;
 use mirrorfs::model::health::{self, State as Health};
+use mirrorfs::model::id::MirrorId;
 
 use super::super::differential::Random;
 use super::acts::{self, DATA, LOGS, line};
@@ -81,9 +82,9 @@ impl World {
         }
     }
 
-    /// Its serial: another program's device that is no mirror has none for a while.
-    pub fn serial(&self) -> u64 {
-        self.daemon.find(NAME).unwrap_or(0)
+    /// Its number: another program's device that is no mirror has none for a while.
+    pub fn mirror_id(&self) -> MirrorId {
+        self.daemon.find(NAME).unwrap_or(MirrorId::new(0))
     }
 
     /// Wait until the daemon has nothing to do before the next thing happens.
@@ -91,7 +92,7 @@ impl World {
         let end = Instant::now() + PATIENCE;
         loop {
             self.sim.watched();
-            if !self.daemon.registry.is_at_work(self.serial()) {
+            if !self.daemon.registry.is_at_work(self.mirror_id()) {
                 break;
             }
             assert!(Instant::now() < end, "the daemon does not come to an end");
@@ -105,14 +106,16 @@ impl World {
 
     /// Do a verb; the answer's words.
     pub fn verb(&self, line: &str) -> Result<(), String> {
-        let done = self.daemon.verb(&Caller::daemon(), self.serial(), line);
+        let done = self.daemon.verb(&Caller::daemon(), self.mirror_id(), line);
         self.after();
         done.map_err(|error| format!("{:?} {error}", error.errno()))
     }
 
     /// Write a table.
     pub fn reload(&self, line: &str) -> Result<(), String> {
-        let done = self.daemon.reload(&Caller::daemon(), self.serial(), line);
+        let done = self
+            .daemon
+            .reload(&Caller::daemon(), self.mirror_id(), line);
         self.after();
         done.map_err(|error| format!("{:?} {error}", error.errno()))
     }
@@ -135,7 +138,7 @@ impl World {
             state.ambush = None;
             state.ground.disks.iter_mut().for_each(Disk::repair);
         });
-        let _ = self.daemon.set_on_failure(self.serial(), "drop");
+        let _ = self.daemon.set_on_failure(self.mirror_id(), "drop");
         let end = Instant::now() + PATIENCE;
         while !self.is_well() {
             if Instant::now() > end {
@@ -214,7 +217,7 @@ impl World {
         for dev in lives {
             text += &format!("life {:?} of {dev}\n", self.sim.life(dev));
         }
-        if let Ok(snapshot) = self.daemon.snapshot(self.serial(), Detail::Kernel) {
+        if let Ok(snapshot) = self.daemon.snapshot(self.mirror_id(), Detail::Kernel) {
             text += &health::text(&snapshot);
         }
         let (start, end) = self.daemon.events.span();
@@ -230,8 +233,9 @@ impl World {
 /// was asked for.
 pub fn judge_health(sim: &Sim, daemon: &Daemon) {
     let before = sim.state().changes;
-    let serial = daemon.find(NAME);
-    let Ok(snapshot) = serial.and_then(|serial| daemon.snapshot(serial, Detail::Kernel)) else {
+    let mirror_id = daemon.find(NAME);
+    let Ok(snapshot) = mirror_id.and_then(|mirror_id| daemon.snapshot(mirror_id, Detail::Kernel))
+    else {
         return;
     };
     let word = Health::of(&snapshot);

@@ -18,6 +18,7 @@ use mirrorfs::engine::kernel::Kernel;
 use mirrorfs::engine::kernel::devices::Looped;
 use mirrorfs::engine::{Devices, Engine, Id, Slot};
 use mirrorfs::error::Result;
+use mirrorfs::model::id::MirrorId;
 use nix::errno::Errno;
 use tempfile::TempDir;
 
@@ -85,8 +86,8 @@ impl<'a> Bench<'a> {
         )
     }
 
-    /// A mirror `m0` on disks, its serial.
-    pub fn mirror(&self) -> u64 {
+    /// A mirror `m0` on disks, its number.
+    pub fn mirror(&self) -> MirrorId {
         let [one, other] = [2, 3].map(|number| self.lab.disk(number));
         let line = format!("m0: 0 8192 mirror core 2 2048 nosync 2 {one} 0 {other} 0");
         self.daemon
@@ -95,18 +96,18 @@ impl<'a> Bench<'a> {
         self.daemon.find("m0").expect("the mirror")
     }
 
-    /// A mirror `m0` of [`Bench::table`] that is in sync, its serial.
-    pub fn whole(&self) -> u64 {
+    /// A mirror `m0` of [`Bench::table`] that is in sync, its number.
+    pub fn whole(&self) -> MirrorId {
         let line = format!("m0: {}", self.table());
         self.daemon
             .create(&Caller::daemon(), &line)
             .expect("a mirror");
-        let serial = self.daemon.find("m0").expect("the mirror");
+        let mirror_id = self.daemon.find("m0").expect("the mirror");
         wait_for("in sync", || {
-            let snapshot = self.daemon.snapshot(serial, Detail::Kernel);
+            let snapshot = self.daemon.snapshot(mirror_id, Detail::Kernel);
             snapshot.is_ok_and(|snapshot| snapshot.whole)
         });
-        serial
+        mirror_id
     }
 
     /// What is wrong with `m0`, which should be of this kind, have so many devices,
@@ -192,8 +193,8 @@ impl<'a> Bench<'a> {
                 }
             }
         }
-        for serial in self.daemon.registry.serials() {
-            self.daemon.registry.forget(serial);
+        for mirror_id in self.daemon.registry.ids() {
+            self.daemon.registry.forget(mirror_id);
         }
         // The folder of the records goes with the last one.
         for folder in ["state/mirrors", "state/logs"] {

@@ -26,10 +26,10 @@ pub fn finish_looks_again(lab: &Lab) {
         .daemon
         .create(&Caller::daemon(), &format!("m0: {table}"))
         .expect("a mirror");
-    let serial = bench.daemon.find("m0").expect("the mirror");
+    let mirror_id = bench.daemon.find("m0").expect("the mirror");
     bench.engine.delay(Op::Suspend, 1, Duration::from_secs(5));
     thread::scope(|scope| {
-        let verb = scope.spawn(|| bench.daemon.verb(&Caller::daemon(), serial, "finish"));
+        let verb = scope.spawn(|| bench.daemon.verb(&Caller::daemon(), mirror_id, "finish"));
         wait_for("it is about to suspend", || {
             bench.engine.calls().contains(&Op::Suspend)
         });
@@ -41,14 +41,14 @@ pub fn finish_looks_again(lab: &Lab) {
         target.repair();
         bench
             .daemon
-            .verb(&Caller::daemon(), serial, "retry")
+            .verb(&Caller::daemon(), mirror_id, "retry")
             .expect("retried");
         write.join().expect("the write is let go");
     });
     assert_eq!(bench.shape("mirror", 2), Vec::<String>::new());
     bench
         .daemon
-        .verb(&Caller::daemon(), serial, "remove")
+        .verb(&Caller::daemon(), mirror_id, "remove")
         .expect("removed");
 }
 
@@ -56,10 +56,10 @@ pub fn finish_looks_again(lab: &Lab) {
 /// child of an earlier daemon may: a resume would go back to the old one unheard.
 pub fn a_table_that_is_cleared(lab: &Lab) {
     let bench = Bench::new(lab);
-    let serial = bench.whole();
+    let mirror_id = bench.whole();
     bench.engine.delay(Op::Resume, 1, Duration::from_secs(3));
     thread::scope(|scope| {
-        let verb = scope.spawn(|| bench.daemon.verb(&Caller::daemon(), serial, "finish"));
+        let verb = scope.spawn(|| bench.daemon.verb(&Caller::daemon(), mirror_id, "finish"));
         wait_for("it is about to resume", || {
             bench.engine.calls().last() == Some(&Op::Resume)
         });
@@ -71,7 +71,7 @@ pub fn a_table_that_is_cleared(lab: &Lab) {
     assert_eq!(wrong, Vec::<String>::new());
     bench
         .daemon
-        .verb(&Caller::daemon(), serial, "remove")
+        .verb(&Caller::daemon(), mirror_id, "remove")
         .expect("removed");
 }
 
@@ -111,31 +111,31 @@ pub fn a_delayed_create_goes_on(lab: &Lab) {
         || String::from_utf8_lossy(&bench.daemon.events.read(0, 4096)).contains(" m0 created ");
     wait_for("the event", told);
     assert_eq!(bench.state("m0", false, 1024), Vec::<String>::new());
-    let serial = bench.daemon.find("m0").expect("the mirror");
+    let mirror_id = bench.daemon.find("m0").expect("the mirror");
     bench
         .daemon
-        .verb(&Caller::daemon(), serial, "remove")
+        .verb(&Caller::daemon(), mirror_id, "remove")
         .expect("removed");
     assert!(!Path::new(&bench.log()).exists());
 }
 
 pub fn a_delayed_verb_keeps_others_out(lab: &Lab) {
     let bench = Bench::new(lab);
-    let serial = bench.mirror();
+    let mirror_id = bench.mirror();
     bench
         .engine
         .delay(Op::Suspend, 1, Duration::from_millis(1000));
     thread::scope(|scope| {
-        let verb = scope.spawn(|| bench.daemon.verb(&Caller::daemon(), serial, "suspend"));
-        wait_for("it runs", || bench.daemon.registry.is_running(serial));
+        let verb = scope.spawn(|| bench.daemon.verb(&Caller::daemon(), mirror_id, "suspend"));
+        wait_for("it runs", || bench.daemon.registry.is_running(mirror_id));
         for other in ["resume", "remove", "suspend"] {
             let error = bench
                 .daemon
-                .verb(&Caller::daemon(), serial, other)
+                .verb(&Caller::daemon(), mirror_id, other)
                 .expect_err(other);
             assert_eq!(error.errno(), Errno::EBUSY, "{error}");
         }
-        let renamed = bench.daemon.rename(serial, "m1").expect_err("it runs");
+        let renamed = bench.daemon.rename(mirror_id, "m1").expect_err("it runs");
         let table = format!(
             "0 8192 mirror core 1 1024 2 {} 0 {} 0",
             lab.disk(2),
@@ -143,20 +143,20 @@ pub fn a_delayed_verb_keeps_others_out(lab: &Lab) {
         );
         let reloaded = bench
             .daemon
-            .reload(&Caller::daemon(), serial, &table)
+            .reload(&Caller::daemon(), mirror_id, &table)
             .expect_err("it runs");
         assert_eq!(
             (renamed.errno(), reloaded.errno()),
             (Errno::EBUSY, Errno::EBUSY)
         );
-        assert!(bench.daemon.registry.known(serial).running.is_some());
+        assert!(bench.daemon.registry.known(mirror_id).running.is_some());
         verb.join().expect("no panic").expect("suspended");
     });
     assert_eq!(bench.state("m0", true, 2048), Vec::<String>::new());
     for verb in ["resume", "remove"] {
         bench
             .daemon
-            .verb(&Caller::daemon(), serial, verb)
+            .verb(&Caller::daemon(), mirror_id, verb)
             .expect(verb);
     }
 }

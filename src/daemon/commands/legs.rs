@@ -8,6 +8,7 @@ use crate::daemon::admission::reload::Successor;
 use crate::daemon::switch::change::Turn;
 use crate::engine::Slot;
 use crate::error::{Error, Result};
+use crate::model::id::MirrorId;
 use crate::model::settings::SettingsEdit;
 use crate::model::snapshot::Snapshot;
 use crate::plan::change::Change;
@@ -37,7 +38,7 @@ impl Legs {
     pub fn change(
         &self,
         caller: &Caller,
-        serial: u64,
+        mirror_id: MirrorId,
         snapshot: &Snapshot,
         command: &Command,
     ) -> Result<()> {
@@ -51,7 +52,7 @@ impl Legs {
         }
         if let Command::Finish(leg) = command {
             self.below.mirrors.check_nobody_beside(snapshot)?;
-            self.check_alone(serial, snapshot, leg.unwrap_or(1))?;
+            self.check_alone(mirror_id, snapshot, leg.unwrap_or(1))?;
         }
         let turn = Turn {
             change,
@@ -63,9 +64,12 @@ impl Legs {
                 let admitted = self.below.admission.admit_successor(snapshot, &successor)?;
                 self.below
                     .switcher
-                    .change_to(serial, snapshot, turn, admitted)?;
+                    .change_to(mirror_id, snapshot, turn, admitted)?;
             }
-            None => self.below.switcher.change(serial, snapshot, &turn, &[])?,
+            None => self
+                .below
+                .switcher
+                .change(mirror_id, snapshot, &turn, &[])?,
         }
         match command {
             Command::Abort | Command::Drop(_) | Command::Replace { .. } => {
@@ -78,18 +82,18 @@ impl Legs {
                 .forget_target(snapshot, leg.unwrap_or(1)),
             _ => {}
         }
-        self.below.mirrors.let_alone(serial);
+        self.below.mirrors.let_alone(mirror_id);
         Ok(())
     }
 
     /// What everything is to stand on must answer: of a leg that nobody has read from
     /// or written to since it went, the kernel knows nothing. And what was copied to it
     /// may be in its cache: with a log in memory nobody has flushed that yet.
-    fn check_alone(&self, serial: u64, snapshot: &Snapshot, leg: usize) -> Result<()> {
+    fn check_alone(&self, mirror_id: MirrorId, snapshot: &Snapshot, leg: usize) -> Result<()> {
         let (chosen, _) = snapshot.sides(leg);
         chosen.into_iter().try_for_each(|leg| {
             let answers = self.below.switcher.check_answers(leg);
-            answers.inspect_err(|_| self.below.switcher.note_silent(serial, snapshot, leg))?;
+            answers.inspect_err(|_| self.below.switcher.note_silent(mirror_id, snapshot, leg))?;
             self.below.devices.flush(&leg.device).map_err(|error| {
                 let (number, node) = (leg.number, leg.node());
                 error.context(format!("leg {number} {node} does not take a flush"))

@@ -12,6 +12,7 @@ use crate::daemon::switch::change::Turn;
 use crate::engine::home::Lying;
 use crate::engine::{Id, Info};
 use crate::error::{Error, Result};
+use crate::model::id::MirrorId;
 use crate::model::settings::{Settings, SettingsEdit};
 use crate::model::snapshot::Snapshot;
 use crate::plan::build;
@@ -36,10 +37,10 @@ impl Maker {
                 info.name
             )));
         }
-        let serial = self.below.registry.note(&info);
-        let made = self.slide_under_noted(serial, short);
+        let mirror_id = self.below.registry.note(&info);
+        let made = self.slide_under_noted(mirror_id, short);
         if made.is_err() {
-            self.below.mirrors.let_alone(serial);
+            self.below.mirrors.let_alone(mirror_id);
         }
         made.map(|()| info.name)
     }
@@ -62,24 +63,24 @@ impl Maker {
         self.below.engine.info(&Id::Name(found.name))
     }
 
-    fn slide_under_noted(&self, serial: u64, short: &Short) -> Result<()> {
-        let _begun = self.below.registry.begin(serial, "live=yes")?;
+    fn slide_under_noted(&self, mirror_id: MirrorId, short: &Short) -> Result<()> {
+        let _begun = self.below.registry.begin(mirror_id, "live=yes")?;
         self.below
             .switcher
-            .planned(|| self.slide_under_now(serial, short))
+            .planned(|| self.slide_under_now(mirror_id, short))
     }
 
-    fn slide_under_now(&self, serial: u64, short: &Short) -> Result<()> {
-        let snapshot = self.below.mirrors.snapshot(serial, Detail::Devices)?;
+    fn slide_under_now(&self, mirror_id: MirrorId, short: &Short) -> Result<()> {
+        let snapshot = self.below.mirrors.snapshot(mirror_id, Detail::Devices)?;
         build::check_owner(&snapshot)?;
         // Whether it can be is known without a log.
         short::slide_under(&snapshot, short, &[])?;
         let making = self.below.journal.managed.making();
         let logs = self.logs_under(&snapshot, short, &making)?;
         let change = short::slide_under(&snapshot, short, &logs)?;
-        self.slide(serial, &snapshot, change, short)?;
+        self.slide(mirror_id, &snapshot, change, short)?;
         let name = &snapshot.info.name;
-        self.below.registry.update(serial, |entry| {
+        self.below.registry.update(mirror_id, |entry| {
             entry.announced = Some(name.clone());
         });
         let text = format!("under the running device: {short}");
@@ -87,7 +88,13 @@ impl Maker {
         Ok(())
     }
 
-    fn slide(&self, serial: u64, snapshot: &Snapshot, change: Change, short: &Short) -> Result<()> {
+    fn slide(
+        &self,
+        mirror_id: MirrorId,
+        snapshot: &Snapshot,
+        change: Change,
+        short: &Short,
+    ) -> Result<()> {
         let Info { name, uuid, .. } = &snapshot.info;
         if !uuid.is_empty() {
             self.below.journal.keep_intent(name, uuid, &change.table)?;
@@ -125,7 +132,7 @@ impl Maker {
             };
             self.below
                 .switcher
-                .change_to(serial, snapshot, turn, admitted)
+                .change_to(mirror_id, snapshot, turn, admitted)
         });
         if slid.is_err() {
             self.below.journal.drop_record(name, uuid);

@@ -14,6 +14,7 @@ use crate::daemon::mirrors::query::Detail;
 use crate::engine::Id;
 use crate::engine::identity::Identity;
 use crate::error::{Errno, Error, Result};
+use crate::model::id::MirrorId;
 use crate::model::look::Look;
 use crate::model::policy::OnFailure;
 use crate::model::settings::Settings;
@@ -53,7 +54,7 @@ impl Maker {
     ///
     /// # Errors
     /// EINVAL for a bad name, EEXIST for a taken one.
-    pub fn create_empty(&self, name: &str, looks: BTreeMap<String, Look>) -> Result<u64> {
+    pub fn create_empty(&self, name: &str, looks: BTreeMap<String, Look>) -> Result<MirrorId> {
         let made = move || {
             name::check(name)?;
             let name = self.below.mirrors.reserve(name)?;
@@ -141,7 +142,7 @@ impl Maker {
         kept: impl FnOnce(&Id) -> Result<Settings>,
         (kind, text): (Kind, &str),
         made: Option<Vec<Identity>>,
-    ) -> Result<u64> {
+    ) -> Result<MirrorId> {
         let id = Id::Uuid(uuid.into());
         let loads = steps.iter().find_map(|step| match step {
             Step::Load { table, read_only } => Some((table, *read_only)),
@@ -153,37 +154,37 @@ impl Maker {
             loads,
         };
         execute(self.below.engine.as_ref(), &id, steps, &books)?;
-        let serial = match self.below.engine.info(&id) {
+        let mirror_id = match self.below.engine.info(&id) {
             Ok(info) => self.below.registry.note(&info),
             Err(error) => return Err(self.unmade(&id, error)),
         };
-        let entered = self.check_logs(serial).and_then(|()| {
+        let entered = self.check_logs(mirror_id).and_then(|()| {
             let kept = kept(&id)?;
-            self.below.registry.update(serial, |entry| {
+            self.below.registry.update(mirror_id, |entry| {
                 (entry.settings, entry.made) = (Some(kept), made);
             });
-            self.below.journal.keep(serial)
+            self.below.journal.keep(mirror_id)
         });
         if let Err(error) = entered {
-            self.below.journal.keep_no_more(serial);
+            self.below.journal.keep_no_more(mirror_id);
             return Err(self.unmade(&id, error));
         }
         let told = Some(name.name.clone());
         self.below
             .registry
-            .update(serial, |entry| entry.announced = told);
+            .update(mirror_id, |entry| entry.announced = told);
         self.below.events.add(&name.name, kind, text);
-        self.tell_of_no_node(serial, &name.name);
-        Ok(serial)
+        self.tell_of_no_node(mirror_id, &name.name);
+        Ok(mirror_id)
     }
 
     /// Say that what everybody calls the device by is not there yet: udev makes it, and is
     /// not waited for for ever.
-    fn tell_of_no_node(&self, serial: u64, name: &str) {
+    fn tell_of_no_node(&self, mirror_id: MirrorId, name: &str) {
         let known = self
             .below
             .registry
-            .address(serial)
+            .address(mirror_id)
             .and_then(|(id, _)| self.below.engine.info(&id));
         let Some(info) = known
             .ok()
@@ -201,8 +202,8 @@ impl Maker {
 
     /// Check that a device that was made works. The kernel makes a mirror whose log
     /// it cannot write, and then holds all writes to it.
-    fn check_logs(&self, serial: u64) -> Result<()> {
-        let snapshot = self.below.mirrors.snapshot(serial, Detail::Devices)?;
+    fn check_logs(&self, mirror_id: MirrorId) -> Result<()> {
+        let snapshot = self.below.mirrors.snapshot(mirror_id, Detail::Devices)?;
         let broken = snapshot.logs.iter().find(|log| log.letter != 'A');
         broken.map_or(Ok(()), |log| {
             let (node, words) = (log.node(), log_words(log.letter));

@@ -18,6 +18,7 @@ use crate::daemon::mirrors::lease::Reserved;
 use crate::daemon::records::record::{Record, Stage};
 use crate::engine::{Id, Info, Slot, Suspend};
 use crate::error::{Errno, Error, Result};
+use crate::model::id::MirrorId;
 use crate::plan::build;
 use crate::plan::step::Step;
 use crate::text::table::Table;
@@ -117,7 +118,7 @@ impl Restorer {
     }
 
     fn adopt_running(&self, record: &Record, info: &Info) {
-        let serial = self.below.registry.note(info);
+        let mirror_id = self.below.registry.note(info);
         let begun = record.unfinished.as_ref();
         let kept = match begun.map(|begun| begun.stage) {
             // Killed before it was recorded: as if it had just been made.
@@ -137,21 +138,21 @@ impl Restorer {
             self.below.journal.tidy(record, &Table::from_lines(lines));
         }
         let made = self.below.journal.made_of(record);
-        self.below.registry.update(serial, |entry| {
+        self.below.registry.update(mirror_id, |entry| {
             (entry.settings, entry.made) = (Some(kept), made);
         });
         match live {
             Ok((info, lines)) if !self.below.mirrors.shows(&info, &lines) => {
-                self.disown(serial, record)
+                self.disown(mirror_id, record)
             }
-            _ => self.below.journal.keep_changed(&info.name, serial),
+            _ => self.below.journal.keep_changed(&info.name, mirror_id),
         }
     }
 
     /// Another program's device, under which a mirror was, and is no more: that
     /// program has made it again, or the mirror was taken out.
-    fn disown(&self, serial: u64, record: &Record) {
-        self.below.registry.forget(serial);
+    fn disown(&self, mirror_id: MirrorId, record: &Record) {
+        self.below.registry.forget(mirror_id);
         let forgotten = self.below.journal.forget_record(record);
         if self.below.events.report(&record.name, forgotten).is_ok() {
             let text = "its device runs without a mirror";
@@ -284,17 +285,17 @@ impl Restorer {
         if record.suspended && !self.below.engine.survives_daemon() {
             steps.push(Step::Suspend(Suspend::default()));
         }
-        let serial = self.restart(record, name, &steps)?;
+        let mirror_id = self.restart(record, name, &steps)?;
         for note in &notes {
             self.below.events.add(&record.name, Kind::Distrusted, note);
         }
         self.below
             .registry
-            .update(serial, |entry| entry.notes = notes);
+            .update(mirror_id, |entry| entry.notes = notes);
         Ok(())
     }
 
-    fn restart(&self, record: &Record, name: &Reserved<'_>, steps: &[Step]) -> Result<u64> {
+    fn restart(&self, record: &Record, name: &Reserved<'_>, steps: &[Step]) -> Result<MirrorId> {
         let text = match record.table.as_slice() {
             [] => "without a table".into(),
             lines => lines.join(","),

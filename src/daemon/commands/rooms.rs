@@ -12,6 +12,7 @@ use crate::daemon::switch::act::Switcher;
 use crate::daemon::tasks::bell::Bell;
 use crate::engine::{Devices, Engine};
 use crate::error::Result;
+use crate::model::id::MirrorId;
 
 /// What a command may use.
 #[derive(Clone)]
@@ -38,14 +39,15 @@ pub struct Rooms {
 
 impl Rooms {
     /// The watch looks once the verb no longer runs.
-    pub(super) fn ended(&self, serial: u64, result: Result<()>) -> Result<()> {
+    pub(super) fn ended(&self, mirror_id: MirrorId, result: Result<()>) -> Result<()> {
         self.bell.ring();
-        self.events.report(&self.registry.name_of(serial), result)
+        self.events
+            .report(&self.registry.name_of(mirror_id), result)
     }
 
     /// EBUSY for a mirror that is only recorded.
-    pub(super) fn check_started(&self, serial: u64) -> Result<()> {
-        let absent = self.registry.absent(serial);
+    pub(super) fn check_started(&self, mirror_id: MirrorId) -> Result<()> {
+        let absent = self.registry.absent(mirror_id);
         absent.map_or(Ok(()), |absent| Err(not_started(&absent)))
     }
 }

@@ -7,6 +7,7 @@ use crate::daemon::journal::keep::still_begun;
 use crate::daemon::mirrors::not_started;
 use crate::daemon::mirrors::query::Detail;
 use crate::error::{Error, Result};
+use crate::model::id::MirrorId;
 use crate::model::look::Look;
 use crate::model::policy::OnFailure;
 use crate::model::settings::Settings;
@@ -32,15 +33,15 @@ impl Preferences {
     /// # Errors
     /// EINVAL for what is neither yes nor no, for a mirror without a UUID, and where
     /// record or log do not outlive a reboot; EPERM where LVM owns it.
-    pub fn set_persist(&self, serial: u64, line: &str) -> Result<()> {
+    pub fn set_persist(&self, mirror_id: MirrorId, line: &str) -> Result<()> {
         let set = yes_or_no(trim(line)).and_then(|persist| {
             let check = |snapshot: &Snapshot| match persist {
                 true => self.check_can_persist(snapshot),
                 false => Ok(()),
             };
-            self.set(serial, check, |kept| &mut kept.persist, persist)
+            self.set(mirror_id, check, |kept| &mut kept.persist, persist)
         });
-        self.tell_set(serial, "persist", line, set)
+        self.tell_set(mirror_id, "persist", line, set)
     }
 
     /// Set the share of time that copying may take.
@@ -65,32 +66,33 @@ impl Preferences {
     ///
     /// # Errors
     /// EINVAL for what is neither drop nor hold; EPERM where LVM owns the mirror.
-    pub fn set_on_failure(&self, serial: u64, line: &str) -> Result<()> {
+    pub fn set_on_failure(&self, mirror_id: MirrorId, line: &str) -> Result<()> {
         let parsed = trim(line).parse::<OnFailure>();
-        let set = parsed
-            .and_then(|policy| self.set(serial, |_| Ok(()), |kept| &mut kept.on_failure, policy));
+        let set = parsed.and_then(|policy| {
+            self.set(mirror_id, |_| Ok(()), |kept| &mut kept.on_failure, policy)
+        });
         // What has failed already is judged anew.
-        self.below.registry.update(serial, |entry| {
+        self.below.registry.update(mirror_id, |entry| {
             entry
                 .trouble
                 .iter_mut()
                 .for_each(|trouble| trouble.reason.clear());
         });
         self.below.bell.ring();
-        self.tell_set(serial, "on_failure", line, set)
+        self.tell_set(mirror_id, "on_failure", line, set)
     }
 
     /// Keep owner and mode of a file of a mirror, by its path below the mirror.
-    pub fn set_look(&self, serial: u64, path: &str, look: Look) {
-        let changed = self.below.registry.update(serial, |entry| {
+    pub fn set_look(&self, mirror_id: MirrorId, path: &str, look: Look) {
+        let changed = self.below.registry.update(mirror_id, |entry| {
             let kept = entry.settings.get_or_insert_default();
             let old = kept.looks.get(path).copied().unwrap_or_default();
             kept.looks.insert(path.into(), look.over(old));
         });
-        if changed.is_some() && self.below.registry.absent(serial).is_none() {
+        if changed.is_some() && self.below.registry.absent(mirror_id).is_none() {
             self.below
                 .journal
-                .keep_seen(&self.below.registry.name_of(serial), serial);
+                .keep_seen(&self.below.registry.name_of(mirror_id), mirror_id);
         }
     }
 
@@ -98,19 +100,19 @@ impl Preferences {
     /// change the others at this moment.
     fn set<T: Copy + PartialEq>(
         &self,
-        serial: u64,
+        mirror_id: MirrorId,
         check: impl FnOnce(&Snapshot) -> Result<()>,
         field: fn(&mut Settings) -> &mut T,
         value: T,
     ) -> Result<()> {
-        let snapshot = self.below.mirrors.snapshot(serial, Detail::Kernel)?;
+        let snapshot = self.below.mirrors.snapshot(mirror_id, Detail::Kernel)?;
         build::check_owner(&snapshot)?;
-        if let Some(absent) = self.below.registry.absent(serial) {
+        if let Some(absent) = self.below.registry.absent(mirror_id) {
             return Err(not_started(&absent));
         }
         check(&snapshot)?;
         let put = |value: T| {
-            self.below.registry.update(serial, |entry| {
+            self.below.registry.update(mirror_id, |entry| {
                 let kept = entry.settings.get_or_insert_default();
                 std::mem::replace(field(kept), value)
             })
@@ -118,7 +120,7 @@ impl Preferences {
         let before = put(value);
         self.below
             .journal
-            .keep_with(serial, still_begun)
+            .keep_with(mirror_id, still_begun)
             .inspect_err(|_| {
                 before.map(put);
             })
@@ -134,8 +136,8 @@ impl Preferences {
         self.below.journal.check_lasting(&snapshot.table)
     }
 
-    fn tell_set(&self, serial: u64, what: &str, line: &str, set: Result<()>) -> Result<()> {
-        let name = self.below.registry.name_of(serial);
+    fn tell_set(&self, mirror_id: MirrorId, what: &str, line: &str, set: Result<()>) -> Result<()> {
+        let name = self.below.registry.name_of(mirror_id);
         if set.is_ok() {
             let text = format!("{what} {}", trim(line));
             self.below.events.add(&name, Kind::Set, &text);

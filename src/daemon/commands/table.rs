@@ -11,6 +11,7 @@ use crate::daemon::records::record::{Stage, Unfinished};
 use crate::daemon::switch::switching::Switching;
 use crate::engine::Slot;
 use crate::error::Result;
+use crate::model::id::MirrorId;
 use crate::model::settings::SettingsEdit;
 use crate::plan::afresh::misleads;
 use crate::plan::build;
@@ -33,28 +34,28 @@ impl Tables {
     ///
     /// # Errors
     /// As those of `new`; the old table then goes on.
-    pub fn reload(&self, caller: &Caller, serial: u64, line: &str) -> Result<()> {
-        let result = self.switch(caller, serial, line);
-        self.below.ended(serial, result)
+    pub fn reload(&self, caller: &Caller, mirror_id: MirrorId, line: &str) -> Result<()> {
+        let result = self.switch(caller, mirror_id, line);
+        self.below.ended(mirror_id, result)
     }
 
-    fn switch(&self, caller: &Caller, serial: u64, line: &str) -> Result<()> {
+    fn switch(&self, caller: &Caller, mirror_id: MirrorId, line: &str) -> Result<()> {
         let (text, force) = take_force(line);
         let mut table = parse_tables(text)?;
         let forced = if force { " force=yes" } else { "" };
         let told = table.joined() + forced;
-        let _begun = self.below.registry.begin(serial, "table")?;
-        self.below.check_started(serial)?;
-        let snapshot = self.below.mirrors.snapshot(serial, Detail::Devices)?;
+        let _begun = self.below.registry.begin(mirror_id, "table")?;
+        self.below.check_started(mirror_id)?;
+        let snapshot = self.below.mirrors.snapshot(mirror_id, Detail::Devices)?;
         build::check_owner(&snapshot)?;
         let held = self.below.engine.deps(&snapshot.info.id(), Slot::Live)?;
         let own = Own::of(self.below.devices.as_ref(), &snapshot.table, held);
         check_kinds(caller, &table)?;
         self.below.admission.check_table(caller, &mut table, &own)?;
-        let logs = self.below.journal.own_logs(serial, &snapshot);
+        let logs = self.below.journal.own_logs(mirror_id, &snapshot);
         let files = [self.below.journal.files_to_make(&table)?, logs.clone()].concat();
         let mut begun = Unfinished::of(Stage::Reloading, files);
-        self.below.journal.keep_begun(serial, begun.clone())?;
+        self.below.journal.keep_begun(mirror_id, begun.clone())?;
         let admitted = self.below.admission.admit_successor(
             &snapshot,
             &Successor {
@@ -78,20 +79,24 @@ impl Tables {
                 begun: begun.clone(),
                 equal: false,
             };
-            let done = self.below.switcher.switch_to(serial, &switch);
+            let done = self.below.switcher.switch_to(mirror_id, &switch);
             match done.is_ok() {
-                true => self.below.journal.note_made(serial, admitted.made()),
+                true => self.below.journal.note_made(mirror_id, admitted.made()),
                 false => admitted.undo(),
             }
             done
         });
         if let Err(error) = switched {
-            self.below.journal.keep_changed(&snapshot.info.name, serial);
+            self.below
+                .journal
+                .keep_changed(&snapshot.info.name, mirror_id);
             return Err(error);
         }
         let name = &snapshot.info.name;
         self.below.events.add(name, Kind::Reloaded, &told);
-        self.below.journal.keep_new_table(name, serial, logs, begun);
+        self.below
+            .journal
+            .keep_new_table(name, mirror_id, logs, begun);
         self.below.mirrors.let_go_since(&snapshot);
         Ok(())
     }

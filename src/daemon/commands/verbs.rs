@@ -13,6 +13,7 @@ use crate::daemon::mirrors::not_started;
 use crate::daemon::mirrors::query::Detail;
 use crate::daemon::records::record::{Stage, Unfinished};
 use crate::error::Result;
+use crate::model::id::MirrorId;
 use crate::model::snapshot::Snapshot;
 use crate::plan::build;
 use crate::plan::execute::{EngineOnly, execute};
@@ -44,79 +45,85 @@ impl Verbs {
     /// EINVAL for what is no verb, EBUSY while another runs or the device is in
     /// use, EPERM where LVM owns it, EACCES for a device that is not the caller's,
     /// and what device-mapper answers.
-    pub fn verb(&self, caller: &Caller, serial: u64, line: &str) -> Result<()> {
+    pub fn verb(&self, caller: &Caller, mirror_id: MirrorId, line: &str) -> Result<()> {
         let result = verb::parse(line).and_then(|mut command| {
             caller.settle(command.brings())?;
             let new = command.brings().map(|place| &mut place.device);
             self.below.admission.check_named(caller, new.into_iter())?;
-            self.command(caller, serial, command, trim(line))
+            self.command(caller, mirror_id, command, trim(line))
         });
-        self.below.ended(serial, result)
+        self.below.ended(mirror_id, result)
     }
 
     /// Give a mirror another name.
     ///
     /// # Errors
     /// EINVAL for a bad name, EEXIST for a taken one, EPERM where LVM owns it.
-    pub fn rename(&self, serial: u64, to: &str) -> Result<()> {
-        let result = self.move_to(serial, to);
-        self.below.ended(serial, result)
+    pub fn rename(&self, mirror_id: MirrorId, to: &str) -> Result<()> {
+        let result = self.move_to(mirror_id, to);
+        self.below.ended(mirror_id, result)
     }
 
-    fn command(&self, caller: &Caller, serial: u64, command: Command, line: &str) -> Result<()> {
-        let _begun = self.below.registry.begin(serial, line)?;
-        if let Some(absent) = self.below.registry.absent(serial) {
-            return self.command_absent(serial, &absent, command);
+    fn command(
+        &self,
+        caller: &Caller,
+        mirror_id: MirrorId,
+        command: Command,
+        line: &str,
+    ) -> Result<()> {
+        let _begun = self.below.registry.begin(mirror_id, line)?;
+        if let Some(absent) = self.below.registry.absent(mirror_id) {
+            return self.command_absent(mirror_id, &absent, command);
         }
         self.below
             .switcher
-            .planned(|| self.command_now(caller, serial, &command))
+            .planned(|| self.command_now(caller, mirror_id, &command))
     }
 
-    fn command_now(&self, caller: &Caller, serial: u64, command: &Command) -> Result<()> {
-        let snapshot = self.below.mirrors.snapshot(serial, Detail::Devices)?;
+    fn command_now(&self, caller: &Caller, mirror_id: MirrorId, command: &Command) -> Result<()> {
+        let snapshot = self.below.mirrors.snapshot(mirror_id, Detail::Devices)?;
         build::check_owner(&snapshot)?;
         let name = &snapshot.info.name;
         match command {
             Command::Suspend(how) => {
                 self.below
                     .switcher
-                    .act(serial, &snapshot, &build::suspend(&snapshot, *how))?;
+                    .act(mirror_id, &snapshot, &build::suspend(&snapshot, *how))?;
                 self.below.events.add(name, Kind::Suspended, "I/O is held");
-                self.below.journal.keep_suspended(name, serial);
+                self.below.journal.keep_suspended(name, mirror_id);
             }
             Command::Resume => {
                 self.below
                     .switcher
-                    .act(serial, &snapshot, &[Step::Resume])?;
+                    .act(mirror_id, &snapshot, &[Step::Resume])?;
                 self.below.events.add(name, Kind::Resumed, "I/O goes on");
-                self.below.journal.keep_suspended(name, serial);
+                self.below.journal.keep_suspended(name, mirror_id);
             }
-            Command::Retry => self.below.switcher.retry(serial, &snapshot)?,
-            Command::Remove { deferred } => self.remove(serial, &snapshot, *deferred)?,
-            _ => self.legs.change(caller, serial, &snapshot, command)?,
+            Command::Retry => self.below.switcher.retry(mirror_id, &snapshot)?,
+            Command::Remove { deferred } => self.remove(mirror_id, &snapshot, *deferred)?,
+            _ => self.legs.change(caller, mirror_id, &snapshot, command)?,
         }
         Ok(())
     }
 
-    fn remove(&self, serial: u64, snapshot: &Snapshot, deferred: bool) -> Result<()> {
+    fn remove(&self, mirror_id: MirrorId, snapshot: &Snapshot, deferred: bool) -> Result<()> {
         let name = &snapshot.info.name;
         // Whose they are can only be told while the mirror is there.
-        let files = self.below.journal.own_logs(serial, snapshot);
+        let files = self.below.journal.own_logs(mirror_id, snapshot);
         let begun = Unfinished::of(Stage::Removing, files.clone());
-        if let Err(error) = self.below.journal.keep_begun(serial, begun) {
+        if let Err(error) = self.below.journal.keep_begun(mirror_id, begun) {
             // A full disk must not keep anybody from removing a mirror.
             log::warn!("{error}");
         }
         self.below.admission.earlier.remember(snapshot);
         self.below
             .switcher
-            .act(serial, snapshot, &[Step::Remove { deferred }])
-            .inspect_err(|_| self.below.journal.keep_changed(name, serial))?;
-        self.below.journal.keep_no_more(serial);
+            .act(mirror_id, snapshot, &[Step::Remove { deferred }])
+            .inspect_err(|_| self.below.journal.keep_changed(name, mirror_id))?;
+        self.below.journal.keep_no_more(mirror_id);
         let later = deferred && snapshot.info.open_count > 0;
         if !later {
-            self.below.registry.forget(serial);
+            self.below.registry.forget(mirror_id);
         }
         let text = match later {
             true => "at its last close",
@@ -133,11 +140,11 @@ impl Verbs {
         Ok(())
     }
 
-    fn move_to(&self, serial: u64, to: &str) -> Result<()> {
+    fn move_to(&self, mirror_id: MirrorId, to: &str) -> Result<()> {
         name::check(to)?;
-        let _begun = self.below.registry.begin(serial, "rename")?;
-        self.below.check_started(serial)?;
-        let snapshot = self.below.mirrors.snapshot(serial, Detail::Kernel)?;
+        let _begun = self.below.registry.begin(mirror_id, "rename")?;
+        self.below.check_started(mirror_id)?;
+        let snapshot = self.below.mirrors.snapshot(mirror_id, Detail::Kernel)?;
         build::check_owner(&snapshot)?;
         let _reserved = self.below.mirrors.reserve(to)?;
         let steps = build::rename(to);
@@ -145,9 +152,9 @@ impl Verbs {
         execute(engine, &snapshot.info.id(), &steps, &EngineOnly)?;
         let mut info = snapshot.info.clone();
         info.name = to.into();
-        self.below.registry.renamed(serial, &info);
+        self.below.registry.renamed(mirror_id, &info);
         self.below.events.renamed(&snapshot.info.name, to, "");
-        self.below.journal.keep_changed(to, serial);
+        self.below.journal.keep_changed(to, mirror_id);
         Ok(())
     }
 
@@ -155,17 +162,22 @@ impl Verbs {
     ///
     /// # Errors
     /// Why it still cannot be made; EBUSY for what only a running mirror can do.
-    pub fn command_absent(&self, serial: u64, absent: &Absent, command: Command) -> Result<()> {
+    pub fn command_absent(
+        &self,
+        mirror_id: MirrorId,
+        absent: &Absent,
+        command: Command,
+    ) -> Result<()> {
         let record = &absent.record;
         match command {
             Command::Resume => match self.restorer.remake(record) {
                 Ok(()) => {
-                    self.below.registry.forget(serial);
+                    self.below.registry.forget(mirror_id);
                     Ok(())
                 }
                 Err(error) => {
                     let reason = error.sentence().to_string();
-                    self.below.registry.update(serial, |entry| {
+                    self.below.registry.update(mirror_id, |entry| {
                         if let Some(absent) = &mut entry.absent {
                             absent.reason = reason;
                         }
@@ -175,7 +187,7 @@ impl Verbs {
             },
             Command::Remove { .. } => {
                 self.below.journal.forget_record(record)?;
-                self.below.registry.forget(serial);
+                self.below.registry.forget(mirror_id);
                 let text = "by request; it was not started";
                 self.below.events.add(&record.name, Kind::Removed, text);
                 Ok(())

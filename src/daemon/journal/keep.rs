@@ -15,6 +15,7 @@ use crate::engine::home::{Home, Lying};
 use crate::engine::identity::Identity;
 use crate::engine::{Devices, Engine, Facts, Id, Info, Slot};
 use crate::error::{Errno, Error, Result};
+use crate::model::id::MirrorId;
 use crate::model::policy::OnFailure;
 use crate::model::settings::{Settings, SettingsEdit};
 use crate::text::device::{DevNo, DeviceRef};
@@ -87,11 +88,11 @@ impl Journal {
     ///
     /// # Errors
     /// Those of [`Records::write`].
-    pub(crate) fn keep_begun(&self, serial: u64, begun: Unfinished) -> Result<()> {
-        let (Id::Uuid(uuid), _) = self.registry.address(serial)? else {
+    pub(crate) fn keep_begun(&self, mirror_id: MirrorId, begun: Unfinished) -> Result<()> {
+        let (Id::Uuid(uuid), _) = self.registry.address(mirror_id)? else {
             return Ok(());
         };
-        let turn = self.registry.get(serial)?.turn;
+        let turn = self.registry.get(mirror_id)?.turn;
         let _turn = turn.lock();
         self.records.get(&uuid).map_or(Ok(()), |mut record| {
             record.unfinished = Some(begun);
@@ -103,8 +104,8 @@ impl Journal {
     ///
     /// # Errors
     /// Those of [`Records::write`].
-    pub(crate) fn keep(&self, serial: u64) -> Result<()> {
-        self.keep_with(serial, |_| None)
+    pub(crate) fn keep(&self, mirror_id: MirrorId) -> Result<()> {
+        self.keep_with(mirror_id, |_| None)
     }
 
     /// The same; `unfinished` says what is not at its end yet, from the record
@@ -114,10 +115,10 @@ impl Journal {
     /// Those of [`Records::write`].
     pub(crate) fn keep_with(
         &self,
-        serial: u64,
+        mirror_id: MirrorId,
         unfinished: impl FnOnce(Option<&Record>) -> Option<Unfinished>,
     ) -> Result<()> {
-        self.keep_table(serial, Slot::Live, None, unfinished)
+        self.keep_table(mirror_id, Slot::Live, None, unfinished)
     }
 
     /// Record a mirror with the table that it is about to switch to, or that it goes
@@ -127,24 +128,24 @@ impl Journal {
     /// Those of [`Records::write`].
     pub(crate) fn keep_inactive(
         &self,
-        serial: u64,
+        mirror_id: MirrorId,
         edit: SettingsEdit,
         begun: Unfinished,
     ) -> Result<()> {
-        self.keep_table(serial, Slot::Inactive, Some(edit), |_| Some(begun))
+        self.keep_table(mirror_id, Slot::Inactive, Some(edit), |_| Some(begun))
     }
 
     fn keep_table(
         &self,
-        serial: u64,
+        mirror_id: MirrorId,
         slot: Slot,
         edit: Option<SettingsEdit>,
         unfinished: impl FnOnce(Option<&Record>) -> Option<Unfinished>,
     ) -> Result<()> {
-        let turn = self.registry.get(serial)?.turn;
+        let turn = self.registry.get(mirror_id)?.turn;
         let _turn = turn.lock();
         // Looked up again: while this waited it may have been removed.
-        let entry = self.registry.get(serial)?;
+        let entry = self.registry.get(mirror_id)?;
         let mut settings = entry.settings;
         if let Some(edit) = edit {
             edit.apply(&mut settings);
@@ -201,26 +202,26 @@ impl Journal {
     /// Record that I/O is held or goes on, where that outlives the daemon by a
     /// record alone. The kernel's mirrors remember it themselves, and the state
     /// directory may be on the very one that was suspended.
-    pub(crate) fn keep_suspended(&self, name: &str, serial: u64) {
+    pub(crate) fn keep_suspended(&self, name: &str, mirror_id: MirrorId) {
         if !self.engine.survives_daemon() {
-            self.keep_changed(name, serial);
+            self.keep_changed(name, mirror_id);
         }
     }
 
     /// Record a change that a verb has made, at its end; where that fails the
     /// change stands, and the next mount will not know of it.
-    pub(crate) fn keep_changed(&self, name: &str, serial: u64) {
-        self.keep_told(name, self.keep(serial));
+    pub(crate) fn keep_changed(&self, name: &str, mirror_id: MirrorId) {
+        self.keep_told(name, self.keep(mirror_id));
     }
 
     /// Record a change that a verb has made, while `begun` is still to be ended.
-    pub(crate) fn keep_switched(&self, name: &str, serial: u64, begun: Unfinished) {
-        self.keep_told(name, self.keep_with(serial, |_| Some(begun)));
+    pub(crate) fn keep_switched(&self, name: &str, mirror_id: MirrorId, begun: Unfinished) {
+        self.keep_told(name, self.keep_with(mirror_id, |_| Some(begun)));
     }
 
     /// Record a change that no verb has made: what one has begun stays begun.
-    pub(crate) fn keep_seen(&self, name: &str, serial: u64) {
-        self.keep_told(name, self.keep_with(serial, still_begun));
+    pub(crate) fn keep_seen(&self, name: &str, mirror_id: MirrorId) {
+        self.keep_told(name, self.keep_with(mirror_id, still_begun));
     }
 
     fn keep_told(&self, name: &str, kept: Result<()>) {
@@ -232,10 +233,11 @@ impl Journal {
     }
 
     /// The record of a mirror is not written any more, whoever is about to.
-    pub(crate) fn keep_no_more(&self, serial: u64) {
-        if let Ok(entry) = self.registry.get(serial) {
+    pub(crate) fn keep_no_more(&self, mirror_id: MirrorId) {
+        if let Ok(entry) = self.registry.get(mirror_id) {
             let _turn = entry.turn.lock();
-            self.registry.update(serial, |entry| entry.settings = None);
+            self.registry
+                .update(mirror_id, |entry| entry.settings = None);
         }
     }
 

@@ -11,6 +11,7 @@ use crate::daemon::records::record::{Record, Stage, Unfinished};
 use crate::engine::Facts;
 use crate::engine::identity::Identity;
 use crate::error::Result;
+use crate::model::id::MirrorId;
 use crate::model::snapshot::Snapshot;
 use crate::text::device::DeviceRef;
 use crate::text::table::Table;
@@ -26,9 +27,9 @@ impl Journal {
     }
 
     /// These files were made for a mirror, which uses them now.
-    pub(crate) fn note_made(&self, serial: u64, files: &[PathBuf]) {
+    pub(crate) fn note_made(&self, mirror_id: MirrorId, files: &[PathBuf]) {
         let new = self.identities_of(files);
-        self.registry.update(serial, |entry| {
+        self.registry.update(mirror_id, |entry| {
             if !new.is_empty() {
                 entry.made.get_or_insert_default().extend(new);
             }
@@ -38,8 +39,12 @@ impl Journal {
     /// The logs of a mirror that were made for it. A loop device that somebody else
     /// set up is theirs, and its file too; and where the file was replaced, the path
     /// is another's.
-    pub(crate) fn own_logs(&self, serial: u64, snapshot: &Snapshot) -> Vec<PathBuf> {
-        let made = self.registry.get(serial).ok().and_then(|entry| entry.made);
+    pub(crate) fn own_logs(&self, mirror_id: MirrorId, snapshot: &Snapshot) -> Vec<PathBuf> {
+        let made = self
+            .registry
+            .get(mirror_id)
+            .ok()
+            .and_then(|entry| entry.made);
         let facts = snapshot.logs.iter().filter_map(|log| log.facts.as_ref());
         let file = |facts: &Facts| {
             let path = facts.file.clone()?;
@@ -64,16 +69,16 @@ impl Journal {
     }
 
     /// Remove the log files that only the table before used.
-    pub(crate) fn drop_logs(&self, serial: u64, before: Vec<PathBuf>) {
+    pub(crate) fn drop_logs(&self, mirror_id: MirrorId, before: Vec<PathBuf>) {
         // What is not known to be unused stays.
-        let Ok(now) = self.mirrors.snapshot(serial, Detail::Devices) else {
+        let Ok(now) = self.mirrors.snapshot(mirror_id, Detail::Devices) else {
             return;
         };
-        let kept = self.own_logs(serial, &now);
+        let kept = self.own_logs(mirror_id, &now);
         let old = before.into_iter().filter(|path| !kept.contains(path));
         let old: Vec<PathBuf> = old.collect();
         old.iter().for_each(remove_file);
-        self.registry.update(serial, |entry| {
+        self.registry.update(mirror_id, |entry| {
             let made = entry.made.iter_mut();
             made.for_each(|made| made.retain(|one| !old.contains(one.node())));
         });
@@ -168,14 +173,14 @@ impl Journal {
     pub(crate) fn keep_new_table(
         &self,
         name: &str,
-        serial: u64,
+        mirror_id: MirrorId,
         logs: Vec<PathBuf>,
         begun: Unfinished,
     ) {
         if !logs.is_empty() {
-            self.keep_switched(name, serial, begun);
-            self.drop_logs(serial, logs);
+            self.keep_switched(name, mirror_id, begun);
+            self.drop_logs(mirror_id, logs);
         }
-        self.keep_changed(name, serial);
+        self.keep_changed(name, mirror_id);
     }
 }

@@ -9,6 +9,7 @@ use crate::daemon::records::record::Record;
 use crate::engine::Id;
 use crate::engine::identity::Identity;
 use crate::model::health::State;
+use crate::model::id::MirrorId;
 use crate::model::pace::Pace;
 use crate::model::settings::Settings;
 use crate::model::snapshot::{Known, Running, Silent};
@@ -18,7 +19,7 @@ use crate::text::device::DevNo;
 #[derive(Debug, Clone)]
 pub struct Entry {
     /// Its number in this daemon's life.
-    pub serial: u64,
+    pub mirror_id: MirrorId,
     /// How to address it.
     pub id: Id,
     /// Its device number.
@@ -69,9 +70,9 @@ pub struct Entry {
 
 impl Entry {
     /// A mirror that was not known before.
-    pub(crate) fn new(serial: u64, (id, dev): (Id, DevNo), name: &str) -> Entry {
+    pub(crate) fn new(mirror_id: MirrorId, (id, dev): (Id, DevNo), name: &str) -> Entry {
         Entry {
-            serial,
+            mirror_id,
             id,
             dev,
             name: name.into(),

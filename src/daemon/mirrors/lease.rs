@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::entry::{By, Work};
 use super::registry::{Inner, Registry, gone};
 use crate::error::{Errno, Error, Result};
+use crate::model::id::MirrorId;
 
 /// How long a verb waits for what the daemon itself is doing with the mirror.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -36,27 +37,33 @@ impl Registry {
     ///
     /// # Errors
     /// EBUSY while another one runs, ENODEV where the mirror is gone.
-    pub fn begin(&self, serial: u64, verb: &str) -> Result<Begun<'_>> {
+    pub fn begin(&self, mirror_id: MirrorId, verb: &str) -> Result<Begun<'_>> {
         let own_runs = |inner: &mut Inner| {
-            let entry = inner.entries.get(&serial);
+            let entry = inner.entries.get(&mirror_id);
             let running = entry.and_then(|entry| entry.running.as_ref());
             running.is_some_and(|running| running.by == By::Daemon)
         };
         let mut inner = self.inner.lock();
         self.ended.wait_while_for(&mut inner, own_runs, PATIENCE);
-        self.begin_in(&mut inner, serial, verb, By::Request)
+        self.begin_in(&mut inner, mirror_id, verb, By::Request)
     }
 
     /// Begin what the daemon does by itself; it comes again later.
     ///
     /// # Errors
     /// As those of [`Registry::begin`].
-    pub fn begin_own(&self, serial: u64, verb: &str) -> Result<Begun<'_>> {
-        self.begin_in(&mut self.inner.lock(), serial, verb, By::Daemon)
+    pub fn begin_own(&self, mirror_id: MirrorId, verb: &str) -> Result<Begun<'_>> {
+        self.begin_in(&mut self.inner.lock(), mirror_id, verb, By::Daemon)
     }
 
-    fn begin_in(&self, inner: &mut Inner, serial: u64, verb: &str, by: By) -> Result<Begun<'_>> {
-        let entry = inner.entries.get_mut(&serial);
+    fn begin_in(
+        &self,
+        inner: &mut Inner,
+        mirror_id: MirrorId,
+        verb: &str,
+        by: By,
+    ) -> Result<Begun<'_>> {
+        let entry = inner.entries.get_mut(&mirror_id);
         let entry = entry.ok_or_else(gone)?;
         if let Some(other) = &entry.running {
             return Err(Error::busy(format!(
@@ -73,24 +80,24 @@ impl Registry {
         });
         Ok(Begun {
             registry: self,
-            serial,
+            mirror_id,
         })
     }
 
     /// Whether a verb runs on the mirror.
-    pub fn is_running(&self, serial: u64) -> bool {
+    pub fn is_running(&self, mirror_id: MirrorId) -> bool {
         let inner = self.inner.lock();
         inner
             .entries
-            .get(&serial)
+            .get(&mirror_id)
             .is_some_and(|entry| entry.running.is_some())
     }
 
     /// Whether anybody is at work on the mirror: a verb, or the daemon because something
     /// failed.
-    pub fn is_at_work(&self, serial: u64) -> bool {
+    pub fn is_at_work(&self, mirror_id: MirrorId) -> bool {
         let inner = self.inner.lock();
-        let entry = inner.entries.get(&serial);
+        let entry = inner.entries.get(&mirror_id);
         entry.is_some_and(|entry| {
             let trouble = entry.trouble.as_ref();
             entry.running.is_some() || trouble.is_some_and(|trouble| trouble.working)
@@ -131,12 +138,12 @@ impl Drop for Reserved<'_> {
 #[derive(Debug)]
 pub struct Begun<'a> {
     registry: &'a Registry,
-    serial: u64,
+    mirror_id: MirrorId,
 }
 
 impl Drop for Begun<'_> {
     fn drop(&mut self) {
-        self.registry.update(self.serial, |entry| {
+        self.registry.update(self.mirror_id, |entry| {
             entry.running = None;
             // What was seen meanwhile was left to who ran: look once more.
             entry.event_nr = None;
@@ -153,13 +160,13 @@ mod tests {
     #[test]
     fn one_verb_at_a_time_and_one_maker_of_a_name() {
         let registry = Registry::default();
-        let serial = registry.note(&info("a", "MIRRORFS-1", 0));
-        let begun = registry.begin(serial, "suspend").expect("free");
-        let error = registry.begin(serial, "resume").expect_err("busy");
+        let mirror_id = registry.note(&info("a", "MIRRORFS-1", 0));
+        let begun = registry.begin(mirror_id, "suspend").expect("free");
+        let error = registry.begin(mirror_id, "resume").expect_err("busy");
         assert_eq!(error.errno(), Errno::EBUSY);
         assert!(error.sentence().contains("suspend"), "{error}");
         drop(begun);
-        assert!(registry.begin(serial, "resume").is_ok());
+        assert!(registry.begin(mirror_id, "resume").is_ok());
         let kept = registry.reserve("b").expect("free");
         assert_eq!(
             registry.reserve("b").err().map(|e| e.errno()),
@@ -172,12 +179,12 @@ mod tests {
     #[test]
     fn what_the_daemon_does_is_waited_for() {
         let registry = Registry::default();
-        let serial = registry.note(&info("a", "MIRRORFS-1", 0));
-        let own = registry.begin_own(serial, "retry").expect("free");
-        let error = registry.begin_own(serial, "table").expect_err("busy");
+        let mirror_id = registry.note(&info("a", "MIRRORFS-1", 0));
+        let own = registry.begin_own(mirror_id, "retry").expect("free");
+        let error = registry.begin_own(mirror_id, "table").expect_err("busy");
         assert_eq!(error.errno(), Errno::EBUSY);
         std::thread::scope(|scope| {
-            let verb = scope.spawn(|| registry.begin(serial, "remove").map(drop));
+            let verb = scope.spawn(|| registry.begin(mirror_id, "remove").map(drop));
             std::thread::sleep(Duration::from_millis(50));
             assert!(!verb.is_finished());
             drop(own);

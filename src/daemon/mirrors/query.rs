@@ -10,6 +10,7 @@ use super::registry::Registry;
 use super::uses::Uses;
 use crate::engine::{Devices, Engine, Id, Info, Slot};
 use crate::error::{Errno, Error, Result};
+use crate::model::id::MirrorId;
 use crate::model::snapshot::{Found, Known, Snapshot, is_shown};
 use crate::text::device::DeviceRef;
 use crate::text::table::Line;
@@ -58,13 +59,13 @@ impl Mirrors {
     ///
     /// # Errors
     /// ENOENT where there is none.
-    pub fn find(&self, name: &str) -> Result<u64> {
+    pub fn find(&self, name: &str) -> Result<MirrorId> {
         let gone = || Error::new(Errno::ENOENT, format!("there is no mirror {name}"));
         self.running_under(name)
             .unwrap_or_else(|_| {
                 let mut absent = self.registry.absentees().into_iter();
                 let found = absent.find(|(_, other)| other == name);
-                found.map(|(serial, _)| serial)
+                found.map(|(mirror_id, _)| mirror_id)
             })
             .ok_or_else(gone)
     }
@@ -73,7 +74,7 @@ impl Mirrors {
     ///
     /// # Errors
     /// ENODEV where there is none.
-    fn running_under(&self, name: &str) -> Result<Option<u64>> {
+    fn running_under(&self, name: &str) -> Result<Option<MirrorId>> {
         let (info, lines) = self.engine.table(&Id::Name(name.into()), Slot::Live)?;
         Ok(self.shows(&info, &lines).then(|| self.registry.note(&info)))
     }
@@ -83,12 +84,12 @@ impl Mirrors {
         is_shown(info, lines) || self.registry.has_dropped(info)
     }
 
-    /// The serials and names of all mirrors, in the kernel's order; those that are
+    /// The ids and names of all mirrors, in the kernel's order; those that are
     /// only recorded come last.
     ///
     /// # Errors
     /// What the list of devices answers.
-    pub fn all(&self) -> Result<Vec<(u64, String)>> {
+    pub fn all(&self) -> Result<Vec<(MirrorId, String)>> {
         // First: one that is started meanwhile is then found as both, not as neither.
         let absent = self.registry.absentees().into_iter();
         let mut found = self.all_running()?;
@@ -99,18 +100,18 @@ impl Mirrors {
             found = self.all_running()?;
         }
         let found = found.0;
-        let hidden = |(_, name): &(u64, String)| found.iter().any(|(_, other)| other == name);
+        let hidden = |(_, name): &(MirrorId, String)| found.iter().any(|(_, other)| other == name);
         let absent: Vec<_> = absent.filter(|one| !hidden(one)).collect();
         Ok([found, absent].concat())
     }
 
     /// The mirrors that run, and whether all that was listed was still there under its
     /// name.
-    fn all_running(&self) -> Result<(Vec<(u64, String)>, bool)> {
+    fn all_running(&self) -> Result<(Vec<(MirrorId, String)>, bool)> {
         let (mut found, mut all) = (Vec::new(), true);
         for device in self.engine.list()? {
             match self.running_under(&device.name) {
-                Ok(serial) => found.extend(serial.map(|serial| (serial, device.name))),
+                Ok(mirror_id) => found.extend(mirror_id.map(|mirror_id| (mirror_id, device.name))),
                 Err(_) => all = false,
             }
         }
@@ -121,11 +122,11 @@ impl Mirrors {
     ///
     /// # Errors
     /// ENODEV where it is gone.
-    pub fn snapshot(&self, serial: u64, detail: Detail) -> Result<Snapshot> {
-        if let Some(absent) = self.registry.absent(serial) {
-            return Ok(snapshot_of_absent(&absent, self.registry.known(serial)));
+    pub fn snapshot(&self, mirror_id: MirrorId, detail: Detail) -> Result<Snapshot> {
+        if let Some(absent) = self.registry.absent(mirror_id) {
+            return Ok(snapshot_of_absent(&absent, self.registry.known(mirror_id)));
         }
-        let (id, dev) = self.registry.address(serial)?;
+        let (id, dev) = self.registry.address(mirror_id)?;
         let (info, lines) = self.engine.table(&id, Slot::Live)?;
         let (_, status) = self.engine.status(&id)?;
         if info.dev != dev {
@@ -135,7 +136,7 @@ impl Mirrors {
         let life = self.engine.life(dev).ok();
         let known = Known {
             holds_writes: self.engine.carries_io(),
-            ..self.registry.known(serial)
+            ..self.registry.known(mirror_id)
         };
         let look_up = |device: &DeviceRef| self.look_up(device, detail);
         let snapshot = Snapshot::new(info, status, lines, life, known, &look_up);
@@ -175,11 +176,11 @@ impl Mirrors {
 
     /// Forget a device that is nothing to mirrorfs any more: another program's, and
     /// no mirror.
-    pub fn let_alone(&self, serial: u64) {
-        let address = self.registry.address(serial);
+    pub fn let_alone(&self, mirror_id: MirrorId) {
+        let address = self.registry.address(mirror_id);
         let there = address.and_then(|(id, _)| self.engine.table(&id, Slot::Live));
         if there.is_ok_and(|(info, lines)| !self.shows(&info, &lines)) {
-            self.registry.forget(serial);
+            self.registry.forget(mirror_id);
         }
     }
 

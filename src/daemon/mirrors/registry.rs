@@ -1,5 +1,5 @@
-//! Which mirrors there are, under which serial number, and what the daemon
-//! remembers of each. A serial is never given twice, so that a reused name or
+//! Which mirrors there are, under which number number, and what the daemon
+//! remembers of each. A number is never given twice, so that a reused name or
 //! device number is not mistaken for what had it before.
 
 use std::collections::{HashMap, HashSet};
@@ -11,6 +11,7 @@ use super::entry::{Absent, Entry};
 use crate::daemon::events::counts::NONE;
 use crate::engine::{Id, Info};
 use crate::error::{Errno, Error, Result};
+use crate::model::id::MirrorId;
 use crate::model::look::Look;
 use crate::model::snapshot::Known;
 use crate::text::device::DevNo;
@@ -18,8 +19,8 @@ use crate::text::device::DevNo;
 #[derive(Debug, Default)]
 pub(crate) struct Inner {
     last: u64,
-    pub(crate) entries: HashMap<u64, Entry>,
-    by_id: HashMap<(Id, DevNo), u64>,
+    pub(crate) entries: HashMap<MirrorId, Entry>,
+    by_id: HashMap<(Id, DevNo), MirrorId>,
     /// The names of mirrors that are being made.
     pub(crate) reserved: HashSet<String>,
 }
@@ -33,31 +34,31 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// The serial of the device that answered `info`, new if it is.
-    pub fn note(&self, info: &Info) -> u64 {
+    /// The number of the device that answered `info`, new if it is.
+    pub fn note(&self, info: &Info) -> MirrorId {
         let mut inner = self.inner.lock();
         let key = (info.id(), info.dev);
-        if let Some(serial) = inner.by_id.get(&key).copied() {
-            if let Some(entry) = inner.entries.get_mut(&serial) {
+        if let Some(mirror_id) = inner.by_id.get(&key).copied() {
+            if let Some(entry) = inner.entries.get_mut(&mirror_id) {
                 entry.name.clone_from(&info.name);
             }
-            return serial;
+            return mirror_id;
         }
         inner.insert(key, &info.name)
     }
 
-    /// The entry of `serial`.
+    /// The entry of `number`.
     ///
     /// # Errors
     /// ENODEV where the mirror is gone.
-    pub fn get(&self, serial: u64) -> Result<Entry> {
-        let entry = self.inner.lock().entries.get(&serial).cloned();
+    pub fn get(&self, mirror_id: MirrorId) -> Result<Entry> {
+        let entry = self.inner.lock().entries.get(&mirror_id).cloned();
         entry.ok_or_else(gone)
     }
 
     /// Its name, for who tells of it; `-` where it is gone.
-    pub fn name_of(&self, serial: u64) -> String {
-        self.get(serial)
+    pub fn name_of(&self, mirror_id: MirrorId) -> String {
+        self.get(mirror_id)
             .map_or_else(|_| NONE.into(), |entry| entry.name)
     }
 
@@ -66,8 +67,8 @@ impl Registry {
     ///
     /// # Errors
     /// ENODEV where the mirror is gone.
-    pub fn check(&self, serial: u64) -> Result<()> {
-        let known = self.inner.lock().entries.contains_key(&serial);
+    pub fn check(&self, mirror_id: MirrorId) -> Result<()> {
+        let known = self.inner.lock().entries.contains_key(&mirror_id);
         known.then_some(()).ok_or_else(gone)
     }
 
@@ -75,28 +76,32 @@ impl Registry {
     ///
     /// # Errors
     /// ENODEV where the mirror is gone.
-    pub fn address(&self, serial: u64) -> Result<(Id, DevNo)> {
+    pub fn address(&self, mirror_id: MirrorId) -> Result<(Id, DevNo)> {
         let inner = self.inner.lock();
-        let entry = inner.entries.get(&serial).ok_or_else(gone)?;
+        let entry = inner.entries.get(&mirror_id).ok_or_else(gone)?;
         Ok((entry.id.clone(), entry.dev))
     }
 
-    /// Change what is remembered of `serial`; nothing where it is gone.
-    pub fn update<T>(&self, serial: u64, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
-        self.inner.lock().entries.get_mut(&serial).map(change)
+    /// Change what is remembered of `number`; nothing where it is gone.
+    pub fn update<T>(
+        &self,
+        mirror_id: MirrorId,
+        change: impl FnOnce(&mut Entry) -> T,
+    ) -> Option<T> {
+        self.inner.lock().entries.get_mut(&mirror_id).map(change)
     }
 
-    /// All serials.
-    pub fn serials(&self) -> Vec<u64> {
+    /// All ids.
+    pub fn ids(&self) -> Vec<MirrorId> {
         self.inner.lock().entries.keys().copied().collect()
     }
 
-    /// The device of `serial` answers as `info` from now on: it was renamed.
-    pub fn renamed(&self, serial: u64, info: &Info) {
+    /// The device of `number` answers as `info` from now on: it was renamed.
+    pub fn renamed(&self, mirror_id: MirrorId, info: &Info) {
         let mut inner = self.inner.lock();
-        inner.by_id.retain(|_, other| *other != serial);
-        inner.by_id.insert((info.id(), info.dev), serial);
-        if let Some(entry) = inner.entries.get_mut(&serial) {
+        inner.by_id.retain(|_, other| *other != mirror_id);
+        inner.by_id.insert((info.id(), info.dev), mirror_id);
+        if let Some(entry) = inner.entries.get_mut(&mirror_id) {
             entry.id = info.id();
             entry.name.clone_from(&info.name);
             entry.announced = Some(info.name.clone());
@@ -106,8 +111,8 @@ impl Registry {
     /// Whether legs were taken out of a device.
     pub fn has_dropped(&self, info: &Info) -> bool {
         let inner = self.inner.lock();
-        let serial = inner.by_id.get(&(info.id(), info.dev));
-        let entry = serial.and_then(|serial| inner.entries.get(serial));
+        let mirror_id = inner.by_id.get(&(info.id(), info.dev));
+        let entry = mirror_id.and_then(|mirror_id| inner.entries.get(mirror_id));
         let kept = entry.and_then(|entry| entry.settings.as_ref());
         kept.is_some_and(|kept| !kept.dropped.is_empty())
     }
@@ -121,43 +126,43 @@ impl Registry {
     }
 
     /// Forget a mirror that is gone, and say what was known of it.
-    pub fn forget(&self, serial: u64) -> Option<Entry> {
+    pub fn forget(&self, mirror_id: MirrorId) -> Option<Entry> {
         let mut inner = self.inner.lock();
-        inner.by_id.retain(|_, other| *other != serial);
-        inner.entries.remove(&serial)
+        inner.by_id.retain(|_, other| *other != mirror_id);
+        inner.entries.remove(&mirror_id)
     }
 
     /// What a snapshot shows of what the daemon remembers.
-    pub fn known(&self, serial: u64) -> Known {
+    pub fn known(&self, mirror_id: MirrorId) -> Known {
         let inner = self.inner.lock();
-        let entry = inner.entries.get(&serial);
+        let entry = inner.entries.get(&mirror_id);
         entry.map(Entry::known).unwrap_or_default()
     }
 
     /// Enter a mirror that is recorded and not there.
-    pub fn enter_absent(&self, absent: Absent) -> u64 {
+    pub fn enter_absent(&self, absent: Absent) -> MirrorId {
         let mut inner = self.inner.lock();
         let id = Id::Uuid(absent.record.uuid.clone());
         let nowhere = DevNo { major: 0, minor: 0 };
         let name = absent.record.name.clone();
-        let serial = inner.insert((id.clone(), nowhere), &name);
+        let mirror_id = inner.insert((id.clone(), nowhere), &name);
         // A device that comes under this UUID is another entry.
         inner.by_id.remove(&(id, nowhere));
-        if let Some(entry) = inner.entries.get_mut(&serial) {
+        if let Some(entry) = inner.entries.get_mut(&mirror_id) {
             entry.settings = Some(absent.record.settings.clone());
             entry.announced = Some(name);
             entry.absent = Some(absent);
         }
-        serial
+        mirror_id
     }
 
     /// Owner and mode of a mirror's file, as far as they were changed. Asked for
     /// each `stat`: the path is made only where something was changed.
-    pub fn look(&self, serial: u64, path: impl FnOnce() -> String) -> Look {
+    pub fn look(&self, mirror_id: MirrorId, path: impl FnOnce() -> String) -> Look {
         let inner = self.inner.lock();
         let kept = inner
             .entries
-            .get(&serial)
+            .get(&mirror_id)
             .and_then(|entry| entry.settings.as_ref());
         let looks = kept
             .map(|kept| &kept.looks)
@@ -168,19 +173,19 @@ impl Registry {
     }
 
     /// What is known of a mirror that is not there; none of one that is.
-    pub fn absent(&self, serial: u64) -> Option<Absent> {
-        self.inner.lock().entries.get(&serial)?.absent.clone()
+    pub fn absent(&self, mirror_id: MirrorId) -> Option<Absent> {
+        self.inner.lock().entries.get(&mirror_id)?.absent.clone()
     }
 
-    /// The mirrors that are recorded and not there: serials and names.
-    pub fn absentees(&self) -> Vec<(u64, String)> {
+    /// The mirrors that are recorded and not there: ids and names.
+    pub fn absentees(&self) -> Vec<(MirrorId, String)> {
         let inner = self.inner.lock();
         let absent = inner
             .entries
             .values()
             .filter(|entry| entry.absent.is_some());
         let mut absent: Vec<_> = absent
-            .map(|entry| (entry.serial, entry.name.clone()))
+            .map(|entry| (entry.mirror_id, entry.name.clone()))
             .collect();
         absent.sort();
         absent
@@ -188,12 +193,13 @@ impl Registry {
 }
 
 impl Inner {
-    fn insert(&mut self, key: (Id, DevNo), name: &str) -> u64 {
+    fn insert(&mut self, key: (Id, DevNo), name: &str) -> MirrorId {
         self.last += 1;
-        let entry = Entry::new(self.last, key.clone(), name);
-        self.entries.insert(self.last, entry);
-        self.by_id.insert(key, self.last);
-        self.last
+        let mirror_id = MirrorId::new(self.last);
+        let entry = Entry::new(mirror_id, key.clone(), name);
+        self.entries.insert(mirror_id, entry);
+        self.by_id.insert(key, mirror_id);
+        mirror_id
     }
 }
 
@@ -221,7 +227,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_serial_outlives_a_rename_and_is_never_given_twice() {
+    fn a_number_outlives_a_rename_and_is_never_given_twice() {
         let registry = Registry::default();
         let first = registry.note(&info("a", "MIRRORFS-1", 0));
         assert_eq!(registry.note(&info("b", "MIRRORFS-1", 0)), first);

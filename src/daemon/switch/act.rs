@@ -14,6 +14,7 @@ use crate::daemon::mirrors::registry::Registry;
 use crate::daemon::tasks::bell::Bell;
 use crate::engine::{Devices, Engine, Id, Info, Slot};
 use crate::error::Result;
+use crate::model::id::MirrorId;
 use crate::model::snapshot::{Part, Snapshot};
 use crate::plan::execute::{Bookkeeper, EngineOnly, execute, resume_live};
 use crate::plan::step::Step;
@@ -50,13 +51,13 @@ impl Switcher {
     ///
     /// # Errors
     /// The failed step's.
-    pub fn act(&self, serial: u64, snapshot: &Snapshot, steps: &[Step]) -> Result<()> {
-        self.act_with(serial, snapshot, steps, &EngineOnly)
+    pub fn act(&self, mirror_id: MirrorId, snapshot: &Snapshot, steps: &[Step]) -> Result<()> {
+        self.act_with(mirror_id, snapshot, steps, &EngineOnly)
     }
 
     pub(super) fn act_with(
         &self,
-        serial: u64,
+        mirror_id: MirrorId,
         snapshot: &Snapshot,
         steps: &[Step],
         books: &dyn Bookkeeper,
@@ -78,9 +79,9 @@ impl Switcher {
         let held = || self.engine.info(&id).is_ok_and(|info| info.suspended);
         if done.is_err() && !snapshot.info.suspended && held() {
             self.registry
-                .update(serial, |entry| entry.left_suspended = true);
+                .update(mirror_id, |entry| entry.left_suspended = true);
         } else if !watched.switched.get() {
-            self.carry_over(serial, snapshot);
+            self.carry_over(mirror_id, snapshot);
         }
         done
     }
@@ -88,7 +89,7 @@ impl Switcher {
     /// A resume of the very table that was live begins a new life of it, in which the
     /// legs may have what they had. Only of a resume of our own that is known: what
     /// another program resumed may have been loaded anew.
-    fn carry_over(&self, serial: u64, before: &Snapshot) {
+    fn carry_over(&self, mirror_id: MirrorId, before: &Snapshot) {
         if !before.parts.iter().all(Part::keeps_whole) {
             return;
         }
@@ -99,7 +100,7 @@ impl Switcher {
             return;
         };
         if same && now == then + 1 {
-            self.registry.update(serial, |entry| {
+            self.registry.update(mirror_id, |entry| {
                 if entry.whole_in == Some(then) {
                     entry.whole_in = Some(now);
                 }
@@ -108,18 +109,18 @@ impl Switcher {
     }
 
     /// Free a mirror that a failed step has left suspended, on its old table.
-    pub(crate) fn free(&self, serial: u64) -> Result<()> {
-        let _begun = self.registry.begin_own(serial, "resume")?;
-        let snapshot = self.mirrors.snapshot(serial, Detail::Kernel)?;
+    pub(crate) fn free(&self, mirror_id: MirrorId) -> Result<()> {
+        let _begun = self.registry.begin_own(mirror_id, "resume")?;
+        let snapshot = self.mirrors.snapshot(mirror_id, Detail::Kernel)?;
         let info = &snapshot.info;
         if info.suspended {
             self.back_to_old_table(info)?;
-            self.carry_over(serial, &snapshot);
+            self.carry_over(mirror_id, &snapshot);
             let text = "it was left suspended by what failed";
             self.events.add(&info.name, Kind::Resumed, text);
         }
         self.registry
-            .update(serial, |entry| entry.left_suspended = false);
+            .update(mirror_id, |entry| entry.left_suspended = false);
         Ok(())
     }
 

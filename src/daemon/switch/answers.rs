@@ -5,31 +5,32 @@ use super::act::Switcher;
 use crate::daemon::mirrors::entry::Entry;
 use crate::daemon::mirrors::query::Detail;
 use crate::error::Result;
+use crate::model::id::MirrorId;
 use crate::model::snapshot::{Leg, Silent, Snapshot};
 
 impl Switcher {
     /// See whether legs with errors, and those that did not answer, answer at all.
-    pub(crate) fn listen(&self, serial: u64) -> Result<()> {
-        let snapshot = self.mirrors.snapshot(serial, Detail::Kernel)?;
+    pub(crate) fn listen(&self, mirror_id: MirrorId) -> Result<()> {
+        let snapshot = self.mirrors.snapshot(mirror_id, Detail::Kernel)?;
         let legs = snapshot.legs.iter();
         let hurt = legs.filter(|leg| leg.letter != 'A' || leg.silent);
         let silent = hurt.filter(|leg| self.check_answers(leg).is_err());
         let silent = silent.map(|leg| leg.number).collect();
-        self.keep_silent(serial, &snapshot, silent);
+        self.keep_silent(mirror_id, &snapshot, silent);
         Ok(())
     }
 
     /// A leg did not answer when somebody asked: health says so as long as that is.
-    pub(crate) fn note_silent(&self, serial: u64, snapshot: &Snapshot, leg: &Leg) {
-        self.keep_silent(serial, snapshot, vec![leg.number]);
+    pub(crate) fn note_silent(&self, mirror_id: MirrorId, snapshot: &Snapshot, leg: &Leg) {
+        self.keep_silent(mirror_id, snapshot, vec![leg.number]);
         self.bell.ring();
     }
 
     /// Keep which legs do not answer, as long as the letters and the life are these.
-    fn keep_silent(&self, serial: u64, snapshot: &Snapshot, legs: Vec<usize>) {
+    fn keep_silent(&self, mirror_id: MirrorId, snapshot: &Snapshot, legs: Vec<usize>) {
         let life = snapshot.life;
         let silent = (Silent { legs, life }, letters(snapshot));
-        self.registry.update(serial, |entry| {
+        self.registry.update(mirror_id, |entry| {
             entry.silent = silent;
             entry.event_nr = None;
         });

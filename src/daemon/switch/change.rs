@@ -9,6 +9,7 @@ use crate::daemon::admission::admit::Admitted;
 use crate::daemon::events::kind::Kind;
 use crate::daemon::records::record::{Stage, Unfinished};
 use crate::error::Result;
+use crate::model::id::MirrorId;
 use crate::model::settings::SettingsEdit;
 use crate::model::snapshot::Snapshot;
 use crate::plan::build;
@@ -32,13 +33,13 @@ impl Switcher {
     /// As those of [`Daemon::change`].
     pub(crate) fn change_to(
         &self,
-        serial: u64,
+        mirror_id: MirrorId,
         snapshot: &Snapshot,
         mut turn: Turn,
         admitted: Admitted<'_>,
     ) -> Result<()> {
         turn.change.table.clone_from(&admitted.table);
-        let changed = self.change(serial, snapshot, &turn, admitted.made());
+        let changed = self.change(mirror_id, snapshot, &turn, admitted.made());
         if changed.is_err() {
             admitted.undo();
         }
@@ -51,14 +52,14 @@ impl Switcher {
     /// The failed step's; the old table then goes on.
     pub(crate) fn change(
         &self,
-        serial: u64,
+        mirror_id: MirrorId,
         snapshot: &Snapshot,
         turn: &Turn,
         made: &[PathBuf],
     ) -> Result<()> {
         let change = &turn.change;
         let name = &snapshot.info.name;
-        let logs = self.journal.own_logs(serial, snapshot);
+        let logs = self.journal.own_logs(mirror_id, snapshot);
         let begun = Unfinished {
             stage: Stage::Reloading,
             files: [made, logs.as_slice()].concat(),
@@ -74,18 +75,18 @@ impl Switcher {
             begun: begun.clone(),
             equal: change.equal,
         };
-        if let Err(error) = self.switch_to(serial, &switch) {
-            self.journal.keep_changed(name, serial);
+        if let Err(error) = self.switch_to(mirror_id, &switch) {
+            self.journal.keep_changed(name, mirror_id);
             return Err(error);
         }
-        self.journal.note_made(serial, made);
+        self.journal.note_made(mirror_id, made);
         self.events
             .add(name, Kind::Reloaded, &change.table.joined());
         // At once: what comes now may wait for a disk.
         turn.told
             .iter()
             .for_each(|(kind, text)| self.events.add(name, *kind, text));
-        self.journal.keep_new_table(name, serial, logs, begun);
+        self.journal.keep_new_table(name, mirror_id, logs, begun);
         self.mirrors.let_go_since(snapshot);
         Ok(())
     }

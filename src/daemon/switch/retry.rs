@@ -8,6 +8,7 @@ use crate::daemon::mirrors::query::Detail;
 use crate::daemon::records::record::{Stage, Unfinished};
 use crate::error::Result;
 use crate::model::failure::{Hurt, Verdict, hurt, judge};
+use crate::model::id::MirrorId;
 use crate::model::settings::SettingsEdit;
 use crate::model::snapshot::Snapshot;
 use crate::plan::build;
@@ -18,26 +19,26 @@ impl Switcher {
     ///
     /// # Errors
     /// EIO where the source still cannot be read: what waits would fail.
-    pub(crate) fn retry(&self, serial: u64, snapshot: &Snapshot) -> Result<()> {
+    pub(crate) fn retry(&self, mirror_id: MirrorId, snapshot: &Snapshot) -> Result<()> {
         let steps = build::retry(snapshot)?;
         let sources = snapshot.legs.iter().filter(|leg| leg.source);
         for leg in sources.filter(|leg| leg.letter != 'A') {
             self.check_answers(leg)?;
         }
-        self.act_again(serial, snapshot, steps, SettingsEdit::default())?;
-        self.forget_errors(serial);
+        self.act_again(mirror_id, snapshot, steps, SettingsEdit::default())?;
+        self.forget_errors(mirror_id);
         let text = "what failed is tried again, by request";
         self.events.add(&snapshot.info.name, Kind::Retried, text);
         Ok(())
     }
 
     /// Let writes go that were held by what works again.
-    pub(crate) fn requeue(&self, serial: u64) -> Result<()> {
-        let _begun = self.registry.begin_own(serial, "retry")?;
+    pub(crate) fn requeue(&self, mirror_id: MirrorId) -> Result<()> {
+        let _begun = self.registry.begin_own(mirror_id, "retry")?;
         self.planned(|| {
-            let snapshot = self.mirrors.snapshot(serial, Detail::Kernel)?;
+            let snapshot = self.mirrors.snapshot(mirror_id, Detail::Kernel)?;
             let steps = build::retry(&snapshot)?;
-            self.act_again(serial, &snapshot, steps, SettingsEdit::default())
+            self.act_again(mirror_id, &snapshot, steps, SettingsEdit::default())
         })
     }
 
@@ -45,7 +46,7 @@ impl Switcher {
     /// daemon leaves suspended could else not be told from one that is to be so.
     fn act_again(
         &self,
-        serial: u64,
+        mirror_id: MirrorId,
         snapshot: &Snapshot,
         steps: Vec<Step>,
         edit: SettingsEdit,
@@ -57,30 +58,30 @@ impl Switcher {
             begun: Unfinished::of(Stage::Reloading, Vec::new()),
             equal: false,
         };
-        let done = self.switch_to(serial, &switch);
-        self.journal.keep_changed(&snapshot.info.name, serial);
+        let done = self.switch_to(mirror_id, &switch);
+        self.journal.keep_changed(&snapshot.info.name, mirror_id);
         done
     }
 
     /// The kernel has forgotten them with the table.
-    fn forget_errors(&self, serial: u64) {
-        self.registry.update(serial, |entry| {
+    fn forget_errors(&self, mirror_id: MirrorId) {
+        self.registry.update(mirror_id, |entry| {
             (entry.stuck, entry.silent) = Default::default();
         });
     }
 
     /// Let writes go that are held because of a target's errors. It stays: errors
     /// of a copy take no leg out.
-    pub(crate) fn release(&self, serial: u64) -> Result<()> {
-        let _begun = self.registry.begin_own(serial, "retry")?;
+    pub(crate) fn release(&self, mirror_id: MirrorId) -> Result<()> {
+        let _begun = self.registry.begin_own(mirror_id, "retry")?;
         self.planned(|| {
-            let snapshot = self.mirrors.snapshot(serial, Detail::Kernel)?;
+            let snapshot = self.mirrors.snapshot(mirror_id, Detail::Kernel)?;
             if hurt(&snapshot) != Hurt::Targets || judge(&snapshot) != Verdict::Healthy {
                 return Ok(());
             }
             let steps = build::retry(&snapshot)?;
-            self.act_again(serial, &snapshot, steps, SettingsEdit::default())?;
-            self.forget_errors(serial);
+            self.act_again(mirror_id, &snapshot, steps, SettingsEdit::default())?;
+            self.forget_errors(mirror_id);
             let text = "writes were held because a target has errors: they go on";
             self.events.add(&snapshot.info.name, Kind::Retried, text);
             Ok(())
@@ -88,10 +89,10 @@ impl Switcher {
     }
 
     /// Take the sync word out, which would be believed at each resume.
-    pub(crate) fn lose_word(&self, serial: u64) -> Result<()> {
-        let _begun = self.registry.begin_own(serial, "table")?;
+    pub(crate) fn lose_word(&self, mirror_id: MirrorId) -> Result<()> {
+        let _begun = self.registry.begin_own(mirror_id, "table")?;
         self.planned(|| {
-            let snapshot = self.mirrors.snapshot(serial, Detail::Kernel)?;
+            let snapshot = self.mirrors.snapshot(mirror_id, Detail::Kernel)?;
             if !build::has_word_to_lose(&snapshot) || judge(&snapshot) != Verdict::Healthy {
                 return Ok(());
             }
@@ -99,7 +100,7 @@ impl Switcher {
                 forged: Some(false),
                 ..SettingsEdit::default()
             };
-            self.act_again(serial, &snapshot, build::retry(&snapshot)?, edit)
+            self.act_again(mirror_id, &snapshot, build::retry(&snapshot)?, edit)
         })
     }
 }

@@ -18,6 +18,7 @@ use crate::engine::Slot;
 use crate::engine::home::Lying;
 use crate::error::{Errno, Error, Result};
 use crate::model::grounds::Grounds;
+use crate::model::id::MirrorId;
 use crate::model::settings::SettingsEdit;
 use crate::model::snapshot::Snapshot;
 use crate::plan::execute::Bookkeeper;
@@ -79,19 +80,19 @@ impl Switcher {
     /// # Errors
     /// The failed step's, EAGAIN where the mirror is no longer what was planned for; the
     /// old table then goes on.
-    pub(crate) fn switch_to(&self, serial: u64, switch: &Switching<'_>) -> Result<()> {
+    pub(crate) fn switch_to(&self, mirror_id: MirrorId, switch: &Switching<'_>) -> Result<()> {
         let books = Books {
             switcher: self,
-            serial,
+            mirror_id,
             switch,
             grounds: Grounds::of(switch.snapshot),
             undo: RefCell::new(None),
         };
-        let done = self.act_with(serial, switch.snapshot, &switch.steps, &books);
+        let done = self.act_with(mirror_id, switch.snapshot, &switch.steps, &books);
         match &done {
-            Ok(()) => self.switched(serial, switch),
+            Ok(()) => self.switched(mirror_id, switch),
             Err(_) => {
-                self.registry.update(serial, |entry| {
+                self.registry.update(mirror_id, |entry| {
                     let undo = books.undo.take();
                     undo.map(|undo| undo.apply(&mut entry.settings))
                 });
@@ -102,8 +103,13 @@ impl Switcher {
 
     /// Check that the mirror is what the switch was planned for, and that its resume
     /// comes to the plan's table.
-    fn confirm(&self, serial: u64, grounds: &Grounds, switch: &Switching<'_>) -> Result<()> {
-        let now = self.mirrors.snapshot(serial, Detail::Kernel)?;
+    fn confirm(
+        &self,
+        mirror_id: MirrorId,
+        grounds: &Grounds,
+        switch: &Switching<'_>,
+    ) -> Result<()> {
+        let now = self.mirrors.snapshot(mirror_id, Detail::Kernel)?;
         let name = &now.info.name;
         let changed = |what: &str| {
             let sentence = format!("{name} has changed meanwhile: {what}");
@@ -124,11 +130,11 @@ impl Switcher {
     /// What is known of the new table from the start: nobody may have to see it in
     /// sync first, since it may lose a leg at once. That holds where no resume but our
     /// own has come since.
-    fn switched(&self, serial: u64, switch: &Switching<'_>) {
+    fn switched(&self, mirror_id: MirrorId, switch: &Switching<'_>) {
         let then = switch.snapshot.life.map(|life| life + 1);
         let now = self.engine.life(switch.snapshot.info.dev).ok();
         let equal = switch.equal && switch.table().is_some() && now.is_some() && now == then;
-        self.registry.update(serial, |entry| {
+        self.registry.update(mirror_id, |entry| {
             // The kernel tells of no event: look all the same.
             entry.event_nr = None;
             entry.pace.clear();
@@ -143,8 +149,8 @@ impl Switcher {
     ///
     /// # Errors
     /// What the file system answers, where the mirror would come back by its record.
-    fn record_next(&self, serial: u64, switch: &Switching<'_>) -> Result<()> {
-        let entry = self.registry.get(serial)?;
+    fn record_next(&self, mirror_id: MirrorId, switch: &Switching<'_>) -> Result<()> {
+        let entry = self.registry.get(mirror_id)?;
         // Where it is not known whether the record lies on what is held, it is tried: one
         // that is not written before the writes are let go is the worse fault.
         if self.journal.lies_on(entry.dev) == Lying::OnIt {
@@ -160,7 +166,7 @@ impl Switcher {
         let (send, receive) = channel();
         let journal = Arc::clone(&self.journal);
         let (edit, begun) = (switch.edit.clone(), switch.begun.clone());
-        let job = move || drop(send.send(journal.keep_inactive(serial, edit, begun)));
+        let job = move || drop(send.send(journal.keep_inactive(mirror_id, edit, begun)));
         spawn("record", job)?;
         match receive.recv_timeout(RECORD) {
             Ok(Err(error)) if needed => Err(error),
@@ -176,7 +182,7 @@ impl Switcher {
 /// What the steps of a switch need beside the engine.
 struct Books<'a> {
     switcher: &'a Switcher,
-    serial: u64,
+    mirror_id: MirrorId,
     switch: &'a Switching<'a>,
     grounds: Grounds,
     /// What takes the edit of the settings back.
@@ -193,12 +199,12 @@ impl Bookkeeper for Books<'_> {
     }
 
     fn record(&self) -> Result<()> {
-        self.switcher.record_next(self.serial, self.switch)
+        self.switcher.record_next(self.mirror_id, self.switch)
     }
 
     fn confirm(&self) -> Result<()> {
         self.switcher
-            .confirm(self.serial, &self.grounds, self.switch)
+            .confirm(self.mirror_id, &self.grounds, self.switch)
     }
 
     /// Asked of the kernel alone: nothing may be waited for now.
@@ -218,7 +224,7 @@ impl Bookkeeper for Books<'_> {
     fn before_resume(&self) {
         let edit = |entry: &mut Entry| self.switch.edit.apply(&mut entry.settings);
         self.undo
-            .replace(self.switcher.registry.update(self.serial, edit));
+            .replace(self.switcher.registry.update(self.mirror_id, edit));
     }
 }
 

@@ -18,6 +18,7 @@ use crate::engine::{Devices, Engine};
 use crate::error::{Errno, Error, Result};
 use crate::model::failure::{Switch, Verdict, judge};
 use crate::model::health::left_out;
+use crate::model::id::MirrorId;
 use crate::model::policy::Dropped;
 use crate::model::settings::SettingsEdit;
 use crate::model::snapshot::Snapshot;
@@ -60,46 +61,46 @@ impl Failover {
     }
 
     /// Do what is to be done about a mirror, which was just looked at.
-    pub(super) fn attend(self: &Arc<Self>, serial: u64, snapshot: &Snapshot) {
-        let Ok(entry) = self.registry.get(serial) else {
+    pub(super) fn attend(self: &Arc<Self>, mirror_id: MirrorId, snapshot: &Snapshot) {
+        let Ok(entry) = self.registry.get(mirror_id) else {
             return;
         };
         match remedy(&entry, snapshot, self.engine.carries_io()) {
             Remedy::Nothing => {}
-            Remedy::LookAgain(after) => self.look_again(serial, after),
-            Remedy::TellHeld => self.tell_held(serial),
-            Remedy::ReleaseIfStuck => self.release_if_stuck(serial, snapshot),
-            Remedy::Free => self.work(serial, move |it| it.switcher.free(serial)),
-            Remedy::Listen => self.work(serial, move |it| it.switcher.listen(serial)),
-            Remedy::Requeue => self.work(serial, move |it| it.switcher.requeue(serial)),
-            Remedy::LoseWord => self.work(serial, move |it| it.switcher.lose_word(serial)),
-            Remedy::GoOnWithout => self.work(serial, move |it| it.go_on_without(serial)),
+            Remedy::LookAgain(after) => self.look_again(mirror_id, after),
+            Remedy::TellHeld => self.tell_held(mirror_id),
+            Remedy::ReleaseIfStuck => self.release_if_stuck(mirror_id, snapshot),
+            Remedy::Free => self.work(mirror_id, move |it| it.switcher.free(mirror_id)),
+            Remedy::Listen => self.work(mirror_id, move |it| it.switcher.listen(mirror_id)),
+            Remedy::Requeue => self.work(mirror_id, move |it| it.switcher.requeue(mirror_id)),
+            Remedy::LoseWord => self.work(mirror_id, move |it| it.switcher.lose_word(mirror_id)),
+            Remedy::GoOnWithout => self.work(mirror_id, move |it| it.go_on_without(mirror_id)),
         }
     }
 
     /// A target had errors before all was in sync: see whether writes are held. A
     /// new table lets them go.
-    fn release_if_stuck(self: &Arc<Self>, serial: u64, snapshot: &Snapshot) {
+    fn release_if_stuck(self: &Arc<Self>, mirror_id: MirrorId, snapshot: &Snapshot) {
         let Some(traffic) = self.devices.traffic(snapshot.info.dev) else {
             return;
         };
         let moves = traffic.under_way == 0;
-        let since = self.registry.update(serial, |entry| match entry.stuck {
+        let since = self.registry.update(mirror_id, |entry| match entry.stuck {
             Some((since, done)) if !moves && done == traffic.done => since,
             _ => entry.stuck.insert((Instant::now(), traffic.done)).0,
         });
         let disk = snapshot.logs.iter().all(|log| log.kind == "disk");
         let patience = if disk { STUCK } else { STUCK_CORE };
         if since.is_some_and(|since| since.elapsed() >= patience) {
-            self.work(serial, move |it| it.switcher.release(serial));
+            self.work(mirror_id, move |it| it.switcher.release(mirror_id));
         } else {
-            self.look_again(serial, LOOK);
+            self.look_again(mirror_id, LOOK);
         }
     }
 
     /// Say once that writes wait, and why.
-    fn tell_held(&self, serial: u64) {
-        let Ok(snapshot) = self.mirrors.snapshot(serial, Detail::Devices) else {
+    fn tell_held(&self, mirror_id: MirrorId) {
+        let Ok(snapshot) = self.mirrors.snapshot(mirror_id, Detail::Devices) else {
             return;
         };
         let reason = match judge(&snapshot) {
@@ -107,7 +108,7 @@ impl Failover {
             Verdict::Hold(reason) => reason,
             Verdict::Switch(switch) => format!("{} failed, on_failure is hold", left_out(&switch)),
         };
-        let before = self.registry.update(serial, |entry| {
+        let before = self.registry.update(mirror_id, |entry| {
             let trouble = entry.trouble.get_or_insert_default();
             std::mem::replace(&mut trouble.reason, reason.clone())
         });
@@ -120,23 +121,23 @@ impl Failover {
     /// Do `what` on a thread of its own; where none can be had, on this one.
     fn work(
         self: &Arc<Self>,
-        serial: u64,
+        mirror_id: MirrorId,
         what: impl FnOnce(&Failover) -> Result<()> + Clone + Send + 'static,
     ) {
-        self.registry.update(serial, |entry| {
+        self.registry.update(mirror_id, |entry| {
             entry.due = None;
             entry.trouble.get_or_insert_default().working = true;
         });
         let failover = Arc::clone(self);
-        let job = move || failover.try_to(serial, what);
+        let job = move || failover.try_to(mirror_id, what);
         if spawn("on_failure", job.clone()).is_err() {
             job();
         }
     }
 
-    fn try_to(&self, serial: u64, what: impl FnOnce(&Failover) -> Result<()>) {
+    fn try_to(&self, mirror_id: MirrorId, what: impl FnOnce(&Failover) -> Result<()>) {
         let done = what(self);
-        self.registry.update(serial, |entry| match &done {
+        self.registry.update(mirror_id, |entry| match &done {
             Ok(()) => entry.trouble = None,
             Err(error) => {
                 let trouble = entry.trouble.get_or_insert_default();
@@ -147,28 +148,28 @@ impl Failover {
         match done.as_ref().map_err(Error::errno) {
             Ok(()) | Err(Errno::ENODEV) => {}
             // A verb came first, most likely.
-            Err(Errno::EBUSY) => self.look_again(serial, LOOK),
+            Err(Errno::EBUSY) => self.look_again(mirror_id, LOOK),
             Err(_) => {
-                self.look_again(serial, AGAIN);
-                let _ = self.events.report(&self.registry.name_of(serial), done);
+                self.look_again(mirror_id, AGAIN);
+                let _ = self.events.report(&self.registry.name_of(mirror_id), done);
             }
         }
         self.bell.ring();
     }
 
-    fn look_again(&self, serial: u64, after: Duration) {
+    fn look_again(&self, mirror_id: MirrorId, after: Duration) {
         let due = Some(Instant::now() + after);
-        self.registry.update(serial, |entry| entry.due = due);
+        self.registry.update(mirror_id, |entry| entry.due = due);
     }
 
     /// Switch to what is left of a mirror.
-    fn go_on_without(&self, serial: u64) -> Result<()> {
-        let _begun = self.registry.begin_own(serial, VERB)?;
-        self.switcher.planned(|| self.go_on_without_now(serial))
+    fn go_on_without(&self, mirror_id: MirrorId) -> Result<()> {
+        let _begun = self.registry.begin_own(mirror_id, VERB)?;
+        self.switcher.planned(|| self.go_on_without_now(mirror_id))
     }
 
-    fn go_on_without_now(&self, serial: u64) -> Result<()> {
-        let snapshot = self.mirrors.snapshot(serial, Detail::Devices)?;
+    fn go_on_without_now(&self, mirror_id: MirrorId) -> Result<()> {
+        let snapshot = self.mirrors.snapshot(mirror_id, Detail::Devices)?;
         let Verdict::Switch(switch) = judge(&snapshot) else {
             return Ok(());
         };
@@ -189,7 +190,7 @@ impl Failover {
             edit,
             told: told.collect(),
         };
-        let changed = self.switcher.change(serial, &snapshot, &turn, &[]);
+        let changed = self.switcher.change(mirror_id, &snapshot, &turn, &[]);
         changed.map_err(|error| error.context("going on without what has failed"))?;
         self.admission.earlier.remember(&snapshot);
         Ok(())

@@ -12,6 +12,7 @@ use crate::engine::Devices;
 use crate::engine::Engine;
 use crate::engine::Listed;
 use crate::model::health::State;
+use crate::model::id::MirrorId;
 use crate::model::progress::Progress;
 use crate::model::progress::SyncState;
 use crate::model::snapshot::Snapshot;
@@ -56,21 +57,21 @@ impl Observer {
     }
 
     /// Look at one mirror if it copies or something happened to it.
-    pub fn observe(&self, serial: u64, device: &Listed) -> Option<Observed> {
-        let entry = self.registry.get(serial).ok()?;
+    pub fn observe(&self, mirror_id: MirrorId, device: &Listed) -> Option<Observed> {
+        let entry = self.registry.get(mirror_id).ok()?;
         // Before the look: where it is the same afterwards, all that was seen is of it.
         let life = self.engine.life(device.dev).ok();
         if entry.event_nr == Some(device.event_nr) && entry.is_settled(life) {
             return None;
         }
-        let snapshot = self.mirrors.snapshot(serial, Detail::Kernel).ok()?;
+        let snapshot = self.mirrors.snapshot(mirror_id, Detail::Kernel).ok()?;
         let (progress, now) = (Progress::of(&snapshot), Instant::now());
-        let copying = self.registry.update(serial, |entry| {
+        let copying = self.registry.update(mirror_id, |entry| {
             entry.event_nr = Some(device.event_nr);
             sample(entry, &snapshot, &progress, now)
         });
         self.compare(&entry, &snapshot, &progress);
-        self.remember_whole(serial, &snapshot, life);
+        self.remember_whole(mirror_id, &snapshot, life);
         Some(Observed {
             snapshot,
             copying: copying.unwrap_or(false),
@@ -79,7 +80,7 @@ impl Observer {
 
     /// Remember in which life of its table all regions were in sync and no leg had an
     /// error; where some are missing and no leg has one, they are so no more.
-    fn remember_whole(&self, serial: u64, snapshot: &Snapshot, life: Option<u64>) {
+    fn remember_whole(&self, mirror_id: MirrorId, snapshot: &Snapshot, life: Option<u64>) {
         let healthy = snapshot.legs.iter().all(|leg| leg.letter == 'A');
         // What was seen of two lives says nothing of either.
         let of_one = life.is_some() && snapshot.life == life;
@@ -87,7 +88,7 @@ impl Observer {
             return;
         }
         self.registry
-            .update(serial, |entry| match (snapshot.whole, entry.whole_in) {
+            .update(mirror_id, |entry| match (snapshot.whole, entry.whole_in) {
                 (true, _) => entry.whole_in = life,
                 (false, known) if known == life => entry.whole_in = None,
                 (false, _) => {}
@@ -98,8 +99,8 @@ impl Observer {
     fn compare(&self, entry: &Entry, snapshot: &Snapshot, progress: &Progress) {
         let (old, new) = (&entry.seen, seen(snapshot, progress));
         let same_table = old.table == new.table;
-        if !same_table && !old.table.is_empty() && !self.registry.is_running(entry.serial) {
-            self.journal.keep_seen(&snapshot.info.name, entry.serial);
+        if !same_table && !old.table.is_empty() && !self.registry.is_running(entry.mirror_id) {
+            self.journal.keep_seen(&snapshot.info.name, entry.mirror_id);
         }
         let mut errors = if same_table {
             entry.errors.clone()
@@ -135,7 +136,7 @@ impl Observer {
         let was_hurt = self.engine.carries_io()
             && same_table
             && old.letters.iter().any(|letter| *letter != 'A');
-        self.registry.update(entry.serial, |entry| {
+        self.registry.update(entry.mirror_id, |entry| {
             if new.in_sync && was_hurt {
                 // Writes may have been held meanwhile.
                 entry.trouble.get_or_insert_default();

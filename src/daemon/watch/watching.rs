@@ -22,6 +22,7 @@ use crate::daemon::tasks::realtime::spawn_realtime;
 use crate::engine::Engine;
 use crate::engine::Listed;
 use crate::error::Result;
+use crate::model::id::MirrorId;
 use crate::text::table::Table;
 
 /// Between two samples of a copy.
@@ -66,8 +67,8 @@ impl Watch {
     }
 
     /// Take samples again of a copy that had stopped: somebody looks at it.
-    pub fn stir(&self, serial: u64) {
-        let stirred = self.registry.update(serial, |entry| {
+    pub fn stir(&self, mirror_id: MirrorId) {
+        let stirred = self.registry.update(mirror_id, |entry| {
             let asleep = entry.moved.is_some_and(|(at, _)| at.elapsed() >= PATIENCE);
             if asleep {
                 entry.moved = None;
@@ -119,46 +120,46 @@ impl Watch {
     fn pass(self: &Arc<Self>, appeared: Kind) -> Result<bool> {
         // Those that were known before the list was made, and are not on it, may
         // be gone; what was made meanwhile is not.
-        let before = self.registry.serials();
+        let before = self.registry.ids();
         let listed = self.engine.list()?;
         let mut copying = false;
         let mut present = Vec::new();
         for device in &listed {
-            let Ok(serial) = self.mirrors.find(&device.name) else {
+            let Ok(mirror_id) = self.mirrors.find(&device.name) else {
                 continue;
             };
-            present.push(serial);
+            present.push(mirror_id);
             // What is half made has nothing to tell yet; its maker rings.
             if self.registry.is_reserved(&device.name) {
                 continue;
             }
-            self.announce(serial, device, appeared);
-            if let Some(seen) = self.observer.observe(serial, device) {
-                self.failover.attend(serial, &seen.snapshot);
+            self.announce(mirror_id, device, appeared);
+            if let Some(seen) = self.observer.observe(mirror_id, device) {
+                self.failover.attend(mirror_id, &seen.snapshot);
                 copying |= seen.copying;
             }
         }
         let missing = before
             .into_iter()
-            .filter(|serial| !present.contains(serial));
-        missing.for_each(|serial| self.bury(serial));
+            .filter(|mirror_id| !present.contains(mirror_id));
+        missing.for_each(|mirror_id| self.bury(mirror_id));
         Ok(copying)
     }
 
     /// Tell of a mirror that somebody else made or renamed.
-    fn announce(&self, serial: u64, device: &Listed, appeared: Kind) {
-        if self.registry.is_running(serial) {
+    fn announce(&self, mirror_id: MirrorId, device: &Listed, appeared: Kind) {
+        if self.registry.is_running(mirror_id) {
             return;
         }
         let name = &device.name;
         let told = self
             .registry
-            .update(serial, |entry| entry.announced.replace(name.clone()));
+            .update(mirror_id, |entry| entry.announced.replace(name.clone()));
         match told.flatten() {
             Some(old) if old == *name => {}
             Some(old) => {
                 self.events.renamed(&old, name, ", by another program");
-                self.journal.keep_seen(name, serial);
+                self.journal.keep_seen(name, mirror_id);
             }
             None if appeared == Kind::Adopted => self.events.add(name, appeared, "it runs already"),
             None => self.events.add(name, appeared, "by another program"),
@@ -167,16 +168,16 @@ impl Watch {
 
     /// Forget a mirror that is gone; the verb that removes one tells it itself,
     /// and one that was renamed meanwhile is not gone.
-    fn bury(&self, serial: u64) {
-        if self.registry.absent(serial).is_some() {
+    fn bury(&self, mirror_id: MirrorId) {
+        if self.registry.absent(mirror_id).is_some() {
             return;
         }
-        let there = self.mirrors.snapshot(serial, Detail::Kernel);
+        let there = self.mirrors.snapshot(mirror_id, Detail::Kernel);
         let shown = there.is_ok_and(|there| self.mirrors.shows(&there.info, &there.lines));
-        if shown || self.registry.is_running(serial) {
+        if shown || self.registry.is_running(mirror_id) {
             return;
         }
-        let entry = self.registry.forget(serial);
+        let entry = self.registry.forget(mirror_id);
         if let Some(entry) = entry.filter(|entry| entry.announced.is_some()) {
             let text = "by another program, or closed at last";
             self.events.add(&entry.name, Kind::Removed, text);
