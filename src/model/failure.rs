@@ -6,6 +6,7 @@
 //! sync error holds nothing.
 
 use super::snapshot::{Leg, LogView, Part, Snapshot};
+use crate::text::letter::Letter;
 use crate::text::linear::Linear;
 use crate::text::mirror::{self, Log, Mirror, Sync};
 use crate::text::table::{Mapping, Table, Target};
@@ -54,7 +55,7 @@ pub fn hurt(snapshot: &Snapshot) -> Hurt {
         status.is_some_and(|status| status.in_sync < status.total) && view.part.tracks_errors()
     });
     let legs: Vec<&Leg> = hurt.flat_map(|view| view.legs).collect();
-    let has = |leg: &&Leg| leg.letter != 'A';
+    let has = |leg: &&Leg| leg.letter != Letter::Alive;
     match () {
         () if legs.iter().any(|leg| leg.source && has(leg)) => Hurt::Source,
         () if legs.iter().any(has) => Hurt::Targets,
@@ -137,8 +138,8 @@ fn views(snapshot: &Snapshot) -> Vec<View<'_>> {
 /// a leg that did not answer when it was tried, as long as the kernel has met no error
 /// on it.
 fn holds_writes(view: &View<'_>) -> bool {
-    let dead = |leg: &Leg| leg.is_dead() && leg.letter != 'A';
-    let dead = view.legs.iter().any(dead) || view.log.letter != 'A';
+    let dead = |leg: &Leg| leg.is_dead() && leg.letter != Letter::Alive;
+    let dead = view.legs.iter().any(dead) || view.log.letter != Letter::Alive;
     dead && view.part.status.is_some() && view.part.tracks_errors()
 }
 
@@ -160,8 +161,11 @@ fn survive_part(
     let order = order(view, switch.whole, gone)?;
     let dead = view.legs.iter().filter(|leg| gone(leg));
     switch.legs.extend(dead.map(|leg| leg.number));
-    switch.log |= view.log.letter != 'A';
-    let equal = switch.whole && order.iter().all(|(_, leg)| leg.letter != 'S');
+    switch.log |= view.log.letter != Letter::Alive;
+    let equal = switch.whole
+        && order
+            .iter()
+            .all(|(_, leg)| leg.letter != Letter::SyncFailed);
     switch.whole &= equal || order.len() == 1;
     let legs: Vec<mirror::Leg> = order
         .iter()
@@ -173,7 +177,7 @@ fn survive_part(
             offset: last.offset,
         }),
         _ => Mapping::Mirror(Mirror {
-            log: log(&mirror.log, view.log.letter == 'A', equal),
+            log: log(&mirror.log, view.log.letter == Letter::Alive, equal),
             legs,
             features: mirror.features,
         }),
@@ -196,7 +200,7 @@ pub fn again(snapshot: &Snapshot) -> Table {
         mirror.legs = order
             .filter_map(|number| mirror.legs.get(number).cloned())
             .collect();
-        let healthy = view.legs.iter().all(|leg| leg.letter == 'A');
+        let healthy = view.legs.iter().all(|leg| leg.letter == Letter::Alive);
         match &mut mirror.log {
             Log::Core { .. } if healthy && snapshot.whole => {}
             Log::Core { sync, .. } | Log::Disk { sync, .. } => *sync = None,
@@ -237,8 +241,8 @@ fn rank(number: usize, leg: &Leg, whole: bool) -> u8 {
     match leg.letter {
         _ if !whole && number == 0 => 0,
         _ if leg.is_dead() => 4,
-        'A' => 1,
-        'R' => 2,
+        Letter::Alive => 1,
+        Letter::ReadFailed => 2,
         _ => 3,
     }
 }

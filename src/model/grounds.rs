@@ -3,6 +3,7 @@
 //! made, or the plan is for another mirror.
 
 use super::snapshot::Snapshot;
+use crate::text::letter::Letter;
 use crate::text::table::Line;
 
 /// What a plan stands on.
@@ -11,8 +12,8 @@ pub struct Grounds {
     lines: Vec<Line>,
     life: Option<u64>,
     whole: bool,
-    letters: Vec<(char, bool)>,
-    logs: Vec<char>,
+    letters: Vec<(Letter, bool)>,
+    logs: Vec<Letter>,
 }
 
 impl Grounds {

@@ -7,7 +7,7 @@ use super::policy::OnFailure;
 use super::progress::{Progress, SyncState};
 use super::snapshot::{Leg, Owner, Snapshot};
 use crate::error::one_line;
-use crate::text::status::{leg_words, log_words};
+use crate::text::letter::Letter;
 
 /// A verb that has run this long is worth a warning.
 const SLOW: Duration = Duration::from_secs(1);
@@ -81,12 +81,12 @@ fn has_failed(snapshot: &Snapshot) -> bool {
     }
     let source_dead = snapshot.legs.iter().any(|leg| leg.source && leg.is_dead());
     let all_dead = snapshot.legs.iter().all(|leg| leg.is_dead());
-    let log_dead = snapshot.logs.iter().any(|log| log.letter != 'A');
+    let log_dead = snapshot.logs.iter().any(|log| log.letter != Letter::Alive);
     log_dead || all_dead || (source_dead && !snapshot.whole)
 }
 
 fn is_degraded(snapshot: &Snapshot) -> bool {
-    let hurt = |leg: &Leg| leg.letter != 'A' || leg.silent || leg.gone;
+    let hurt = |leg: &Leg| leg.letter != Letter::Alive || leg.silent || leg.gone;
     !snapshot.known.settings.dropped.is_empty() || snapshot.legs.iter().any(hurt)
 }
 
@@ -98,13 +98,13 @@ pub fn text(snapshot: &Snapshot) -> String {
     lines.extend(snapshot.legs.iter().filter(|_| there).map(|leg| {
         let words = match snapshot.parts.is_empty() {
             true => "linear, nobody sees its errors",
-            false => leg_words(leg.letter),
+            false => leg.letter.leg_words(),
         };
         let (number, node, letter) = (leg.number, leg.node(), leg.letter);
         format!("leg {number} {node} {letter} {words}{}", plight(leg))
     }));
     lines.extend(snapshot.logs.iter().filter(|_| there).map(|log| {
-        let words = log_words(log.letter);
+        let words = log.letter.log_words();
         format!("log {} {} {} {words}", log.kind, log.node(), log.letter)
     }));
     let dropped = snapshot.known.settings.dropped.iter();

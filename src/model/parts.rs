@@ -3,6 +3,7 @@
 
 use crate::engine::Facts;
 use crate::text::device::DeviceRef;
+use crate::text::letter::Letter;
 use crate::text::mirror::{Log, Mirror, Sync};
 use crate::text::status::{LogStatus, MirrorStatus};
 use crate::text::table::{Line, Mapping, Table, Target};
@@ -34,7 +35,7 @@ impl Part {
     /// regions without an error are those of another life.
     pub(super) fn is_whole(&self, remembered: bool) -> bool {
         self.status.as_ref().is_some_and(|status| {
-            let hurt = status.health.iter().any(|letter| *letter != 'A');
+            let hurt = status.health.iter().any(|letter| *letter != Letter::Alive);
             status.in_sync == status.total || remembered && hurt && self.tracks_errors()
         })
     }
@@ -58,7 +59,7 @@ impl Part {
             )
         );
         let mut letters = self.status.iter().flat_map(|status| &status.health);
-        stays || letters.any(|letter| *letter != 'A') && self.tracks_errors()
+        stays || letters.any(|letter| *letter != Letter::Alive) && self.tracks_errors()
     }
 
     /// How many legs it has.
@@ -109,7 +110,7 @@ pub struct Leg {
     /// Bytes of it that the mirror uses.
     pub length: u64,
     /// The kernel's health letter.
-    pub letter: char,
+    pub letter: Letter,
     /// Whether reads and copying come from it.
     pub source: bool,
     /// Errors that the daemon saw on it.
@@ -130,7 +131,11 @@ impl Leg {
     /// Whether it no longer takes writes: a sync or read error leaves it in use
     /// (drivers/md/dm-raid1.c, `enum dm_raid1_error`), where it answers at all.
     pub fn is_dead(&self) -> bool {
-        self.silent || !matches!(self.letter, 'A' | 'S' | 'R')
+        self.silent
+            || !matches!(
+                self.letter,
+                Letter::Alive | Letter::SyncFailed | Letter::ReadFailed
+            )
     }
 
     /// How a person finds it: its node, else its number.
@@ -149,7 +154,7 @@ pub struct LogView {
     /// What is known of that device.
     pub facts: Option<Facts>,
     /// The kernel's health letter; `A` for a core log, which cannot fail.
-    pub letter: char,
+    pub letter: Letter,
 }
 
 impl LogView {
@@ -222,7 +227,7 @@ fn leg_at(device: DeviceRef, offset: u64, length: u64, look_up: Lookup<'_>) -> L
         device,
         offset: offset.saturating_mul(SECTOR),
         length: length.saturating_mul(SECTOR),
-        letter: 'A',
+        letter: Letter::Alive,
         source: true,
         errors: 0,
         silent: false,
@@ -242,10 +247,10 @@ fn places_of(part: &Part) -> Vec<(DeviceRef, u64)> {
 }
 
 /// A leg without a readable status counts as unknown, never as healthy.
-fn letter_of(part: &Part, index: usize) -> char {
+fn letter_of(part: &Part, index: usize) -> Letter {
     let status = part.status.as_ref();
     let letter = status.and_then(|status| status.health.get(index));
-    letter.copied().unwrap_or('U')
+    letter.copied().unwrap_or(Letter::Unknown)
 }
 
 /// The leg that reads and copying come from. The kernel does not print it: it
@@ -253,7 +258,10 @@ fn letter_of(part: &Part, index: usize) -> char {
 /// clean leg (`choose_mirror`, `fail_mirror` in drivers/md/dm-raid1.c).
 fn source_of(part: &Part, whole: bool) -> usize {
     let Some(status) = &part.status else { return 0 };
-    let clean = status.health.iter().position(|letter| *letter == 'A');
+    let clean = status
+        .health
+        .iter()
+        .position(|letter| *letter == Letter::Alive);
     clean.filter(|_| whole && part.tracks_errors()).unwrap_or(0)
 }
 
@@ -261,8 +269,8 @@ pub(super) fn log_of(part: &Part, look_up: Lookup<'_>) -> LogView {
     let device = part.mirror.as_ref().and_then(Mirror::log_device).cloned();
     let letter = match part.status.as_ref().map(|status| &status.log) {
         Some(LogStatus::Disk { health, .. }) => *health,
-        Some(_) => 'A',
-        None => 'U',
+        Some(_) => Letter::Alive,
+        None => Letter::Unknown,
     };
     LogView {
         kind: kind_of(part).into(),

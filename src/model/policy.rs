@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::text::status::{leg_words, log_words};
+use crate::text::letter::Letter;
 use crate::text::words::quote;
 
 /// What `on_failure` says.
@@ -52,7 +52,7 @@ pub struct Dropped {
     /// How a person finds it: its node, or the file.
     pub node: String,
     /// The kernel's health letter.
-    pub letter: char,
+    pub letter: Letter,
 }
 
 impl Dropped {
@@ -60,8 +60,8 @@ impl Dropped {
     pub fn line(&self) -> String {
         let (node, letter) = (&self.node, self.letter);
         match self.leg {
-            Some(leg) => format!("leg {leg} {node} {letter} {}", leg_words(letter)),
-            None => format!("log {node} {letter} {}", log_words(letter)),
+            Some(leg) => format!("leg {leg} {node} {letter} {}", letter.leg_words()),
+            None => format!("log {node} {letter} {}", letter.log_words()),
         }
     }
 }

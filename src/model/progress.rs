@@ -2,6 +2,7 @@
 
 use super::pace::Rate;
 use super::snapshot::{Part, SECTOR, Snapshot};
+use crate::text::letter::Letter;
 use crate::text::units;
 
 /// What `sync/state` says.
@@ -138,7 +139,7 @@ impl Progress {
 /// unhealthy leg that gets no further has stopped, and must not look as if it
 /// only needed time.
 fn state_of(snapshot: &Snapshot, sum: &Progress) -> SyncState {
-    let hurt = snapshot.legs.iter().any(|leg| leg.letter != 'A');
+    let hurt = snapshot.legs.iter().any(|leg| leg.letter != Letter::Alive);
     match () {
         () if snapshot.known.absent.is_some() => SyncState::Stopped,
         () if snapshot.parts.is_empty() => SyncState::None,

@@ -6,6 +6,7 @@ use crate::engine::Suspend;
 use crate::error::{Errno, Error, Result};
 use crate::model::failure;
 use crate::model::snapshot::{Owner, Snapshot};
+use crate::text::letter::Letter;
 use crate::text::mirror::Log;
 use crate::text::table::{Mapping, Table};
 
@@ -120,7 +121,7 @@ pub fn retry(snapshot: &Snapshot) -> Result<Vec<Step>> {
         let sentence = format!("{name} has no mirror target: there is nothing to try again");
         return Err(Error::invalid(sentence));
     }
-    let healthy = snapshot.legs.iter().all(|leg| leg.letter == 'A');
+    let healthy = snapshot.legs.iter().all(|leg| leg.letter == Letter::Alive);
     Ok(match healthy && !has_forged_log(snapshot) {
         true => vec![Step::Record, Step::Suspend(Suspend::REQUEUE), Step::Resume],
         false => go_on(snapshot, failure::again(snapshot)),
@@ -149,7 +150,7 @@ pub fn is_forged(table: &Table) -> bool {
 pub fn suspend(snapshot: &Snapshot, how: Suspend) -> Vec<Step> {
     let legs = snapshot.legs.iter().map(|leg| leg.letter);
     let mut letters = legs.chain(snapshot.logs.iter().map(|log| log.letter));
-    let how = match letters.all(|letter| letter == 'A') {
+    let how = match letters.all(|letter| letter == Letter::Alive) {
         true => how,
         false => Suspend {
             passing: false,

@@ -6,6 +6,7 @@ use super::legs::check_whole;
 use super::step::Step;
 use crate::engine::{Engine, Id, Slot};
 use crate::error::{Error, Result};
+use crate::text::letter::Letter;
 use crate::text::status::MirrorStatus;
 use crate::text::table::{Line, Table};
 
@@ -172,7 +173,7 @@ pub fn resume_live(engine: &dyn Engine, id: &Id) -> Result<()> {
 fn has_errors(status: &[Line]) -> bool {
     let mirrors = status.iter().filter(|line| line.kind == "mirror");
     let letters = mirrors.filter_map(|line| Some(MirrorStatus::parse(&line.params).ok()?.health));
-    letters.flatten().any(|letter| letter != 'A')
+    letters.flatten().any(|letter| letter != Letter::Alive)
 }
 
 fn explain(cause: Error, step: &Step, rollback: Vec<Error>) -> Error {

@@ -7,6 +7,7 @@ use super::legs::{check_idle, copied_anew, only_target};
 use crate::error::{Errno, Error, Result};
 use crate::model::snapshot::{Leg, SECTOR, Snapshot};
 use crate::text::disklog;
+use crate::text::letter::Letter;
 use crate::text::mirror::Mirror;
 use crate::text::table::{Mapping, Target};
 
@@ -20,7 +21,7 @@ use crate::text::table::{Mapping, Target};
 pub fn grow(snapshot: &Snapshot, length: Option<u64>) -> Result<Change> {
     check_idle(snapshot)?;
     let target = only_target(snapshot)?;
-    if let Some(leg) = snapshot.legs.iter().find(|leg| leg.letter != 'A') {
+    if let Some(leg) = snapshot.legs.iter().find(|leg| leg.letter != Letter::Alive) {
         let (number, node) = (leg.number, leg.node());
         return Err(Error::busy(format!("leg {number} {node} has errors")));
     }

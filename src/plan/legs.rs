@@ -8,6 +8,7 @@ use super::short::region;
 use crate::error::{Error, Result};
 use crate::model::failure::{self, Switch};
 use crate::model::snapshot::{Leg, Snapshot};
+use crate::text::letter::Letter;
 use crate::text::linear::Linear;
 use crate::text::mirror::{self, Features, Log, Mirror};
 use crate::text::status::MirrorStatus;
@@ -158,8 +159,12 @@ pub fn check_whole(status: &[Line]) -> Result<()> {
                 status.in_sync, status.total
             )));
         }
-        if let Some(leg) = status.health.iter().position(|letter| *letter != 'A') {
-            let letter = status.health.get(leg).copied().unwrap_or('U');
+        if let Some(leg) = status
+            .health
+            .iter()
+            .position(|letter| *letter != Letter::Alive)
+        {
+            let letter = status.health.get(leg).copied().unwrap_or(Letter::Unknown);
             return Err(Error::busy(format!("leg {leg} has an error ({letter})")));
         }
     }

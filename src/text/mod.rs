@@ -3,6 +3,7 @@
 
 pub mod device;
 pub mod disklog;
+pub mod letter;
 pub mod linear;
 pub mod log;
 pub mod mirror;

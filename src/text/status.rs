@@ -4,39 +4,8 @@
 use std::fmt;
 
 use crate::error::{Error, Result};
+use crate::text::letter::Letter;
 use crate::text::words::{Words, is_digits, quote};
-
-/// What each letter of a leg means (`device_status_char`, dm-raid1.c).
-const LEG: &[(char, &str)] = &[
-    ('A', "alive, no error"),
-    ('F', "flush failed"),
-    ('D', "write failed"),
-    ('S', "sync failed"),
-    ('R', "read failed"),
-    ('U', "unknown error"),
-];
-
-/// What each letter of a disk log means (`disk_status`, dm-log.c).
-const LOG: &[(char, &str)] = &[
-    ('A', "alive, no error"),
-    ('D', "read or write failed"),
-    ('F', "flush failed"),
-];
-
-/// What a leg's health letter means, in words.
-pub fn leg_words(letter: char) -> &'static str {
-    look_up(LEG, letter)
-}
-
-/// What a log's health letter means, in words.
-pub fn log_words(letter: char) -> &'static str {
-    look_up(LOG, letter)
-}
-
-fn look_up(table: &[(char, &'static str)], letter: char) -> &'static str {
-    let found = table.iter().find(|(known, _)| *known == letter);
-    found.map_or("unknown health letter", |(_, words)| words)
-}
 
 /// The log's part of a status.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +17,7 @@ pub enum LogStatus {
         /// The log device, `253:0`.
         device: String,
         /// Its health letter.
-        health: char,
+        health: Letter,
     },
     /// What another kind of log says, with its word count as it stands: a
     /// userspace log that lost its daemon says `userspace 1 COM_FAILURE`.
@@ -89,7 +58,7 @@ impl LogStatus {
             ["1", "core"] => LogStatus::Core,
             ["3", "disk", device, health] if single(health).is_some() => LogStatus::Disk {
                 device: (*device).to_owned(),
-                health: single(health).unwrap_or('A'),
+                health: single(health).unwrap_or(Letter::Alive),
             },
             _ => LogStatus::Other {
                 words: words.iter().map(|&word| word.to_owned()).collect(),
@@ -118,7 +87,7 @@ pub struct MirrorStatus {
     /// All regions.
     pub total: u64,
     /// A letter for each leg.
-    pub health: Vec<char>,
+    pub health: Vec<Letter>,
     /// The log's part.
     pub log: LogStatus,
 }
@@ -147,7 +116,8 @@ impl fmt::Display for MirrorStatus {
         for device in &self.devices {
             write!(f, "{device} ")?;
         }
-        let health: String = self.health.iter().collect();
+        let letters = self.health.iter().copied().map(char::from);
+        let health: String = letters.collect();
         write!(f, "{}/{} 1 {health} {}", self.in_sync, self.total, self.log)
     }
 }
@@ -176,9 +146,13 @@ fn no_ratio(word: &str) -> Error {
     ))
 }
 
-fn health(words: &mut Words, legs: usize) -> Result<Vec<char>> {
+fn health(words: &mut Words, legs: usize) -> Result<Vec<Letter>> {
     let count: u32 = words.number("the number of health words")?;
-    let letters: Vec<char> = words.next("the legs' health letters")?.chars().collect();
+    let letters: Vec<Letter> = words
+        .next("the legs' health letters")?
+        .chars()
+        .map(Letter::from)
+        .collect();
     if count != 1 || letters.len() != legs {
         return Err(Error::invalid(format!(
             "{count} health words, the first with {} letters, stand where one with {legs} should: a letter for each leg",
@@ -188,9 +162,10 @@ fn health(words: &mut Words, legs: usize) -> Result<Vec<char>> {
     Ok(letters)
 }
 
-fn single(word: &str) -> Option<char> {
+fn single(word: &str) -> Option<Letter> {
     let mut chars = word.chars();
-    chars.next().filter(|_| chars.next().is_none())
+    let letter = chars.next().filter(|_| chars.next().is_none());
+    letter.map(Letter::from)
 }
 
 #[cfg(test)]
@@ -219,7 +194,7 @@ mod tests {
         let status = MirrorStatus::parse(REAL[1]).unwrap();
         assert_eq!(status.devices, ["253:1", "253:2"]);
         assert_eq!((status.in_sync, status.total), (80, 81));
-        assert_eq!(status.health, ['A', 'D']);
+        assert_eq!(status.health, [Letter::Alive, Letter::WriteFailed]);
         assert_eq!(status.log.kind(), "disk");
         let kinds: Vec<_> = [0, 3, 4]
             .iter()
@@ -250,12 +225,5 @@ mod tests {
             let error = MirrorStatus::parse(line).unwrap_err();
             assert!(error.sentence().contains(named), "{line}: {error}");
         }
-    }
-
-    #[test]
-    fn letters_have_words() {
-        assert_eq!(leg_words('D'), "write failed");
-        assert_eq!(log_words('D'), "read or write failed");
-        assert_eq!(leg_words('?'), "unknown health letter");
     }
 }

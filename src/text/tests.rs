@@ -21,6 +21,7 @@ use super::table::{Line, Linear, Mapping, Table, Target};
 use super::units;
 use super::wish::Wish;
 use super::words::{Words, cut, unescape};
+use crate::text::letter::Letter;
 
 fn device() -> impl Strategy<Value = DeviceRef> {
     let number = (0..4096_u32, 0..1_u32 << 20);
@@ -154,7 +155,7 @@ fn status() -> impl Strategy<Value = MirrorStatus> {
         Just(LogStatus::Core),
         (word, "[!-~]").prop_map(|(device, letter)| LogStatus::Disk {
             device,
-            health: letter.chars().next().unwrap()
+            health: letter.chars().next().unwrap().into()
         }),
         vec("[a-z][a-z0-9:]{0,9}", 1..5).prop_map(|words| LogStatus::Other { words }),
         vec("[a-z][a-z0-9:]{0,9}", 4..6).prop_map(|mut words| {
@@ -164,7 +165,10 @@ fn status() -> impl Strategy<Value = MirrorStatus> {
     ];
     let legs = vec((word, proptest::char::range('?', 'Z')), 1..10);
     (legs, any::<u64>(), any::<u64>(), log).prop_map(|(legs, in_sync, total, log)| {
-        let (devices, health) = legs.into_iter().unzip();
+        let legs = legs
+            .into_iter()
+            .map(|(device, letter)| (device, Letter::from(letter)));
+        let (devices, health) = legs.unzip();
         MirrorStatus {
             devices,
             in_sync,

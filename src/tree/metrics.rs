@@ -9,6 +9,7 @@ use crate::daemon::events::kind::Kind;
 use crate::model::health::State;
 use crate::model::progress::Progress;
 use crate::model::snapshot::{Leg, Snapshot};
+use crate::text::letter::Letter;
 use crate::text::openmetrics::{END, Family, Sample};
 
 /// The figures of one mirror, which get its name as a label.
@@ -131,7 +132,7 @@ fn states(mirror: &Snapshot) -> Vec<Sample> {
 fn legs(mirror: &Snapshot) -> Vec<Sample> {
     let figure = |leg: &Leg| Sample {
         labels: vec![("leg", leg.number.to_string()), ("device", leg.path())],
-        value: u64::from(leg.letter == 'A' && !leg.silent),
+        value: u64::from(leg.letter == Letter::Alive && !leg.silent),
     };
     // Of what is not there no letter is known.
     let there = mirror.known.absent.is_none();
@@ -140,7 +141,7 @@ fn legs(mirror: &Snapshot) -> Vec<Sample> {
 }
 
 fn log(mirror: &Snapshot) -> Vec<Sample> {
-    let healthy = mirror.logs.iter().all(|log| log.letter == 'A');
+    let healthy = mirror.logs.iter().all(|log| log.letter == Letter::Alive);
     let known = mirror.known.absent.is_none() && !mirror.logs.is_empty();
     optional(known.then_some(u64::from(healthy)))
 }

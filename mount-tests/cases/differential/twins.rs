@@ -18,6 +18,7 @@ use mirrorfs::engine::kernel::Kernel;
 use mirrorfs::engine::kernel::devices::Looped;
 use mirrorfs::model::id::MirrorId;
 use mirrorfs::text::device::DevNo;
+use mirrorfs::text::letter::Letter;
 use mirrorfs::text::status::MirrorStatus;
 use nix::errno::Errno;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
@@ -43,7 +44,7 @@ const NAME: &str = "m0";
 pub struct Seen {
     /// Regions in sync, all regions, health letters, and the log's, of each mirror
     /// target.
-    pub mirrors: Vec<(u64, u64, String, Option<char>)>,
+    pub mirrors: Vec<(u64, u64, String, Option<Letter>)>,
     /// The table, its devices by their numbers on their side.
     pub table: String,
     pub event_nr: u32,
@@ -111,7 +112,7 @@ impl Side {
             Some((
                 status.in_sync,
                 status.total,
-                status.health.iter().collect(),
+                status.health.iter().map(ToString::to_string).collect(),
                 log,
             ))
         };

@@ -24,10 +24,10 @@ use crate::plan::execute::{Bookkeeper, execute};
 use crate::plan::short::policy;
 use crate::plan::step::Step;
 use crate::text::device::DeviceRef;
+use crate::text::letter::Letter;
 use crate::text::name;
 use crate::text::request::Request;
 use crate::text::short::Short;
-use crate::text::status::log_words;
 use crate::text::table::Table;
 
 /// Where device-mapper's devices have their names.
@@ -204,9 +204,9 @@ impl Maker {
     /// it cannot write, and then holds all writes to it.
     fn check_logs(&self, mirror_id: MirrorId) -> Result<()> {
         let snapshot = self.below.mirrors.snapshot(mirror_id, Detail::Devices)?;
-        let broken = snapshot.logs.iter().find(|log| log.letter != 'A');
+        let broken = snapshot.logs.iter().find(|log| log.letter != Letter::Alive);
         broken.map_or(Ok(()), |log| {
-            let (node, words) = (log.node(), log_words(log.letter));
+            let (node, words) = (log.node(), log.letter.log_words());
             let sentence = format!("the log {node} does not work: {words}");
             Err(Error::new(Errno::EIO, sentence))
         })

@@ -14,6 +14,7 @@ use crate::model::pace::Pace;
 use crate::model::settings::Settings;
 use crate::model::snapshot::{Known, Running, Silent};
 use crate::text::device::DevNo;
+use crate::text::letter::Letter;
 
 /// What the daemon remembers of one mirror.
 #[derive(Debug, Clone)]
@@ -55,7 +56,7 @@ pub struct Entry {
     pub trouble: Option<Trouble>,
     /// The legs that nothing could be read from, and the letters of all when that
     /// was tried.
-    pub(crate) silent: (Silent, Vec<char>),
+    pub(crate) silent: (Silent, Vec<Letter>),
     /// Whether a failed step has left it suspended.
     pub(crate) left_suspended: bool,
     /// Since when what is under way comes to no end, and how much had by then.
@@ -112,7 +113,7 @@ impl Entry {
         }
         let mut all = letters.iter().chain(log);
         let quiet = self.trouble.is_none() && self.due.is_none() && !self.left_suspended;
-        *in_sync && all.all(|letter| *letter == 'A') && quiet
+        *in_sync && all.all(|letter| *letter == Letter::Alive) && quiet
     }
 
     /// What a snapshot shows of it.
@@ -182,9 +183,9 @@ pub struct Seen {
     /// The life that it was in.
     pub life: Option<u64>,
     /// Health letters of the legs.
-    pub letters: Vec<char>,
+    pub letters: Vec<Letter>,
     /// The log's.
-    pub log: Option<char>,
+    pub log: Option<Letter>,
     /// Whether all regions were in sync.
     pub in_sync: bool,
     /// Its health.

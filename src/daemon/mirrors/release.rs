@@ -12,6 +12,7 @@ use crate::engine::Slot;
 use crate::error::{Errno, Result};
 use crate::model::snapshot::Snapshot;
 use crate::text::device::DeviceRef;
+use crate::text::letter::Letter;
 
 /// How long a verb waits for partition tables that are read in. A disk that takes longer
 /// has a thread of its own to wait for it.
@@ -20,9 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 impl Mirrors {
     /// Let go of the devices that a mirror had at this snapshot and has no longer.
     pub fn let_go_since(&self, before: &Snapshot) {
-        let failed = before.legs.iter().filter(|leg| leg.letter != 'A');
+        let failed = before.legs.iter().filter(|leg| leg.letter != Letter::Alive);
         let failed = failed.map(|leg| &leg.device);
-        let logs = before.logs.iter().filter(|log| log.letter != 'A');
+        let logs = before.logs.iter().filter(|log| log.letter != Letter::Alive);
         let logs = logs.filter_map(|log| log.device.as_ref());
         let failed: Vec<DeviceRef> = failed.chain(logs).cloned().collect();
         let now = match self.engine.deps(&before.info.id(), Slot::Live) {

@@ -7,13 +7,14 @@ use crate::daemon::mirrors::query::Detail;
 use crate::error::Result;
 use crate::model::id::MirrorId;
 use crate::model::snapshot::{Leg, Silent, Snapshot};
+use crate::text::letter::Letter;
 
 impl Switcher {
     /// See whether legs with errors, and those that did not answer, answer at all.
     pub(crate) fn listen(&self, mirror_id: MirrorId) -> Result<()> {
         let snapshot = self.mirrors.snapshot(mirror_id, Detail::Kernel)?;
         let legs = snapshot.legs.iter();
-        let hurt = legs.filter(|leg| leg.letter != 'A' || leg.silent);
+        let hurt = legs.filter(|leg| leg.letter != Letter::Alive || leg.silent);
         let silent = hurt.filter(|leg| self.check_answers(leg).is_err());
         let silent = silent.map(|leg| leg.number).collect();
         self.keep_silent(mirror_id, &snapshot, silent);
@@ -56,6 +57,6 @@ pub(crate) fn has_listened(entry: &Entry, snapshot: &Snapshot) -> bool {
     silent.life == snapshot.life && *then == letters(snapshot)
 }
 
-fn letters(snapshot: &Snapshot) -> Vec<char> {
+fn letters(snapshot: &Snapshot) -> Vec<Letter> {
     snapshot.legs.iter().map(|leg| leg.letter).collect()
 }

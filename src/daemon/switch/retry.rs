@@ -13,6 +13,7 @@ use crate::model::settings::SettingsEdit;
 use crate::model::snapshot::Snapshot;
 use crate::plan::build;
 use crate::plan::step::Step;
+use crate::text::letter::Letter;
 
 impl Switcher {
     /// Do the verb `retry`.
@@ -22,7 +23,7 @@ impl Switcher {
     pub(crate) fn retry(&self, mirror_id: MirrorId, snapshot: &Snapshot) -> Result<()> {
         let steps = build::retry(snapshot)?;
         let sources = snapshot.legs.iter().filter(|leg| leg.source);
-        for leg in sources.filter(|leg| leg.letter != 'A') {
+        for leg in sources.filter(|leg| leg.letter != Letter::Alive) {
             self.check_answers(leg)?;
         }
         self.act_again(mirror_id, snapshot, steps, SettingsEdit::default())?;

@@ -23,6 +23,7 @@ use crate::model::policy::Dropped;
 use crate::model::settings::SettingsEdit;
 use crate::model::snapshot::Snapshot;
 use crate::plan::change::Change;
+use crate::text::letter::Letter;
 
 /// How often it is seen whether writes are held by a target's errors, and how long
 /// they may be: a copy with its log in memory begins anew then.
@@ -206,7 +207,7 @@ fn dropped(snapshot: &Snapshot, switch: &Switch) -> Vec<Dropped> {
         letter: leg.letter,
     });
     let logs = snapshot.logs.iter();
-    let logs = logs.filter(|log| switch.log && log.letter != 'A');
+    let logs = logs.filter(|log| switch.log && log.letter != Letter::Alive);
     let logs = logs.map(|log| Dropped {
         leg: None,
         node: log.node(),

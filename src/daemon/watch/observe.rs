@@ -16,8 +16,7 @@ use crate::model::id::MirrorId;
 use crate::model::progress::Progress;
 use crate::model::progress::SyncState;
 use crate::model::snapshot::Snapshot;
-use crate::text::status::leg_words;
-use crate::text::status::log_words;
+use crate::text::letter::Letter;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -81,7 +80,7 @@ impl Observer {
     /// Remember in which life of its table all regions were in sync and no leg had an
     /// error; where some are missing and no leg has one, they are so no more.
     fn remember_whole(&self, mirror_id: MirrorId, snapshot: &Snapshot, life: Option<u64>) {
-        let healthy = snapshot.legs.iter().all(|leg| leg.letter == 'A');
+        let healthy = snapshot.legs.iter().all(|leg| leg.letter == Letter::Alive);
         // What was seen of two lives says nothing of either.
         let of_one = life.is_some() && snapshot.life == life;
         if !healthy || !of_one || snapshot.parts.is_empty() {
@@ -113,17 +112,17 @@ impl Observer {
                 .letters
                 .get(number)
                 .filter(|_| same_table)
-                .unwrap_or(&'A');
+                .unwrap_or(&Letter::Alive);
             if before == letter {
                 continue;
             }
-            if let Some(count) = errors.get_mut(number).filter(|_| *letter != 'A') {
+            if let Some(count) = errors.get_mut(number).filter(|_| *letter != Letter::Alive) {
                 *count += 1;
             }
             let text = format!(
                 "{number} {} {letter} {}",
                 leg_name(self.devices.as_ref(), snapshot, number),
-                leg_words(*letter)
+                letter.leg_words()
             );
             self.events.add(&snapshot.info.name, Kind::Leg, &text);
         }
@@ -135,7 +134,7 @@ impl Observer {
         }
         let was_hurt = self.engine.carries_io()
             && same_table
-            && old.letters.iter().any(|letter| *letter != 'A');
+            && old.letters.iter().any(|letter| *letter != Letter::Alive);
         self.registry.update(entry.mirror_id, |entry| {
             if new.in_sync && was_hurt {
                 // Writes may have been held meanwhile.
@@ -165,11 +164,11 @@ impl Observer {
         self.events.add(&snapshot.info.name, Kind::Health, &text);
     }
 
-    fn compare_log(&self, snapshot: &Snapshot, old: Option<char>, new: Option<char>) {
-        let Some(letter) = new.filter(|letter| *letter != old.unwrap_or('A')) else {
+    fn compare_log(&self, snapshot: &Snapshot, old: Option<Letter>, new: Option<Letter>) {
+        let Some(letter) = new.filter(|letter| *letter != old.unwrap_or(Letter::Alive)) else {
             return;
         };
-        let text = format!("{letter} {}", log_words(letter));
+        let text = format!("{letter} {}", letter.log_words());
         self.events.add(&snapshot.info.name, Kind::Log, &text);
     }
 }

@@ -8,6 +8,7 @@ use crate::model::failure::{Hurt, Verdict, hurt, judge};
 use crate::model::policy::OnFailure;
 use crate::model::snapshot::{Leg, Owner, Snapshot};
 use crate::plan::build;
+use crate::text::letter::Letter;
 
 /// Between two attempts, where one failed.
 pub(super) const AGAIN: Duration = Duration::from_secs(5);
@@ -65,7 +66,7 @@ pub(super) fn remedy(entry: &Entry, snapshot: &Snapshot, carries_io: bool) -> Re
 
 /// The same, where no leg has to go.
 fn of_healthy(entry: &Entry, snapshot: &Snapshot) -> Remedy {
-    let asleep = |leg: &Leg| leg.silent && leg.letter == 'A';
+    let asleep = |leg: &Leg| leg.silent && leg.letter == Letter::Alive;
     let asleep = snapshot.legs.iter().any(asleep);
     match hurt(snapshot) {
         // It may be back.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::hold::Hold;
 use super::store::Store;
+use crate::text::letter::Letter;
 
 /// What went wrong (`enum dm_raid1_error`). Reads and writes through the mirror do
 /// not exist here, so the kernel's other two do not occur.
@@ -79,12 +80,12 @@ impl Leg {
     }
 
     /// Its health letter (`device_status_char`).
-    pub(super) fn letter(&self) -> char {
+    pub(super) fn letter(&self) -> Letter {
         let failures = self.failures.load(Ordering::Relaxed);
         match () {
-            () if failures & Failure::Flush as u32 != 0 => 'F',
-            () if failures & Failure::Sync as u32 != 0 => 'S',
-            () => 'A',
+            () if failures & Failure::Flush as u32 != 0 => Letter::FlushFailed,
+            () if failures & Failure::Sync as u32 != 0 => Letter::SyncFailed,
+            () => Letter::Alive,
         }
     }
 }

@@ -205,6 +205,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use crate::text::letter::Letter;
     use std::sync::atomic::AtomicBool;
     use std::sync::atomic::Ordering::Relaxed;
 
@@ -288,7 +289,10 @@ mod tests {
         .unwrap();
         let log = Log::new(20, None, Some(disk(&file))).unwrap();
         assert!(log.resume().unwrap());
-        assert_eq!((log.in_sync(), log.disk().unwrap().letter()), (0, 'D'));
+        assert_eq!(
+            (log.in_sync(), log.disk().unwrap().letter()),
+            (0, Letter::WriteFailed)
+        );
         assert!(!log.resume().unwrap());
     }
 
@@ -326,7 +330,7 @@ mod tests {
         // Lost again, as a leg that was cut: the disk still calls them clean.
         (0..2).for_each(|region| log.complete(region, false, false));
         lose(&log, &file);
-        assert_eq!(log.disk().unwrap().letter(), 'D');
+        assert_eq!(log.disk().unwrap().letter(), Letter::WriteFailed);
         assert!(!log.resume().unwrap());
         assert_eq!((log.in_sync(), log.work(20)), (1, Some(0..17)));
         let bits = std::fs::read(file.path()).unwrap();

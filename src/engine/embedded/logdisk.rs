@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::Errno;
 use crate::text::disklog::{BITSET_OFFSET, Header, VERSION};
+use crate::text::letter::Letter;
 
 /// A log's file or device, open.
 #[derive(Debug)]
@@ -82,10 +83,10 @@ impl LogDisk {
 
     /// Its health letter (`disk_status`). The page cache is in between, so that a
     /// write's failure is met at the flush and the two cannot be told apart.
-    pub(super) fn letter(&self) -> char {
+    pub(super) fn letter(&self) -> Letter {
         match self.failed.load(Ordering::Relaxed) {
-            true => 'D',
-            false => 'A',
+            true => Letter::WriteFailed,
+            false => Letter::Alive,
         }
     }
 }

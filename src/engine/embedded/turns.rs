@@ -26,6 +26,7 @@ use crate::engine::host::Host;
 use crate::error::Errno;
 use crate::text::device::DeviceRef;
 use crate::text::disklog::size_for;
+use crate::text::letter::Letter;
 
 const MIB: u64 = 1 << 20;
 
@@ -83,7 +84,7 @@ impl Bed {
     }
 
     /// Let it copy until nothing is left; the regions in sync and the target's letter.
-    fn copy(&self) -> (u64, char) {
+    fn copy(&self) -> (u64, Letter) {
         self.recovery.start().unwrap();
         let end = Instant::now() + Duration::from_secs(20);
         while !self.recovery.is_idle() {
@@ -94,7 +95,7 @@ impl Bed {
         self.seen()
     }
 
-    fn seen(&self) -> (u64, char) {
+    fn seen(&self) -> (u64, Letter) {
         let mirror = self.recovery.mirror();
         let clean = std::fs::read(self.log.path()).unwrap();
         let clean: u32 = clean[1024..].iter().map(|byte| byte.count_ones()).sum();
@@ -123,8 +124,8 @@ fn what_the_window_meets_keeps_the_turn_out_until_it_is_copied_again() {
         _ => sync_range(file, at, size, flags),
     };
     let bed = Bed::new((16 * MIB, MIB), 7, once);
-    assert_eq!(bed.copy(), (0, 'F'));
-    assert_eq!(bed.copy(), (16, 'A'));
+    assert_eq!(bed.copy(), (0, Letter::FlushFailed));
+    assert_eq!(bed.copy(), (16, Letter::Alive));
     bed.assert_equal();
 }
 
@@ -139,8 +140,8 @@ fn what_is_lost_without_an_error_does_not_count() {
         }
     };
     let bed = Bed::new((16 * MIB, MIB), 7, lost);
-    assert_eq!(bed.copy(), (0, 'F'));
-    assert_eq!(bed.copy(), (16, 'A'));
+    assert_eq!(bed.copy(), (0, Letter::FlushFailed));
+    assert_eq!(bed.copy(), (16, Letter::Alive));
     bed.assert_equal();
 }
 
@@ -150,7 +151,7 @@ fn zeros_that_a_file_system_keeps_as_holes_do_count() {
         SYNC_FILE_RANGE_WRITE => lose(file, at, size),
         _ => Ok(()),
     });
-    assert_eq!(bed.copy(), (4, 'A'));
+    assert_eq!(bed.copy(), (4, Letter::Alive));
     bed.assert_equal();
 }
 
@@ -170,8 +171,8 @@ fn a_region_of_several_turns_is_out_when_one_of_them_fails() {
     let bed = Bed::new((64 * MIB, 32 * MIB), 7, slow);
     // The other region may have begun in the turn that failed, or after it.
     let (done, letter) = bed.copy();
-    assert!(done < 2 && letter == 'F', "{done} {letter}");
-    assert_eq!(bed.copy(), (2, 'A'));
+    assert!(done < 2 && letter == Letter::FlushFailed, "{done} {letter}");
+    assert_eq!(bed.copy(), (2, Letter::Alive));
     bed.assert_equal();
 }
 
@@ -193,7 +194,7 @@ fn stopped_in_a_turn_that_fails_nothing_of_it_counts() {
         sleep(Duration::from_millis(5));
     }
     bed.recovery.stop();
-    assert_eq!(bed.seen(), (0, 'F'));
-    assert_eq!(bed.copy(), (64, 'A'));
+    assert_eq!(bed.seen(), (0, Letter::FlushFailed));
+    assert_eq!(bed.copy(), (64, Letter::Alive));
     bed.assert_equal();
 }

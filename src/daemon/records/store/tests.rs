@@ -12,6 +12,7 @@ use crate::error::Errno;
 use crate::model::look::Look;
 use crate::model::policy::{Dropped, OnFailure};
 use crate::model::settings::Settings;
+use crate::text::letter::Letter;
 
 fn record(name: &str, uuid: &str) -> Record {
     Record {
@@ -37,7 +38,7 @@ fn record(name: &str, uuid: &str) -> Record {
             dropped: vec![Dropped {
                 leg: Some(1),
                 node: "/dev/sdb".into(),
-                letter: 'D',
+                letter: Letter::WriteFailed,
             }],
             forged: true,
             adopted: true,
