@@ -7,16 +7,13 @@
 mod cases;
 mod lab;
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::time::Instant;
-
-use libtest_mimic::{Arguments, Completion, Failed, Trial, run};
+use libtest_mimic::{Arguments, Completion, Trial, run};
 use mirrorfs::engine::Kind;
 
 use cases::kills::doomed;
-use lab::Lab;
 use lab::case::Case;
-use lab::engine;
+use lab::perform::{hear_panics, perform};
+use lab::{engine, state};
 
 fn main() {
     let mut words = std::env::args().skip(1);
@@ -27,10 +24,14 @@ fn main() {
     // The kernel's mirrors, ram disks and throttle are one for all tests, and
     // the embedded engine's rates are measured.
     arguments.test_threads = Some(1);
+    hear_panics();
     let (share, shares) = share();
     let mut trials = Vec::new();
     for engine in engine::asked() {
         let missing = engine::missing(engine);
+        if engine == Kind::Kernel && missing.is_none() {
+            state::note_before();
+        }
         if let Some(reason) = &missing {
             println!("SKIPPED: {engine}: {reason}");
         }
@@ -78,19 +79,5 @@ fn trial(
     match case.only() {
         Some(reason) if listed => trial.with_kind(reason),
         _ => trial,
-    }
-}
-
-fn perform(engine: Kind, name: &str, case: &Case) -> Result<Completion, Failed> {
-    let began = Instant::now();
-    let lab = Lab::new(engine);
-    lab.nothing_on_disks();
-    // What a failed test leaves must not fail the next one too.
-    let ended = catch_unwind(AssertUnwindSafe(|| (case.body)(&lab)));
-    let left = lab.nothing_left(name);
-    print!("{:.1} s ", began.elapsed().as_secs_f32());
-    match ended {
-        Err(panic) => resume_unwind(panic),
-        Ok(()) => left.map(|()| Completion::Completed),
     }
 }

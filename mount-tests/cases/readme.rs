@@ -57,6 +57,10 @@ fn commands_run(_lab: &Lab) {
     output(
         "modprobe scsi_debug add_host=3 per_host_store=1 dev_size_mb=32 delay=0; udevadm settle",
     );
+    for disk in ["sdb", "sdc"] {
+        let model = std::fs::read_to_string(format!("/sys/block/{disk}/device/model"));
+        assert_eq!(model.unwrap_or_default().trim(), "scsi_debug", "{disk}");
+    }
     output(&format!(
         "head -c 32M /dev/urandom >/dev/sdb; test -b /dev/sdc; mkfs.ext4 -q -F -U {UUID} /dev/sdb; \
          udevadm settle"

@@ -11,7 +11,7 @@ use crate::lab::mount::Mount;
 use crate::lab::shell::attempt;
 use crate::lab::{Lab, long};
 
-pub const CASES: &[Case] = &[both("random_commands", random_commands)];
+pub const CASES: &[Case] = &[both("random_commands", random_commands).within(900)];
 
 /// Writers at once, each with two disks of its own; names are shared.
 const WRITERS: usize = 4;

@@ -10,7 +10,7 @@ use crate::lab::case::{Case, both, kernel_only};
 use crate::lab::mount::Mount;
 use crate::lab::shell::{Undo, output};
 use crate::lab::writer::Writer;
-use crate::lab::{Lab, long, wait_for, wait_longer};
+use crate::lab::{Lab, long, many, wait_for, wait_longer};
 
 pub const CASES: &[Case] = &[
     kernel_only("memory_and_priority", NO_IO, settled),
@@ -127,8 +127,8 @@ fn switches(pid: i32) -> u64 {
     statuses.map(count).sum()
 }
 
-fn make_hundred(mount: &Mount) {
-    for number in 0..100 {
+fn make_many(mount: &Mount) {
+    for number in 0..many() {
         let legs = ["s", "t"].map(|leg| mount.scratch(&format!("{leg}{number}")));
         for leg in &legs {
             let file = fs::File::create(leg).expect("a leg");
@@ -144,9 +144,9 @@ fn idle(lab: &Lab) {
     let mount = lab.mount();
     let pid = mount.pid();
     let before = status(pid, "VmRSS");
-    make_hundred(&mount);
+    make_many(&mount);
     let events = || mount.read("events").matches(" synced ").count();
-    wait_for("all are known to be in sync", || events() == 100);
+    wait_for("all are known to be in sync", || events() == many());
     // The deadline of the last command passes.
     sleep(Duration::from_secs(11));
     let seconds = if long() { 60 } else { 10 };
@@ -158,12 +158,13 @@ fn idle(lab: &Lab) {
         sleep(Duration::from_secs(seconds));
         let woken = switches(pid) - start;
         println!(
-            "{woken} wake-ups in {seconds} s with 100 mirrors; {before} KiB, then {memory} KiB"
+            "{woken} wake-ups in {seconds} s with {} mirrors; {before} KiB, then {memory} KiB",
+            many()
         );
         woken
     });
     assert!(windows.any(|woken| woken == 0), "the daemon is woken");
-    for number in 0..100 {
+    for number in 0..many() {
         mount.write(&format!("i{number}/ctl"), "remove");
     }
 }

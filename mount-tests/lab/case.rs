@@ -7,12 +7,17 @@ use super::Lab;
 /// Why a machine cannot run a test, if so.
 pub type Need = fn() -> Option<&'static str>;
 
+/// What most tests end far before.
+const SECONDS: u64 = 300;
+
 /// One test; its body panics where something is wrong.
 pub struct Case {
     /// Its name within its file.
     pub name: &'static str,
     /// What it does.
     pub body: fn(&Lab),
+    /// How long it may take, in seconds, on a machine that has other work.
+    pub seconds: u64,
     only: Option<(Kind, &'static str)>,
     need: Option<Need>,
 }
@@ -22,6 +27,7 @@ pub const fn both(name: &'static str, body: fn(&Lab)) -> Case {
     Case {
         name,
         body,
+        seconds: SECONDS,
         only: None,
         need: None,
     }
@@ -44,6 +50,11 @@ pub const fn embedded_only(name: &'static str, why: &'static str, body: fn(&Lab)
 }
 
 impl Case {
+    /// The same, with more time.
+    pub const fn within(self, seconds: u64) -> Case {
+        Case { seconds, ..self }
+    }
+
     /// The same, skipped where the machine lacks something.
     pub const fn needing(self, need: Need) -> Case {
         Case {

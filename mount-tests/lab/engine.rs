@@ -6,6 +6,7 @@ use std::fs::OpenOptions;
 use mirrorfs::engine::Kind;
 use nix::unistd::Uid;
 
+use super::guest::no_guest;
 use super::shell::attempt;
 
 /// The engines that `MIRRORFS_ENGINES` names; both where it is not set.
@@ -29,15 +30,14 @@ pub fn missing(engine: Kind) -> Option<String> {
 }
 
 fn no_device_mapper() -> Option<&'static str> {
-    if no_root().is_some() {
-        return Some("the kernel's device-mapper needs root");
+    if let Some(reason) = no_guest() {
+        return Some(reason);
     }
-    (!has_device_mapper())
-        .then_some("this kernel has no device-mapper: `mount-tests/run` brings up one that has")
+    (!has_device_mapper()).then_some("this kernel has no device-mapper")
 }
 
 /// Whether this kernel has it: dmsetup makes the node also where nothing answers there.
-pub fn has_device_mapper() -> bool {
+fn has_device_mapper() -> bool {
     opens("/dev/mapper/control")
 }
 

@@ -12,7 +12,8 @@ use nix::unistd::Pid;
 use super::Lab;
 use super::disks::is_disk;
 use super::mount::COMMAND;
-use super::shell::{attempt, output};
+use super::shell::attempt;
+use super::state;
 
 impl Lab {
     /// Clears up, and tells what was left, a line each.
@@ -58,19 +59,23 @@ impl Lab {
     /// Whatever there is goes, by force.
     fn clear(&self) {
         if self.is_kernel() {
-            output(
-                "dmsetup remove_all -f; umount -l -t fuse.mirrorfs -a; pkill -9 mirrorfs; losetup -D; true",
-            );
-            return;
+            for name in state::made() {
+                attempt(&format!("timeout 20 dmsetup remove --force {name}"));
+            }
         }
-        for pid in self.daemons() {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-        }
+        self.kill_daemons();
         for at in self.mounts() {
             attempt(&format!("umount -l {at} || fusermount3 -u -z {at}"));
         }
         for device in self.loops() {
             attempt(&format!("losetup -d {device}"));
+        }
+    }
+
+    /// They end at once.
+    pub fn kill_daemons(&self) {
+        for pid in self.daemons() {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
     }
 
@@ -90,7 +95,7 @@ impl Lab {
     }
 
     /// What is mounted in the lab's folder.
-    fn mounts(&self) -> Vec<String> {
+    pub fn mounts(&self) -> Vec<String> {
         let mounts = fs::read_to_string("/proc/self/mounts").expect("the mounts");
         let places = mounts.lines().filter_map(|line| line.split(' ').nth(1));
         let ours = places.filter(|place| Path::new(place).starts_with(self.folder()));

@@ -8,12 +8,15 @@ pub mod dm;
 pub mod engine;
 pub mod expect;
 pub mod fragile;
+pub mod guest;
 pub mod kernlog;
 pub mod left;
 pub mod mount;
+pub mod perform;
 pub mod shared;
 pub mod shell;
 pub mod slow;
+pub mod state;
 pub mod traces;
 pub mod writeback;
 pub mod writer;
@@ -113,4 +116,10 @@ pub fn wait_longer(seconds: u64, what: &str, mut condition: impl FnMut() -> bool
 /// Whether the run is to take its time.
 pub fn long() -> bool {
     std::env::var_os("MIRRORFS_LONG").is_some()
+}
+
+/// How many there are of what there are many of: a hundred where the run takes its time,
+/// and enough to show the same where it does not.
+pub fn many() -> usize {
+    if long() { 100 } else { 30 }
 }

@@ -8,6 +8,7 @@ use nix::errno::Errno;
 use nix::sys::statfs::statfs;
 
 use super::mounting::{FS_TYPE, detach};
+use crate::engine::host::mounts::type_on;
 use crate::error::{Error, Result};
 
 /// Make sure that one can mount on `path`, and answer it without links. What a
@@ -52,51 +53,13 @@ fn is_stale(path: &Path) -> bool {
 
 /// Whether the topmost mount on `path` is a mirrorfs.
 fn is_mounted(path: &Path) -> bool {
-    // A name of another mount that is no text must not hide this one.
-    let table = fs::read("/proc/self/mountinfo").unwrap_or_default();
-    top_type(&String::from_utf8_lossy(&table), path).is_some_and(|fs_type| fs_type == FS_TYPE)
-}
-
-/// The type of the last mount on `path`, from the text of proc_pid_mountinfo(5).
-fn top_type<'a>(table: &'a str, path: &Path) -> Option<&'a str> {
-    let here = table.lines().rev().find(|line| {
-        let mounted = line.split(' ').nth(4).map(unescape);
-        mounted.is_some_and(|mounted| Path::new(&mounted) == path)
-    });
-    let (_, tail) = here?.split_once(" - ")?;
-    tail.split(' ').next()
-}
-
-/// The table writes space, tab, newline and backslash as `\ooo`.
-fn unescape(word: &str) -> String {
-    let codes = [
-        ("\\040", " "),
-        ("\\011", "\t"),
-        ("\\012", "\n"),
-        ("\\134", "\\"),
-    ];
-    let replace = |text: String, (code, plain): &(&str, &str)| text.replace(code, plain);
-    codes.iter().fold(word.into(), replace)
+    let on = type_on(path).ok().flatten();
+    on.is_some_and(|fs_type| fs_type == FS_TYPE)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const TABLE: &str = "\
-36 35 98:0 / / rw - ext4 /dev/root rw
-40 36 0:40 / /mnt/a\\040b rw - fuse.mirrorfs mirrorfs rw,user_id=0
-41 36 0:41 / /mnt/c rw - fuse.mirrorfs mirrorfs rw
-42 36 0:42 / /mnt/c rw - tmpfs tmpfs rw
-";
-
-    #[test]
-    fn the_topmost_mount_counts() {
-        assert_eq!(top_type(TABLE, Path::new("/mnt/a b")), Some(FS_TYPE));
-        assert_eq!(top_type(TABLE, Path::new("/mnt/c")), Some("tmpfs"));
-        assert_eq!(top_type(TABLE, Path::new("/mnt/d")), None);
-        assert_eq!(top_type("garbage", Path::new("/mnt/d")), None);
-    }
 
     #[test]
     fn what_is_no_folder_is_refused() {

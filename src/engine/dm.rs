@@ -58,6 +58,22 @@ pub struct Info {
 }
 
 impl Info {
+    /// That of a device which has nothing beyond a name and a UUID yet.
+    pub fn bare(name: &str, uuid: &str, dev: DevNo) -> Info {
+        Info {
+            name: name.into(),
+            uuid: uuid.into(),
+            dev,
+            event_nr: 0,
+            open_count: 0,
+            suspended: false,
+            read_only: false,
+            live: false,
+            inactive: false,
+            deferred: false,
+        }
+    }
+
     /// How to address this device from now on.
     pub fn id(&self) -> Id {
         if self.uuid.is_empty() {

@@ -4,6 +4,7 @@
 //! below it. Policy, planning and the tree stand above and exist once; an
 //! implementation knows nothing of them.
 
+pub mod bell;
 mod buffer;
 mod dm;
 pub mod embedded;

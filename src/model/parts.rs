@@ -5,11 +5,9 @@ use crate::engine::Facts;
 use crate::text::device::DeviceRef;
 use crate::text::letter::Letter;
 use crate::text::mirror::{Log, Mirror, Sync};
+pub use crate::text::size::SECTOR;
 use crate::text::status::{LogStatus, MirrorStatus};
 use crate::text::table::{Line, Mapping, Table, Target};
-
-/// Bytes of a sector, the unit of tables.
-pub const SECTOR: u64 = 512;
 
 /// One mirror target of the device, with its status where that was readable.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -37,20 +37,13 @@ fn snapshot(log: &str, legs: usize, status: &str, known: Known) -> Snapshot {
     let status = line(&format!(
         "0 64 mirror {legs} {names} {count} 1 {letters}{tail}"
     ));
+    let dev = DevNo {
+        major: 254,
+        minor: 0,
+    };
     let info = Info {
-        name: "m".into(),
-        uuid: "MIRRORFS-1".into(),
-        dev: DevNo {
-            major: 254,
-            minor: 0,
-        },
-        event_nr: 0,
-        open_count: 0,
-        suspended: false,
-        read_only: false,
         live: true,
-        inactive: false,
-        deferred: false,
+        ..Info::bare("m", "MIRRORFS-1", dev)
     };
     Snapshot::new(info, vec![status], vec![table], Some(1), known, &|_| {
         Found::Unknown

@@ -5,7 +5,7 @@ use super::words::{is_digits, quote};
 use crate::error::{Error, Result};
 
 /// Bytes of a sector, the unit of tables.
-const SECTOR: u64 = 512;
+pub const SECTOR: u64 = 512;
 
 /// What a number is multiplied by.
 const UNITS: &[(char, u64)] = &[

@@ -33,11 +33,16 @@ impl Follow {
         }
     }
 
-    /// Up to `size` bytes of the next line; none at the end. `look` is the mirror
-    /// now, an error where it is gone.
-    pub(super) fn read(&mut self, size: usize, look: impl FnOnce() -> Result<Snapshot>) -> Vec<u8> {
-        if self.rest.is_empty() && !self.ended {
-            self.rest = self.line(look()).into_bytes();
+    /// Whether the next read begins a line.
+    pub(super) fn wants_line(&self) -> bool {
+        self.rest.is_empty() && !self.ended
+    }
+
+    /// Up to `size` bytes of the next line; none at the end. `mirror` is what it is now,
+    /// an error where it is gone; none where no line was wanted.
+    pub(super) fn read(&mut self, size: usize, mirror: Option<Result<Snapshot>>) -> Vec<u8> {
+        if let Some(mirror) = mirror.filter(|_| self.wants_line()) {
+            self.rest = self.line(mirror).into_bytes();
             self.due = Some(Instant::now() + BEAT);
         }
         let end = size.min(self.rest.len());
@@ -75,10 +80,10 @@ mod tests {
     #[test]
     fn one_that_is_gone_is_said_to_be_and_that_is_the_end() {
         let mut follow = Follow::default();
-        let gone = || Err(Error::new(Errno::ENODEV, "gone"));
-        assert_eq!(follow.read(4, gone), b"remo");
-        assert_eq!(follow.read(100, gone), b"ved\n");
+        let gone = || Some(Err(Error::new(Errno::ENODEV, "gone")));
+        assert_eq!(follow.read(4, gone()), b"remo");
+        assert_eq!(follow.read(100, gone()), b"ved\n");
         assert_eq!(follow.pause(), Duration::ZERO);
-        assert_eq!(follow.read(100, gone), b"");
+        assert_eq!(follow.read(100, gone()), b"");
     }
 }

@@ -150,13 +150,22 @@ impl Handle {
 
     /// Up to `size` bytes of the progress, `look` being the mirror now.
     pub fn follow(&self, size: usize, look: impl FnOnce() -> Result<Snapshot>) -> Vec<u8> {
+        // Before the lock: who only asks whether to wait does not wait for a look.
+        let mirror = self.wants_line().then(look);
         let mut text = self.text.lock();
         if !matches!(&*text, Text::Follow(_)) {
             *text = Text::Follow(Follow::default());
         }
         match &mut *text {
-            Text::Follow(follow) => follow.read(size, look),
+            Text::Follow(follow) => follow.read(size, mirror),
             _ => Vec::new(),
+        }
+    }
+
+    fn wants_line(&self) -> bool {
+        match &*self.text.lock() {
+            Text::Follow(follow) => follow.wants_line(),
+            _ => true,
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::daemon::mirrors::query::Detail::{All, Devices, Engine, Kernel};
 use crate::model::health::State;
 use crate::model::progress::Progress;
 use crate::model::snapshot::Snapshot;
-use crate::text::name::shown;
+use crate::text::name::{self, shown};
 use crate::text::table::Line;
 
 /// The rows, in the order of the interface.
@@ -73,6 +73,29 @@ pub const ROWS: &[Row<Top>] = &[
     ),
     Row::new("help", Show::Help, "this text"),
 ];
+
+/// A mirror of such a name would hide the file: whoever adds a row reserves its name.
+const _: () = assert!(are_reserved(ROWS, name::RESERVED));
+
+/// Whether the rows have these names, in this order.
+const fn are_reserved(rows: &[Row<Top>], names: &[&str]) -> bool {
+    let mut at = 0;
+    while at < rows.len() && at < names.len() {
+        if !same(rows[at].path.as_bytes(), names[at].as_bytes()) {
+            return false;
+        }
+        at += 1;
+    }
+    rows.len() == names.len()
+}
+
+const fn same(one: &[u8], other: &[u8]) -> bool {
+    let mut at = 0;
+    while at < one.len() && at < other.len() && one[at] == other[at] {
+        at += 1;
+    }
+    at == one.len() && at == other.len()
+}
 
 /// A line for each item of each mirror, its name in front.
 fn each(top: &Top, lines: fn(&Snapshot) -> Vec<String>) -> String {

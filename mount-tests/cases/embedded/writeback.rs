@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use crate::lab::case::{Case, embedded_only};
 use crate::lab::disklog::DiskLog;
 use crate::lab::disks::{MIB, assert_equal};
-use crate::lab::engine::{has_device_mapper, no_loops};
+use crate::lab::engine::no_loops;
+use crate::lab::guest::no_guest;
 use crate::lab::mount::Mount;
 use crate::lab::shell::output;
 use crate::lab::writeback::Late;
@@ -33,10 +34,8 @@ const SIZE: u64 = 96 * MIB;
 const ROOM: u64 = 8 * MIB;
 
 fn no_mappings() -> Option<&'static str> {
-    no_loops().or_else(|| {
-        let there = has_device_mapper();
-        (!there).then_some("this kernel has no device-mapper for the disk below")
-    })
+    // The disk below is a mapping that breaks.
+    no_guest().or_else(no_loops)
 }
 
 /// A mirror of a source of noise and this target; its regions have `region` bytes.

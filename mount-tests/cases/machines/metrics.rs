@@ -12,7 +12,7 @@ use crate::lab::disks::MIB;
 use crate::lab::dm::run;
 use crate::lab::mount::Mount;
 use crate::lab::shell::{Undo, attempt, output};
-use crate::lab::wait_for;
+use crate::lab::{many, wait_for};
 
 pub const CASES: &[Case] = &[
     both("of_no_mirrors", of_no_mirrors).needing(no_readers),
@@ -152,8 +152,6 @@ fn forget_what_is_gone(lab: &Lab) {
     );
 }
 
-const CROWD: usize = 100;
-
 /// A hundred mirrors of two legs.
 fn crowd(lab: &Lab, mount: &Mount) -> Undo {
     if lab.is_kernel() {
@@ -162,14 +160,14 @@ fn crowd(lab: &Lab, mount: &Mount) -> Undo {
             let at = number * 128;
             format!("c{number},,,,0 128 mirror core 2 64 nosync 2 {one} {at} {other} {at}")
         };
-        let devices: Vec<String> = (0..CROWD).map(device).collect();
+        let devices: Vec<String> = (0..many()).map(device).collect();
         // One process for all, and no udev, which would read from each of them:
         // emulated, that takes minutes.
         output("modprobe dm-mirror; udevadm control --stop-exec-queue");
         let undo = Undo(format!(
             "dmsetup remove --retry --noudevsync $(seq -f c%g 0 {}); \
              udevadm control --start-exec-queue",
-            CROWD - 1
+            many() - 1
         ));
         run(
             "dmsetup",
@@ -177,7 +175,7 @@ fn crowd(lab: &Lab, mount: &Mount) -> Undo {
         );
         return undo;
     }
-    for number in 0..CROWD {
+    for number in 0..many() {
         let [one, other] = ["s", "t"].map(|side| mount.scratch(&format!("{side}{number}")));
         for path in [&one, &other] {
             fs::write(path, vec![0; (MIB / 16) as usize]).expect("a leg");
@@ -195,13 +193,14 @@ fn of_a_hundred(lab: &Lab) {
     let undo = crowd(lab, &mount);
     let figure = "mirrorfs_regions_in_sync{mirror=\"c";
     wait_for("a hundred", || {
-        mount.read("metrics").matches(figure).count() == CROWD
+        mount.read("metrics").matches(figure).count() == many()
     });
     for file in ["metrics", "mirrors.json", "status"] {
         let mut times: Vec<Duration> = (0..5).map(|_| time(|| mount.read(file))).collect();
         times.sort();
         println!(
-            "{file} of {CROWD} mirrors: {} bytes, median {:?}, longest {:?}",
+            "{file} of {} mirrors: {} bytes, median {:?}, longest {:?}",
+            many(),
             mount.read(file).len(),
             times[2],
             times[4]

@@ -9,7 +9,7 @@ use crate::daemon::mirrors::not_started;
 use crate::daemon::mirrors::query::Mirrors;
 use crate::daemon::mirrors::registry::Registry;
 use crate::daemon::switch::act::Switcher;
-use crate::daemon::tasks::bell::Bell;
+use crate::engine::bell::Bell;
 use crate::engine::{Devices, Engine};
 use crate::error::Result;
 use crate::model::id::MirrorId;

@@ -13,17 +13,10 @@ use crate::text::table::{Table, Target};
 /// What the files show of a mirror that is not there.
 pub(super) fn snapshot_of_absent(absent: &Absent, known: Known) -> Snapshot {
     let record = &absent.record;
+    let nowhere = DevNo { major: 0, minor: 0 };
     let info = Info {
-        name: record.name.clone(),
-        uuid: record.uuid.clone(),
-        dev: DevNo { major: 0, minor: 0 },
-        event_nr: 0,
-        open_count: 0,
-        suspended: false,
         read_only: record.read_only,
-        live: false,
-        inactive: false,
-        deferred: false,
+        ..Info::bare(&record.name, &record.uuid, nowhere)
     };
     Snapshot::new(
         info,

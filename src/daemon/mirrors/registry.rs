@@ -212,17 +212,10 @@ pub(super) mod tests {
     use super::*;
 
     pub(in super::super) fn info(name: &str, uuid: &str, minor: u32) -> Info {
+        let dev = DevNo { major: 254, minor };
         Info {
-            name: name.into(),
-            uuid: uuid.into(),
-            dev: DevNo { major: 254, minor },
-            event_nr: 0,
-            open_count: 0,
-            suspended: false,
-            read_only: false,
             live: true,
-            inactive: false,
-            deferred: false,
+            ..Info::bare(name, uuid, dev)
         }
     }
 

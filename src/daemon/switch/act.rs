@@ -11,7 +11,7 @@ use crate::daemon::journal::keep::Journal;
 use crate::daemon::mirrors::query::Detail;
 use crate::daemon::mirrors::query::Mirrors;
 use crate::daemon::mirrors::registry::Registry;
-use crate::daemon::tasks::bell::Bell;
+use crate::engine::bell::Bell;
 use crate::engine::{Devices, Engine, Id, Info, Slot};
 use crate::error::Result;
 use crate::model::id::MirrorId;

@@ -17,10 +17,10 @@ use crate::daemon::mirrors::query::Detail;
 use crate::daemon::mirrors::query::Mirrors;
 use crate::daemon::mirrors::registry::Registry;
 use crate::daemon::switch::act::Switcher;
-use crate::daemon::tasks::bell::Bell;
 use crate::daemon::tasks::realtime::spawn_realtime;
 use crate::engine::Engine;
 use crate::engine::Listed;
+use crate::engine::bell::Bell;
 use crate::error::Result;
 use crate::model::id::MirrorId;
 use crate::text::table::Table;
@@ -109,7 +109,7 @@ impl Watch {
         let timeout = timeouts.min_by_key(|timeout| timeout.duration());
         let timeout = timeout.unwrap_or(PollTimeout::NONE);
         let fds = self.engine.events().into_iter();
-        let fds = fds.chain([self.bell.hear()]);
+        let fds = fds.chain([self.bell.fd()]);
         let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         // An interrupted poll is one more pass.
         let _ = poll(&mut fds, timeout);

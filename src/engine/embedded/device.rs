@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::bell::Counter;
+use super::counter::Counter;
 use super::loaded::Loaded;
 use crate::engine::{Id, Info, Slot};
 use crate::text::device::DevNo;
@@ -56,16 +56,12 @@ impl Device {
 
     pub(super) fn info(&self) -> Info {
         Info {
-            name: self.name.clone(),
-            uuid: self.uuid.clone(),
-            dev: self.dev(),
             event_nr: self.events.get(),
-            open_count: 0,
             suspended: self.suspended,
             read_only: self.live.as_ref().is_some_and(|table| table.read_only),
             live: self.live.is_some(),
             inactive: self.inactive.is_some(),
-            deferred: false,
+            ..Info::bare(&self.name, &self.uuid, self.dev())
         }
     }
 

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::bell::Counter;
+use super::counter::Counter;
 use super::hold::{Hold, Holds};
 use super::leg::Leg;
 use super::log::Log;
@@ -20,10 +20,8 @@ use crate::text::device::DeviceRef;
 use crate::text::disklog;
 use crate::text::log::Log as LogText;
 use crate::text::mirror::Mirror as MirrorText;
+use crate::text::size::SECTOR;
 use crate::text::table::{Line, Linear, Mapping, Table, Target};
-
-/// Bytes of a sector, the unit of tables.
-const SECTOR: u64 = 512;
 
 /// What a load needs beside the table.
 pub(super) struct Means<'a> {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::bell::Counter;
+use super::counter::Counter;
 use super::leg::{Failure, Leg};
 use super::log::Log;
 use super::throttle::Throttle;

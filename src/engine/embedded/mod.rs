@@ -4,9 +4,9 @@
 //! mirror. It knows nothing of what a mirror is for, and keeps nothing beyond the
 //! life of the process.
 
-mod bell;
 mod bits;
 mod copy;
+mod counter;
 mod device;
 pub mod devices;
 mod hold;
@@ -30,13 +30,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use self::bell::{Bell, Counter};
+use self::counter::Counter;
 use self::device::Device;
 use self::hold::Holds;
 use self::loaded::{Loaded, Means};
 use self::throttle::Throttle;
 use super::host::Host;
 use super::{Engine, Id, Info, Kind, Listed, Slot, Suspend, Versions, check_throttle};
+use crate::engine::bell::Bell;
 use crate::error::{Errno, Error, Result};
 use crate::text::device::{DevNo, DeviceRef, MAX_MINOR};
 use crate::text::table::Line;

@@ -13,7 +13,7 @@ use libc::SYNC_FILE_RANGE_WRITE;
 use nix::fcntl::{FallocateFlags, fallocate};
 use tempfile::{NamedTempFile, TempDir};
 
-use super::bell::{Bell, Counter};
+use super::counter::Counter;
 use super::hold::Holds;
 use super::leg::Leg;
 use super::log::Log;
@@ -22,6 +22,7 @@ use super::mirror::{Mirror, Parts};
 use super::recovery::Recovery;
 use super::store::Store;
 use super::window::{Sync, sync_range};
+use crate::engine::bell::Bell;
 use crate::engine::host::Host;
 use crate::error::Errno;
 use crate::text::device::DeviceRef;

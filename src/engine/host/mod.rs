@@ -6,7 +6,7 @@ mod holders;
 mod home;
 mod identity;
 mod let_go;
-mod mounts;
+pub mod mounts;
 mod probe;
 mod signature;
 pub(super) mod sysfs;

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Errno, Error, Result};
 use crate::text::device::DevNo;
@@ -54,6 +54,20 @@ impl Mount {
 pub(super) fn mounts() -> Result<Vec<Mount>> {
     let text = fs::read(MOUNTS).map_err(|error| Error::io(MOUNTS, &error))?;
     all_mounts(&text)
+}
+
+/// The type of the topmost file system on a folder; none where nothing is mounted there.
+///
+/// # Errors
+/// As those of the list of mounts.
+pub fn type_on(folder: &Path) -> Result<Option<String>> {
+    Ok(top_type(mounts()?, folder))
+}
+
+fn top_type(mounts: Vec<Mount>, folder: &Path) -> Option<String> {
+    let mut here = mounts.into_iter().rev();
+    here.find(|mount| mount.point == folder)
+        .map(|mount| mount.kind)
 }
 
 /// All swap devices and files; none where the kernel has no swap.
@@ -248,5 +262,19 @@ mod tests {
         assert_eq!(path(br"a\134b"), Path::new(r"a\b"));
         assert_eq!(path(br"a\9b\04"), Path::new(r"a\9b\04"));
         assert_eq!(path(br"\777"), Path::new(r"\777"));
+    }
+
+    #[test]
+    fn the_topmost_mount_counts() {
+        let table = b"\
+36 35 98:0 / / rw - ext4 /dev/root rw
+40 36 0:40 / /mnt/a\\040b rw - fuse.mirrorfs mirrorfs rw,user_id=0
+41 36 0:41 / /mnt/c rw - fuse.mirrorfs mirrorfs rw
+42 36 0:42 / /mnt/c rw - tmpfs tmpfs rw
+";
+        let on = |folder: &str| top_type(all_mounts(table).expect("a table"), Path::new(folder));
+        assert_eq!(on("/mnt/a b").as_deref(), Some("fuse.mirrorfs"));
+        assert_eq!(on("/mnt/c").as_deref(), Some("tmpfs"));
+        assert_eq!(on("/mnt/d"), None);
     }
 }

@@ -8,13 +8,11 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use crate::text::device::DevNo;
+use crate::text::size::SECTOR;
 
 /// Devices on devices that are looked through; the kernel allows no cycle, but
 /// what is read may change meanwhile.
 pub(super) const DEEPEST: usize = 32;
-
-/// A sector of sysfs, whatever the device's own blocks are.
-const SECTOR: u64 = 512;
 
 /// The place where sysfs is mounted.
 #[derive(Debug, Clone)]

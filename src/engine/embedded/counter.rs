@@ -1,39 +1,9 @@
-//! Events: a count for each device, and one descriptor that tells of all.
+//! Events: a count for each device; one bell tells of all.
 
-use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use nix::sys::eventfd::{EfdFlags, EventFd};
-
-use crate::error::{Error, Result};
-
-/// Readable from any event until it is silenced.
-#[derive(Debug)]
-pub(super) struct Bell(EventFd);
-
-impl Bell {
-    /// A bell that nobody has rung (eventfd(2)).
-    pub(super) fn new() -> Result<Arc<Bell>> {
-        let fd = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC);
-        let fd = fd.map_err(|errno| Error::sys("making an event descriptor", errno))?;
-        Ok(Arc::new(Bell(fd)))
-    }
-
-    /// Something happened. One that rings already needs no more.
-    pub(super) fn ring(&self) {
-        let _ = self.0.write(1);
-    }
-
-    /// Forget what has happened.
-    pub(super) fn silence(&self) {
-        let _ = nix::unistd::read(self.0.as_fd(), &mut [0; 8]);
-    }
-
-    pub(super) fn fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
+use crate::engine::bell::Bell;
 
 /// The event counter of one device.
 #[derive(Debug, Clone)]
