@@ -27,7 +27,8 @@ fn main() {
     hear_panics();
     let (share, shares) = share();
     let mut trials = Vec::new();
-    for engine in engine::asked() {
+    let asked = engine::asked();
+    for engine in asked.engines().iter().copied() {
         let missing = engine::missing(engine);
         if engine == Kind::Kernel && missing.is_none() {
             state::note_before();
@@ -36,7 +37,7 @@ fn main() {
             println!("SKIPPED: {engine}: {reason}");
         }
         for (file, case) in cases::all() {
-            if case.runs_on(engine) {
+            if case.runs_on(engine) && asked.has(file) {
                 trials.push(trial(engine, file, case, missing.clone(), arguments.list));
             }
         }

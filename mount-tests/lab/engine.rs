@@ -9,15 +9,56 @@ use nix::unistd::Uid;
 use super::guest::no_guest;
 use super::shell::attempt;
 
-/// The engines that `MIRRORFS_ENGINES` names; both where it is not set.
-pub fn asked() -> Vec<Kind> {
-    let words = env::var("MIRRORFS_ENGINES").unwrap_or_else(|_| "kernel,embedded".into());
+/// What `MIRRORFS_ENGINES` asks for.
+pub enum Asked {
+    /// It is not set: a few tests on the embedded engine, for who runs `cargo test`.
+    Smoke,
+    /// All tests of these engines.
+    All(Vec<Kind>),
+}
+
+impl Asked {
+    /// The engines of the tests.
+    pub fn engines(&self) -> &[Kind] {
+        match self {
+            Asked::Smoke => &[Kind::Embedded],
+            Asked::All(engines) => engines,
+        }
+    }
+
+    /// Whether the tests of a file are asked for.
+    pub fn has(&self, file: &str) -> bool {
+        match self {
+            Asked::Smoke => SMOKE.contains(&file),
+            Asked::All(_) => true,
+        }
+    }
+}
+
+/// Files of tests that are quick and show most of what there is.
+const SMOKE: &[&str] = &[
+    "worked",
+    "readme",
+    "shapes",
+    "short",
+    "wrong",
+    "files",
+    "values",
+    "refusals",
+    "records_back",
+];
+
+/// What is to be tested.
+pub fn asked() -> Asked {
+    let Ok(words) = env::var("MIRRORFS_ENGINES") else {
+        return Asked::Smoke;
+    };
     let engine = |word: &str| match word {
         "kernel" => Kind::Kernel,
         "embedded" => Kind::Embedded,
         _ => panic!("MIRRORFS_ENGINES names {word:?}: kernel and embedded are known"),
     };
-    words.split(',').map(engine).collect()
+    Asked::All(words.split(',').map(engine).collect())
 }
 
 /// Why the tests of this engine cannot run here, if so.

@@ -25,5 +25,5 @@ fn time() -> Duration {
     let given = env::var("MIRRORFS_FUZZ_SECONDS")
         .ok()
         .and_then(|word| word.parse().ok());
-    Duration::from_secs(given.unwrap_or(if long() { 600 } else { 60 }))
+    Duration::from_secs(given.unwrap_or(if long() { 600 } else { 20 }))
 }
