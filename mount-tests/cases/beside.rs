@@ -104,7 +104,7 @@ fn pulled(lab: &Lab) {
     assert!(refused.is_err(), "{refused:?}");
     let health = mount.read("m/health");
     assert!(
-        health.starts_with("degraded\n") && health.contains("is not there any more"),
+        health.starts_with("degraded\n") && health.contains(" is gone"),
         "{health}"
     );
     mount.write("m/ctl", "remove");

@@ -49,7 +49,7 @@ fn wait(mut read: PipeReader) -> i32 {
     match words.as_slice() {
         READY => 0,
         [] => {
-            eprintln!("mirrorfs: the daemon ended before it was ready ({ended:?})");
+            eprintln!("mirrorfs: the daemon exited before it was ready ({ended:?})");
             1
         }
         words => {

@@ -38,7 +38,7 @@ const STATUS: &[(&str, &str)] = &[
          ended by SIGTERM, SIGINT or SIGHUP",
     ),
     ("1", "it could not mount; a line says why"),
-    ("2", "the command line is none"),
+    ("2", "the command line is invalid"),
 ];
 
 const ENVIRONMENT: &[(&str, &str)] = &[

@@ -23,7 +23,7 @@ pub const OWN: &[MountOption] = &[
     MountOption {
         name: "engine",
         values: "kernel|embedded",
-        doc: "as --engine, which wins over it",
+        doc: "as --engine, which takes precedence",
         set: |options, name| {
             let engine = EngineName::from_str(name, false);
             options.engine = engine
@@ -34,7 +34,7 @@ pub const OWN: &[MountOption] = &[
     MountOption {
         name: "state_dir",
         values: "DIR",
-        doc: "as --state-dir, which wins over it",
+        doc: "as --state-dir, which takes precedence",
         set: |options, path| {
             options.state_dir = Some(path.into());
             Ok(())

@@ -74,7 +74,7 @@ fn config(options: &Options, allow_other: bool) -> Config {
 fn helper_failed(folder: &Path, error: &io::Error) -> Error {
     let doing = format!("mounting on {}", folder.display());
     if error.kind() == io::ErrorKind::NotFound {
-        let sentence = format!("{doing}: {HELPER} is not there: install the package fuse3");
+        let sentence = format!("{doing}: {HELPER} is missing: install the package fuse3");
         return Error::new(Errno::ENOENT, sentence);
     }
     // What the program says may have lines and a name in front.

@@ -12,10 +12,7 @@ use super::logging;
 /// From now on a panic is logged and ends the process by SIGABRT.
 pub fn abort() {
     panic::set_hook(Box::new(|info| {
-        log::error!(
-            "{}; the daemon ends here and is to be started again",
-            told(info)
-        );
+        log::error!("{}; the daemon exits, start it again", told(info));
         logging::finish();
         process::abort()
     }));

@@ -133,7 +133,7 @@ fn end_on_signal(folder: &Path, daemon: &Daemon, lock: &state::Lock) {
     let signal = ends.wait();
     log::info!("ended by {signal:?}");
     if let Err(error) = detach(folder, false) {
-        log::warn!("{error}: it is taken away all the same");
+        log::warn!("{error}: unmounting anyway");
         if let Err(error) = detach(folder, true) {
             log::error!("{error}");
         }

@@ -65,7 +65,7 @@ pub trait Engine: Send + Sync {
     fn clear(&self, id: &Id) -> Result<()>;
     /// Hold I/O (DM_DEV_SUSPEND). Signals are blocked meanwhile.
     fn suspend(&self, id: &Id, how: Suspend) -> Result<()>;
-    /// Switch to the inactive table, if any, and let I/O go on.
+    /// Switch to the inactive table, if any, and resume I/O.
     fn resume(&self, id: &Id) -> Result<()>;
     /// Remove the device; `deferred`: at its last close (DM_DEV_REMOVE).
     fn remove(&self, id: &Id, deferred: bool) -> Result<()>;

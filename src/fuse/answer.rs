@@ -41,7 +41,7 @@ pub(super) fn known(name: &OsStr) -> Result<&str> {
 
 /// A name for something new.
 pub(super) fn new_name(name: &OsStr) -> Result<&str> {
-    text(name)?.ok_or_else(|| Error::invalid("the name is no text"))
+    text(name)?.ok_or_else(|| Error::invalid("the name is not valid text"))
 }
 
 fn text(name: &OsStr) -> Result<Option<&str>> {
@@ -49,7 +49,7 @@ fn text(name: &OsStr) -> Result<Option<&str>> {
         0..=LONGEST => Ok(name.to_str()),
         length => Err(Error::new(
             crate::error::Errno::ENAMETOOLONG,
-            format!("the name has {length} bytes: {LONGEST} are the most"),
+            format!("the name has {length} bytes, at most {LONGEST} are allowed"),
         )),
     }
 }

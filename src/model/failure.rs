@@ -150,13 +150,13 @@ fn survive_part(
     gone: &dyn Fn(&Leg) -> bool,
 ) -> Result<Mapping, String> {
     let Some(mirror) = &view.part.mirror else {
-        return Err("its table is of a kind that is not known here".into());
+        return Err("its target type is unknown".into());
     };
     if mirror.features.keep_log {
-        return Err("keep_log: which leg has the newest data cannot be told".into());
+        return Err("keep_log: the leg with the newest data is unknown".into());
     }
     if matches!(mirror.log, Log::Userspace { .. }) {
-        return Err("its log is kept by a daemon, which other machines may share".into());
+        return Err("its log is kept by a daemon that other machines may share".into());
     }
     let order = order(view, switch.whole, gone)?;
     let dead = view.legs.iter().filter(|leg| gone(leg));

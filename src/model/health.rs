@@ -97,7 +97,7 @@ pub fn text(snapshot: &Snapshot) -> String {
     let there = snapshot.known.absent.is_none();
     lines.extend(snapshot.legs.iter().filter(|_| there).map(|leg| {
         let words = match snapshot.parts.is_empty() {
-            true => "linear, nobody sees its errors",
+            true => "linear, errors are not tracked",
             false => leg.letter.leg_words(),
         };
         let (number, node, letter) = (leg.number, leg.node(), leg.letter);
@@ -121,7 +121,7 @@ pub fn text(snapshot: &Snapshot) -> String {
 /// What is known of a leg that the kernel does not know.
 fn plight(leg: &Leg) -> &'static str {
     match () {
-        () if leg.gone => ", is not there any more",
+        () if leg.gone => " is gone",
         () if leg.silent => ", does not answer",
         () => "",
     }
@@ -144,12 +144,10 @@ pub fn warnings(snapshot: &Snapshot) -> Vec<String> {
         );
     }
     let beside = snapshot.beside.iter();
-    warnings.extend(
-        beside.map(|other| format!("{other}: what is written through it goes past the mirror")),
-    );
+    warnings.extend(beside.map(|other| format!("{other}: its writes bypass the mirror")));
     warnings.extend(held(snapshot));
     if snapshot.info.deferred {
-        warnings.push("the device is removed when its last user closes it".into());
+        warnings.push("the device is removed at its last close".into());
     }
     if let Some(running) = snapshot.known.running.as_ref().filter(|r| r.since >= SLOW) {
         let seconds = running.since.as_secs();
@@ -178,10 +176,10 @@ fn held(snapshot: &Snapshot) -> Option<String> {
             let trouble = snapshot.known.trouble.as_ref();
             let trouble = trouble.filter(|reason| !reason.is_empty());
             let why = trouble.map_or_else(String::new, |reason| format!(": {reason}"));
-            Some(format!("writes are held until {what} is taken out{why}"))
+            Some(format!("writes are held until {what} is removed{why}"))
         }
         Verdict::Switch(switch) => Some(format!(
-            "writes are held, as on_failure says: `echo drop > {name}/on_failure` goes on without {}",
+            "writes are held (on_failure): `echo drop > {name}/on_failure` continues without {}",
             left_out(&switch)
         )),
     }
@@ -190,10 +188,9 @@ fn held(snapshot: &Snapshot) -> Option<String> {
 fn hurting(snapshot: &Snapshot) -> Option<String> {
     let words = match hurt(snapshot) {
         Hurt::None => return None,
-        Hurt::Targets => "writes to what is not in sync may be held for seconds",
+        Hurt::Targets => "writes to regions not in sync may be held for seconds",
         Hurt::Source => {
-            "of regions that are not in sync reads fail and writes are held: \
-             write `retry` to ctl once it is repaired"
+            "in regions not in sync reads fail and writes are held: write `retry` to ctl after the repair"
         }
     };
     Some(format!("a leg has errors: {words}"))

@@ -40,7 +40,7 @@ pub fn grow(snapshot: &Snapshot, length: Option<u64>) -> Result<Change> {
     }
     if length <= target.length {
         let sentence = format!(
-            "it has {} sectors already: {length} are no more",
+            "{length} is not larger than the current {} sectors",
             target.length
         );
         return Err(Error::invalid(sentence));

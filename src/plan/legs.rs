@@ -155,7 +155,7 @@ pub fn check_whole(status: &[Line]) -> Result<()> {
         let status = MirrorStatus::parse(&line.params)?;
         if status.in_sync != status.total {
             return Err(Error::busy(format!(
-                "not in sync: {} of {} regions are",
+                "not in sync: {} of {} regions are; `cat follow` waits for the rest",
                 status.in_sync, status.total
             )));
         }
@@ -174,7 +174,14 @@ pub fn check_whole(status: &[Line]) -> Result<()> {
 pub(super) fn check_idle(snapshot: &Snapshot) -> Result<()> {
     if snapshot.parts.is_empty() {
         let name = &snapshot.info.name;
-        return Err(Error::invalid(format!("{name} has no mirror target")));
+        let sentence = match snapshot.legs.first() {
+            Some(leg) => format!(
+                "{name} is linear on {}: `add DEVICE` mirrors it again, `remove` ends it",
+                leg.path()
+            ),
+            None => format!("{name} has no mirror target"),
+        };
+        return Err(Error::invalid(sentence));
     }
     check_usable(snapshot)
 }

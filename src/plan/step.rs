@@ -38,7 +38,7 @@ pub enum Step {
     ExpectWhole,
     /// Let the disk logs of the table begin afresh: whoever runs the steps does.
     ClearLogs,
-    /// Switch to the loaded table, if any, and let I/O go on.
+    /// Switch to the loaded table, if any, and resume I/O.
     Resume,
     /// Remove the device.
     Remove {

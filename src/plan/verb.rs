@@ -4,7 +4,7 @@ use crate::engine::Suspend;
 use crate::error::{Error, Result};
 use crate::text::place::Place;
 use crate::text::size;
-use crate::text::words::{Words, with_spaces};
+use crate::text::words::{Words, meant, with_spaces};
 
 /// What a line written to `ctl` asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +66,9 @@ impl Command {
 /// What is said where what a device holds may be written over.
 pub use crate::text::request::FORCE;
 
+/// What a sentence calls the number of a leg.
+const LEG: &str = "a leg's number, from 0 on";
+
 /// One verb.
 #[derive(Debug)]
 pub struct Verb {
@@ -83,7 +86,7 @@ pub const VERBS: &[Verb] = &[
     Verb {
         name: "suspend",
         arguments: "[noflush]",
-        doc: "hold I/O; noflush: what waits is kept, not failed",
+        doc: "suspend I/O; noflush: requeue pending I/O",
         parse: |words| {
             let noflush = flag(words, "noflush")?;
             Ok(Command::Suspend(Suspend {
@@ -97,34 +100,34 @@ pub const VERBS: &[Verb] = &[
     Verb {
         name: "resume",
         arguments: "",
-        doc: "let I/O go on",
+        doc: "resume I/O",
         parse: |_| Ok(Command::Resume),
     },
     Verb {
         name: "finish",
         arguments: "[LEG]",
-        doc: "cut over to a leg (default 1); all must be in sync",
+        doc: "cut over to a leg (default 1) once in sync",
         parse: |words| {
-            let leg = words.peek().map(|_| words.number("the leg's number"));
+            let leg = words.peek().map(|_| words.number(LEG));
             leg.transpose().map(Command::Finish)
         },
     },
     Verb {
         name: "abort",
         arguments: "",
-        doc: "go back to leg 0 alone; copying ends",
+        doc: "return to leg 0 and stop copying",
         parse: |_| Ok(Command::Abort),
     },
     Verb {
         name: "drop",
         arguments: "LEG",
-        doc: "take a leg out",
-        parse: |words| words.number("the leg's number").map(Command::Drop),
+        doc: "remove a leg",
+        parse: |words| words.number(LEG).map(Command::Drop),
     },
     Verb {
         name: "add",
         arguments: "DEVICE[@OFFSET] [force=yes]",
-        doc: "bring a leg in; everything is copied to it",
+        doc: "add a leg; everything is copied to it",
         parse: |words| {
             Ok(Command::Add {
                 place: place(words)?,
@@ -135,10 +138,10 @@ pub const VERBS: &[Verb] = &[
     Verb {
         name: "replace",
         arguments: "LEG DEVICE[@OFFSET] [force=yes]",
-        doc: "put another device in a leg's place",
+        doc: "replace a leg by another device",
         parse: |words| {
             Ok(Command::Replace {
-                leg: words.number("the leg's number")?,
+                leg: words.number(LEG)?,
                 place: place(words)?,
                 force: flag(words, FORCE)?,
             })
@@ -147,7 +150,7 @@ pub const VERBS: &[Verb] = &[
     Verb {
         name: "grow",
         arguments: "[LENGTH] [force=yes]",
-        doc: "make it longer, after its legs have grown",
+        doc: "extend the mirror to its enlarged legs",
         parse: |words| {
             let named = words.peek().filter(|word| *word != FORCE);
             let length = named.map(|_| words.next("the length")).transpose()?;
@@ -167,13 +170,13 @@ pub const VERBS: &[Verb] = &[
     Verb {
         name: "retry",
         arguments: "",
-        doc: "try again what failed to copy, and held writes",
+        doc: "retry failed regions and held writes",
         parse: |_| Ok(Command::Retry),
     },
     Verb {
         name: "remove",
         arguments: "[deferred]",
-        doc: "remove it and its log file; deferred: at its last close",
+        doc: "remove the mirror; deferred: at last close",
         parse: |words| {
             let deferred = flag(words, "deferred")?;
             Ok(Command::Remove { deferred })
@@ -198,7 +201,8 @@ fn flag(words: &mut Words<'_>, name: &str) -> Result<bool> {
 /// The command of one line of `ctl`. EINVAL names the word that is not one.
 pub fn parse(line: &str) -> Result<Command> {
     let mut words = Words::new(line);
-    let name = words.next("a verb")?;
+    let name = words.peek().ok_or_else(no_verb)?;
+    words.next("a verb")?;
     let verb = VERBS.iter().find(|verb| verb.name == name);
     let verb = verb.ok_or_else(|| unknown(name))?;
     let command = (verb.parse)(&mut words)?;
@@ -211,11 +215,18 @@ pub fn parse(line: &str) -> Result<Command> {
     Ok(command)
 }
 
+fn no_verb() -> Error {
+    let names: Vec<&str> = VERBS.iter().map(|verb| verb.name).collect();
+    let sentence = format!("the line is empty: the verbs are {}", names.join(", "));
+    Error::invalid(sentence)
+}
+
 fn unknown(name: &str) -> Error {
     let names: Vec<&str> = VERBS.iter().map(|verb| verb.name).collect();
     let name: String = name.escape_default().take(40).collect();
     Error::invalid(format!(
-        "`{name}` is not a verb: the verbs are {}",
+        "`{name}` is not a verb{}: the verbs are {}",
+        meant(&name, names.iter().copied()),
         names.join(", ")
     ))
 }
@@ -271,7 +282,7 @@ mod tests {
     fn what_is_no_verb_is_named() {
         for (line, word) in [
             ("stop", "stop"),
-            ("", "a verb"),
+            ("", "the line is empty"),
             ("resume now", "now"),
             ("suspend noflush now", "now"),
             ("Suspend", "Suspend"),

@@ -124,9 +124,44 @@ impl FromStr for DeviceRef {
         if word.starts_with(|c: char| c.is_ascii_digit()) && word.contains(':') {
             return word.parse().map(DeviceRef::Number);
         }
-        Err(no_device(word))
+        match tagged(word) {
+            Some(path) => Ok(DeviceRef::Path(path)),
+            None => Err(no_device(word)),
+        }
     }
 }
+
+/// Whether a word names a device by what blkid(8) prints of it: `UUID=…`.
+pub(super) fn is_tagged(word: &str) -> bool {
+    tagged(word).is_some()
+}
+
+/// The link that udev makes for such a name (`60-persistent-storage.rules`).
+fn tagged(word: &str) -> Option<PathBuf> {
+    let (tag, value) = word.split_once('=')?;
+    let (_, folder) = TAGS.iter().find(|(known, _)| *known == tag)?;
+    let value = unescape(value, |c| c.is_alphanumeric());
+    let value = value.trim_matches('"');
+    (!value.is_empty()).then(|| Path::new(folder).join(encoded(value)))
+}
+
+/// As udev writes a label into a name (`encode_devnode_name`, systemd).
+fn encoded(value: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "#+-.:=@_".contains(c) || !c.is_ascii();
+    let pieces = value.chars().map(|c| match plain(c) {
+        true => c.to_string(),
+        false => format!("\\x{:02x}", u32::from(c)),
+    });
+    pieces.collect()
+}
+
+/// What blkid(8) prints of a device, and where udev has its links.
+const TAGS: &[(&str, &str)] = &[
+    ("UUID", "/dev/disk/by-uuid"),
+    ("LABEL", "/dev/disk/by-label"),
+    ("PARTUUID", "/dev/disk/by-partuuid"),
+    ("PARTLABEL", "/dev/disk/by-partlabel"),
+];
 
 /// Refuse sectors beyond [`MAX_SECTORS`]; the sentence begins with the
 /// `kernel`'s words.
@@ -143,15 +178,17 @@ pub(super) fn check_end(kernel: &str, start: u64, length: u64) -> Result<()> {
 /// A relative path is not guessed at: the daemon has another working directory
 /// than the person who writes the line.
 fn no_device(word: &str) -> Error {
-    Error::invalid(format!(
-        "{} is no device: write an absolute path or MAJOR:MINOR",
-        quote(word)
-    ))
+    let advice = match word.chars().next() {
+        Some('"' | '\'') => "leave the quotes out",
+        Some('~') => "write the path in full, as /root/disk.img",
+        _ => "write an absolute path, as /dev/sdb, or MAJOR:MINOR",
+    };
+    Error::invalid(format!("{} is not a device: {advice}", quote(word)))
 }
 
 fn no_number(word: &str, what: &str, max: u32) -> Error {
     Error::invalid(format!(
-        "{} is no device number: its {what} is not a number from 0 to {max}; write an absolute path or MAJOR:MINOR",
+        "{} is not a device number: its {what} must be from 0 to {max}",
         quote(word)
     ))
 }
@@ -200,7 +237,12 @@ mod tests {
         ] {
             let error = word.parse::<DeviceRef>().unwrap_err();
             assert!(error.sentence().contains(&quote(word)), "{error}");
-            assert!(error.sentence().contains("absolute path or MAJOR:MINOR"));
+            let sentence = error.sentence();
+            let advice = ["absolute path", "from 0 to"].iter();
+            assert!(
+                advice.clone().any(|words| sentence.contains(words)),
+                "{error}"
+            );
         }
     }
 

@@ -77,7 +77,7 @@ impl Log {
         if words.left() < 2 {
             return Err(refused(
                 INSUFFICIENT,
-                "the line ends where LOG_TYPE #LOGARGS should stand, like `core 1 2048`",
+                "the line ends too early: expected LOG_TYPE #LOGARGS, like `core 1 2048`",
             ));
         }
         let kind = words.next("the log type")?;
@@ -194,7 +194,7 @@ fn disk(args: &[&str], length: u64) -> Result<Log> {
         _ => Err(refused(
             "wrong number of arguments to disk dirty region log",
             format!(
-                "{} stand where 2 or 3 should, LOGDEV REGION [sync|nosync]",
+                "found {}, expected 2 or 3: LOGDEV REGION [sync|nosync]",
                 args.len()
             ),
         )),
@@ -212,7 +212,7 @@ fn region_and_sync(args: &[&str], length: u64) -> Result<(u64, Option<Sync>)> {
         _ => Err(refused(
             "wrong number of arguments to dirty region log",
             format!(
-                "{} stand where 1 or 2 should, REGION [sync|nosync]",
+                "found {}, expected 1 or 2: REGION [sync|nosync]",
                 args.len()
             ),
         )),
@@ -226,7 +226,7 @@ fn region_size(word: &str, length: u64) -> Result<u64> {
     let region = region.filter(|size| size.is_power_of_two() && (2..=length).contains(size));
     let region = region.ok_or_else(|| {
         Error::invalid(format!(
-            "invalid region size {}: a region is a power of two of sectors, from 2 to 2147483648 and no longer than the target, which has {length}",
+            "invalid region size {} sectors: it must be a power of two, from 2 to the {length} sectors of the target",
             cut(word)
         ))
     })?;
@@ -241,7 +241,7 @@ fn check_count(region: u64, length: u64) -> Result<u64> {
         return Ok(region);
     }
     Err(Error::invalid(format!(
-        "invalid region size {region}: {length} sectors make {regions} such regions, the kernel counts to {}; take a larger power of two",
+        "invalid region size {region}: {length} sectors make {regions} such regions, the kernel counts to {}; use a larger power of two",
         u32::MAX
     )))
 }
@@ -253,7 +253,7 @@ fn userspace(args: &[&str]) -> Result<Log> {
         return Err(refused(
             "Too few arguments to userspace dirty log",
             format!(
-                "{} stand where at least 3 should, UUID clustered-core|clustered-disk …",
+                "found {}, expected at least 3: UUID clustered-core|clustered-disk …",
                 args.len()
             ),
         ));

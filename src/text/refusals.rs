@@ -31,12 +31,12 @@ const REFUSED: &[(&str, &str, &str)] = &[
     (
         "core 0 2 8:0 0 8:1 0",
         "wrong number of arguments to dirty region log",
-        "0 stand",
+        "found 0",
     ),
     (
         "core 3 8 sync x 2 8:0 0 8:1 0",
         "wrong number of arguments to dirty region log",
-        "3 stand",
+        "found 3",
     ),
     (
         "core 2 8 snyc 2 8:0 0 8:1 0",
@@ -65,12 +65,12 @@ const REFUSED: &[(&str, &str, &str)] = &[
     (
         "disk 1 /log 2 8:0 0 8:1 0",
         "wrong number of arguments to disk dirty region log",
-        "1 stand",
+        "found 1",
     ),
     (
         "disk 4 /log 8 sync x 2 8:0 0",
         "wrong number of arguments to disk dirty region log",
-        "4 stand",
+        "found 4",
     ),
     (
         "disk 2 log 8 2 8:0 0 8:1 0",
@@ -86,7 +86,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     (
         "userspace 2 U clustered-core",
         "Too few arguments to userspace dirty log",
-        "2 stand",
+        "found 2",
     ),
     ("core 1 8", "Invalid number of mirrors", "number of legs"),
     ("core 1 8 x", "Invalid number of mirrors", "\"x\""),

@@ -10,7 +10,9 @@ use crate::text::mirror::is_parameter;
 use crate::text::name;
 use crate::text::short::SHORT_FORM;
 use crate::text::table::{Table, Target};
-use crate::text::words::{Words, cut, is_digits, is_space, number, quote, unescape, unquoted};
+use crate::text::words::{
+    Words, cut, is_digits, is_space, meant, number, quote, unescape, unquoted,
+};
 
 /// The table form, for sentences.
 const TABLE_FORM: &str = "[NAME: ]START LENGTH mirror LOG_TYPE #LOGARGS LOGARG… #DEVS DEVICE OFFSET… [#FEATURES FEATURE…]";
@@ -143,13 +145,30 @@ pub(super) fn named(text: &str) -> (Option<&str>, &str) {
 fn check_start(text: &str) -> Result<()> {
     match Words::new(text).peek() {
         None => Err(Error::invalid(format!(
-            "the line ends where a table should stand: write {TABLE_FORM}"
+            "the line ends too early: write {TABLE_FORM}"
         ))),
         Some(word) if is_digits(word) => Ok(()),
-        Some(word) => Err(Error::invalid(format!(
-            "{} stands where START or a device should: write {SHORT_FORM} or {TABLE_FORM}, the name with a colon and a space behind it",
-            quote(word)
-        ))),
+        Some(word) => Err(Error::invalid(no_start(word))),
+    }
+}
+
+/// What is wrong with a word that begins neither a table nor the short form: most often
+/// it is a path that is not absolute, or a name without its colon.
+fn no_start(word: &str) -> String {
+    let shown = quote(word);
+    let colon = "a name ends with a colon and a space: \"x: /…\"";
+    match word {
+        _ if word.starts_with(['"', '\'']) => format!("{shown}: leave the quotes out"),
+        _ if word.starts_with('~') => {
+            format!("{shown} is not an absolute path: write it in full, as /root/disk.img")
+        }
+        _ if word.contains('/') || word.contains('.') && !word.contains(':') => {
+            format!("{shown} is not an absolute path: write /…/{}", cut(word))
+        }
+        _ if word.contains(':') => format!("{shown}: {colon}"),
+        _ => format!(
+            "{shown} is neither a device nor START of a table: write an absolute path; {colon}"
+        ),
     }
 }
 
@@ -204,7 +223,7 @@ fn parse_minor(field: &str) -> Result<Option<u32>> {
         return Ok(Some(minor));
     }
     Err(Error::invalid(format!(
-        "{minor} is no minor number: they go to {MAX_MINOR}"
+        "{minor} is not a minor number: the largest is {MAX_MINOR}"
     )))
 }
 
@@ -213,7 +232,7 @@ fn parse_flags(field: &str) -> Result<bool> {
         "ro" => Ok(true),
         "rw" | "" => Ok(false),
         _ => Err(Error::invalid(format!(
-            "{} stands where the flags should: write ro, rw or nothing, as in {CONCISE_FORM}",
+            "expected flags (ro, rw or nothing), found {}: {CONCISE_FORM}",
             quote(field)
         ))),
     }
@@ -269,9 +288,10 @@ fn escape(text: &str) -> String {
 fn no_mirror(table: &Table) -> Error {
     let kind = |target: &Target| cut(target.mapping.kind());
     let kinds: Vec<String> = table.targets.iter().map(kind).collect();
+    let kinds = cut(&kinds.join(", "));
+    let meant = meant(&kinds, ["mirror"]);
     Error::invalid(format!(
-        "the table has no mirror target, only {}: make such a device with dmsetup",
-        cut(&kinds.join(", "))
+        "the table has no mirror target, only {kinds}{meant}: create such a device with dmsetup"
     ))
 }
 
@@ -347,7 +367,7 @@ mod tests {
             (format!("{MIRROR}\0x"), "'\\0'"),
             (format!("\u{1b}[2J{MIRROR}"), "'\\u{1b}'"),
             (format!("{MIRROR}\n{MIRROR}"), "'\\n'"),
-            ("m0:".to_owned(), "a table should stand"),
+            ("m0:".to_owned(), "too early"),
             (format!("m0 {MIRROR}"), "\"m0\""),
             (format!("m0:{MIRROR}"), "\"m0:0\""),
             (format!("new: {MIRROR}"), "\"new\""),

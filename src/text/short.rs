@@ -3,10 +3,10 @@
 
 use std::fmt;
 
-use super::device::DeviceRef;
+use super::device::{DeviceRef, is_tagged};
 use super::place::Place;
 use super::size;
-use super::words::{Words, quote, with_spaces};
+use super::words::{Words, meant, quote, with_spaces};
 use crate::error::{Error, Result};
 
 /// The short form, for sentences.
@@ -68,7 +68,7 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "length",
         values: "SIZE",
-        doc: "copy so much, not all that the source has",
+        doc: "copy this much, not the whole source",
         set: |short, value| {
             short.length = Some(size::sectors(value, "length=")?);
             Ok(())
@@ -78,9 +78,9 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "region",
         values: "SIZE",
-        doc: "copy and log so much at a time; a power of two",
+        doc: "region size, a power of two",
         set: |short, value| {
-            short.region = Some(size::sectors(value, "region=")?);
+            short.region = Some(region(value)?);
             Ok(())
         },
         show: |short| short.region.map(size::word),
@@ -88,7 +88,7 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "log",
         values: "auto|core|PATH",
-        doc: "auto: a file of its own, so that a reboot does not start over; core: memory",
+        doc: "auto: own file, survives a reboot; core: memory",
         set: |short, value| {
             short.log = match value {
                 "auto" => LogAt::Auto,
@@ -119,7 +119,7 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "errors",
         values: "drop|hold",
-        doc: "a failed leg is taken out at once, or writes wait for you",
+        doc: "drop a failed leg at once, or hold writes",
         set: |short, value| {
             short.hold = match value {
                 "drop" => false,
@@ -133,7 +133,7 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "live",
         values: "yes|no",
-        doc: "SOURCE is a running linear device: slide the mirror under it",
+        doc: "slide the mirror under running device SOURCE",
         set: |short, value| {
             short.live = yes("live", value)?;
             Ok(())
@@ -143,7 +143,7 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "force",
         values: "yes|no",
-        doc: "write over what a target or log holds; take larger blocks",
+        doc: "overwrite a target or log that holds data",
         set: |short, value| {
             short.force = yes("force", value)?;
             Ok(())
@@ -151,6 +151,21 @@ pub const KEYS: &[Key] = &[
         show: |short| short.force.then(|| "yes".into()),
     },
 ];
+
+/// Sectors of a region, which the kernel wants to be a power of two.
+fn region(value: &str) -> Result<u64> {
+    let sectors = size::sectors(value, "region=")?;
+    if sectors.is_power_of_two() || sectors == 0 {
+        return Ok(sectors);
+    }
+    let below = 1_u64 << sectors.ilog2();
+    let near = [below, below.saturating_mul(2)].map(size::short);
+    Err(Error::invalid(format!(
+        "region={} is not a power of two: write {}",
+        quote(value),
+        near.join(" or ")
+    )))
+}
 
 fn yes(key: &str, value: &str) -> Result<bool> {
     match value {
@@ -169,7 +184,7 @@ impl Short {
     pub fn is_one(text: &str) -> bool {
         let first = Words::new(text).peek().unwrap_or_default();
         let number = |word: &str| word.starts_with(|c: char| c.is_ascii_digit());
-        first.starts_with('/') || (number(first) && first.contains(':'))
+        first.starts_with('/') || is_tagged(first) || (number(first) && first.contains(':'))
     }
 
     /// Read a line without its name.
@@ -191,13 +206,15 @@ impl Short {
         };
         while let Some(word) = words.peek().filter(|word| !is_setting(word)) {
             let target = word.parse();
-            short.targets.push(match word.starts_with('/') {
-                true => target?,
-                false => target.map_err(with_spaces)?,
-            });
+            short
+                .targets
+                .push(match word.starts_with('/') || is_tagged(word) {
+                    true => target?,
+                    false => target.map_err(with_spaces)?,
+                });
             if short.targets.len() > MOST {
                 return Err(Error::invalid(format!(
-                    "more than {MOST} targets stand behind {}: no mirror has so many",
+                    "more than {MOST} targets after {}: a mirror has at most {MOST}",
                     quote(&short.source.to_string())
                 )));
             }
@@ -205,7 +222,7 @@ impl Short {
         }
         if short.targets.is_empty() {
             return Err(Error::invalid(format!(
-                "no TARGET stands behind {}: write {SHORT_FORM}",
+                "no TARGET after {}: write {SHORT_FORM}",
                 quote(&short.source.to_string())
             )));
         }
@@ -237,28 +254,33 @@ impl Short {
 
 /// A device begins with a slash or a digit, a key with a letter.
 fn is_setting(word: &str) -> bool {
-    word.starts_with(|c: char| c.is_ascii_alphabetic()) && word.contains('=')
+    word.starts_with(|c: char| c.is_ascii_alphabetic()) && word.contains('=') && !is_tagged(word)
 }
 
 /// Set what one word says; answers its key.
 fn set(short: &mut Short, word: &str, seen: &[&str]) -> Result<&'static str> {
     let names: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
+    if size::is_unit(word) {
+        let sentence = format!("a size has no space before {word}: write 10{word}");
+        return Err(Error::invalid(sentence));
+    }
     let Some((name, value)) = word.split_once('=').filter(|_| is_setting(word)) else {
         return Err(with_spaces(Error::invalid(format!(
-            "{} stands where KEY=VALUE should: the devices come first, then {}",
+            "expected KEY=VALUE, found {}: devices come first, then {}",
             quote(word),
             names.join("=, ") + "="
         ))));
     };
     let Some(key) = KEYS.iter().find(|key| key.name == name) else {
         return Err(Error::invalid(format!(
-            "{} is not a key: the keys are {}",
+            "{} is not a key{}: the keys are {}",
             quote(name),
+            meant(name, names.iter().copied()),
             names.join(", ")
         )));
     };
     if seen.contains(&key.name) {
-        return Err(Error::invalid(format!("{name}= stands there twice")));
+        return Err(Error::invalid(format!("{name}= is given twice")));
     }
     (key.set)(short, value)?;
     Ok(key.name)

@@ -1,5 +1,5 @@
-//! Sizes and offsets as people write them: `512s`, `64K`, `8M`, `100G`, `1T`, or
-//! plain bytes.
+//! Sizes and offsets as people and numfmt(1) write them: `512s`, `64K`, `8M`, `8MiB`,
+//! `100G`, `1T`, or plain bytes.
 
 use super::words::{is_digits, quote};
 use crate::error::{Error, Result};
@@ -21,17 +21,22 @@ const UNITS: &[(char, u64)] = &[
 /// # Errors
 /// EINVAL for what is no size, or larger than any device.
 pub fn bytes(word: &str, what: &str) -> Result<u64> {
-    let unit = UNITS
-        .iter()
-        .find_map(|(letter, factor)| Some((word.strip_suffix(*letter)?, *factor)));
+    let short = word.strip_suffix("iB").or_else(|| word.strip_suffix('i'));
+    let short = short.filter(|short| !short.ends_with('s')).unwrap_or(word);
+    let unit = UNITS.iter().find_map(|(letter, factor)| {
+        let lower = letter.to_ascii_lowercase();
+        Some((short.strip_suffix([*letter, lower])?, *factor))
+    });
     let (digits, factor) = unit.unwrap_or((word, 1));
     let number: Option<u64> = digits.parse().ok().filter(|_| is_digits(digits));
     let bytes = number.and_then(|number| number.checked_mul(factor));
     bytes.ok_or_else(|| {
+        let advice = match word.ends_with('B') {
+            true => "write M for 1048576 bytes, without B",
+            false => "write bytes, or a number with s, K, M, G or T",
+        };
         let word = quote(word);
-        Error::invalid(format!(
-            "{what} {word} is no size: write bytes, or a number with s, K, M, G or T"
-        ))
+        Error::invalid(format!("{what} {word} is not a size: {advice}"))
     })
 }
 
@@ -44,10 +49,27 @@ pub fn sectors(word: &str, what: &str) -> Result<u64> {
     match bytes % SECTOR {
         0 => Ok(bytes / SECTOR),
         _ => Err(Error::invalid(format!(
-            "{what} {} is no whole number of sectors of {SECTOR} bytes",
+            "{what} {} is not a multiple of {SECTOR} bytes",
             quote(word)
         ))),
     }
+}
+
+/// Whether a word is a unit without a number.
+pub fn is_unit(word: &str) -> bool {
+    let mut units = UNITS.iter().map(|(letter, _)| letter.to_string());
+    units.any(|unit| unit == word)
+}
+
+/// Sectors as a person writes them: `2M`.
+pub fn short(sectors: u64) -> String {
+    let bytes = sectors.saturating_mul(SECTOR);
+    let whole = |(_, factor): &&(char, u64)| bytes % factor == 0 && bytes >= *factor;
+    let unit = UNITS.iter().rev().find(whole);
+    unit.map_or_else(
+        || bytes.to_string(),
+        |(letter, factor)| format!("{}{letter}", bytes / factor),
+    )
 }
 
 /// Sectors as a word that is read as so many.
@@ -85,7 +107,6 @@ mod tests {
             "8MB",
             "8 M",
             "0x10",
-            "8m",
             "99999999T",
         ] {
             let error = bytes(word, "the size").expect_err(word);

@@ -141,7 +141,7 @@ fn ratio(word: &str) -> Result<(u64, u64)> {
 
 fn no_ratio(word: &str) -> Error {
     Error::invalid(format!(
-        "{} stands where the regions in sync should: IN_SYNC/TOTAL",
+        "expected IN_SYNC/TOTAL regions, found {}",
         quote(word)
     ))
 }
@@ -155,7 +155,7 @@ fn health(words: &mut Words, legs: usize) -> Result<Vec<Letter>> {
         .collect();
     if count != 1 || letters.len() != legs {
         return Err(Error::invalid(format!(
-            "{count} health words, the first with {} letters, stand where one with {legs} should: a letter for each leg",
+            "found {count} health words, the first with {} letters; expected one with {legs}, a letter for each leg",
             letters.len()
         )));
     }

@@ -258,7 +258,7 @@ fn check_kind(kind: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::invalid(format!(
-        "{} is no kind of target: write one like `mirror`, at most {MAX_KIND} letters",
+        "{} is not a target type: write one like `mirror`, at most {MAX_KIND} letters",
         quote(kind)
     )))
 }

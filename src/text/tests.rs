@@ -131,7 +131,8 @@ fn short() -> impl Strategy<Value = Short> {
     let size = || option::of(0..1_u64 << 50);
     let places = (place(), vec(place(), 1..9));
     let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
-    (places, size(), size(), log, flags).prop_map(
+    let region = option::of((0..40_u32).prop_map(|power| 1_u64 << power));
+    (places, size(), region, log, flags).prop_map(
         |((source, targets), length, region, log, flags)| {
             let (equal, hold, live, force) = flags;
             Short {

@@ -60,7 +60,7 @@ impl<'a> Words<'a> {
         match self.peek() {
             None => Ok(()),
             Some(word) => Err(Error::invalid(format!(
-                "{} is one word too many: nothing may follow {what}",
+                "unexpected {} after {what}",
                 quote(word)
             ))),
         }
@@ -71,7 +71,7 @@ impl<'a> Words<'a> {
 pub fn number<N: FromStr>(word: &str, what: &str) -> Result<N> {
     if !is_digits(word) {
         return Err(Error::invalid(format!(
-            "{} stands where {what} should: write it in decimal digits, without a sign or a unit",
+            "expected {what} (unsigned decimal), found {}",
             quote(word)
         )));
     }
@@ -158,13 +158,22 @@ pub fn with_spaces(error: Error) -> Error {
     Error::new(error.errno(), sentence)
 }
 
+/// The known word that one which is not known was meant to be, as ` (NAME?)`; nothing
+/// where none is near.
+pub fn meant<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> String {
+    let near = |known: &&str| strsim::damerau_levenshtein(word, known) <= 1 + known.len() / 6;
+    let mut near = known.into_iter().filter(|_| word.len() <= 32).filter(near);
+    near.next()
+        .map_or_else(String::new, |name| format!(" ({name}?)"))
+}
+
 /// Text without the white space around it.
 pub fn trim(text: &str) -> &str {
     text.trim_matches(is_space)
 }
 
 fn missing(what: &str) -> Error {
-    Error::invalid(format!("the line ends where {what} should stand"))
+    Error::invalid(format!("the line ends too early: expected {what}"))
 }
 
 fn split(text: &str) -> Option<(&str, &str)> {
@@ -202,7 +211,7 @@ mod tests {
         let error = words.next("the region size").unwrap_err();
         assert_eq!(
             error.sentence(),
-            "the line ends where the region size should stand"
+            "the line ends too early: expected the region size"
         );
     }
 

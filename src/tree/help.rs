@@ -51,16 +51,13 @@ pub fn text() -> String {
     }
     text.push_str("\nVerbs, written to NAME/ctl\n");
     text.extend(verb::help().lines().map(|line| format!("  {line}\n")));
-    text.push_str("\nWhat was refused, and why, stands in events.\n");
+    text.push_str("\nRejected commands and reasons are recorded in `events`.\n");
     text
 }
 
 /// What can be done with the folders at the root.
 const FOLDERS: &[(&str, &str)] = &[
-    (
-        "mkdir NAME",
-        "a device without a table: write one to its NAME/table",
-    ),
+    ("mkdir NAME", "new device; write its NAME/table next"),
     ("rmdir NAME", "remove a mirror, as NAME/ctl does"),
     ("mv NAME NEW", "give a mirror another name"),
 ];

@@ -192,14 +192,14 @@ impl Limit {
     fn of_one(&self, uid: u32, used: usize, each: usize) -> String {
         let words = self.words;
         format!(
-            "user {uid} has {used} {words} in this mount, {each} are the most for one user: close some"
+            "user {uid} has {used} {words} in this mount, the limit for one user is {each}: close some"
         )
     }
 
     fn of_all(&self, used: usize) -> String {
         let words = self.words;
         format!(
-            "there are {used} {words} in this mount, the most for all users together: close some, or try again later"
+            "there are {used} {words} in this mount, the limit for all users: close some, or try again later"
         )
     }
 }
@@ -250,7 +250,10 @@ mod tests {
             assert!(take(&mut limits, uid, false, row.each).is_ok(), "{uid}");
         }
         let refused = take(&mut limits, 99, false, 1).expect_err("all is taken");
-        assert!(refused.error.sentence().contains("together"), "{refused:?}");
+        assert!(
+            refused.error.sentence().contains("all users"),
+            "{refused:?}"
+        );
         assert!(take(&mut limits, 0, true, row.own).is_ok());
         assert!(take(&mut limits, 0, true, 1).is_err());
     }

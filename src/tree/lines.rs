@@ -67,7 +67,7 @@ fn joined<'d>(table: Result<Cow<'d, str>>, line: Result<&str>) -> Result<Cow<'d,
     let (mut table, line) = (table?.into_owned(), line?);
     if table.len() + line.len() >= LARGEST {
         return Err(Error::invalid(format!(
-            "the table has more than {LARGEST} bytes: write one of fewer targets"
+            "the table has more than {LARGEST} bytes: use fewer targets"
         )));
     }
     table.push(',');
@@ -83,12 +83,12 @@ fn text(line: &[u8]) -> Result<&str> {
     if line.len() > LONGEST {
         let length = line.len();
         return Err(Error::invalid(format!(
-            "the line has {length} bytes: {LONGEST} are the most"
+            "the line has {length} bytes, at most {LONGEST} are allowed"
         )));
     }
     std::str::from_utf8(line).map_err(|error| {
         let at = error.valid_up_to() + 1;
-        Error::invalid(format!("byte {at} of the line is no text"))
+        Error::invalid(format!("byte {at} of the line is not valid text"))
     })
 }
 

@@ -32,7 +32,7 @@ const OF_MIRRORS: &[(Family, Figures)] = &[
         Family::gauge(
             "mirrorfs_sync_bytes_per_second",
             "bytes_per_second",
-            "How fast it copies, while it does and where known.",
+            "Copy speed, while copying and where known.",
         ),
         |m| optional(Progress::of(m).rate_bytes()),
     ),
@@ -40,7 +40,7 @@ const OF_MIRRORS: &[(Family, Figures)] = &[
         Family::gauge(
             "mirrorfs_sync_eta_seconds",
             "seconds",
-            "Time until it is in sync, while it copies and where known.",
+            "Time until in sync, while copying and where known.",
         ),
         |m| optional(Progress::of(m).eta()),
     ),
@@ -48,7 +48,7 @@ const OF_MIRRORS: &[(Family, Figures)] = &[
         Family::gauge(
             "mirrorfs_state",
             "",
-            "1 for the state that the mirror is in, 0 for the others.",
+            "1 for the mirror's state, 0 for the others.",
         ),
         states,
     ),
@@ -56,7 +56,7 @@ const OF_MIRRORS: &[(Family, Figures)] = &[
         Family::gauge(
             "mirrorfs_leg_healthy",
             "",
-            "1 while no error is known of the leg, else 0.",
+            "1 while the leg has no known error, else 0.",
         ),
         legs,
     ),
@@ -68,7 +68,7 @@ const OF_MIRRORS: &[(Family, Figures)] = &[
 
 const EVENTS: Family = Family::counter(
     "mirrorfs_events",
-    "Events since the daemon started; removals, and what belongs to no mirror, as mirror -.",
+    "Events since the daemon started; those of no mirror, and removals, have mirror=\"-\".",
 );
 
 const BUILD: Family = Family::gauge(

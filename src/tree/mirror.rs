@@ -17,14 +17,14 @@ pub const ROWS: &[Row<Snapshot>] = &[
         "status",
         Kernel,
         |m| lines(&m.status),
-        "the status, as `dmsetup status NAME` prints it",
+        "status, as `dmsetup status NAME`",
     ),
     Row::write(
         "table",
         Kernel,
         |m: &Snapshot| lines(&m.lines),
         Order::Table,
-        "the table, as `dmsetup table NAME`; write one to switch to it",
+        "table, as `dmsetup table NAME`; write to switch",
     )
     .form(Form::Lines),
     Row::read(
@@ -37,7 +37,7 @@ pub const ROWS: &[Row<Snapshot>] = &[
         "health",
         Devices,
         health::text,
-        "the state in one word; then legs, log and warnings, a line each",
+        "state; then legs, log and warnings",
     )
     .form(Form::First),
     Row::act(
@@ -49,19 +49,19 @@ pub const ROWS: &[Row<Snapshot>] = &[
     Row::new(
         "follow",
         Show::Follow,
-        "the progress again each second; ends when the copy does, and says how",
+        "progress each second; ends when the copy does",
     ),
     Row::new(
         "info.json",
         Show::Info(Devices),
-        "all that the other files show, as one JSON object",
+        "all other files as one JSON object",
     ),
     Row::write(
         "on_failure",
         Kernel,
         |m| value(on_failure(m)),
         Order::OnFailure,
-        "drop: a failed leg or log is taken out and held I/O goes on; hold: it waits (kernel engine)",
+        "drop: remove what fails, I/O continues; hold: I/O waits",
     ),
     Row::write(
         "persist",
@@ -74,32 +74,32 @@ pub const ROWS: &[Row<Snapshot>] = &[
             })
         },
         Order::Persist,
-        "yes: bring it back after a reboot; no: do not (the embedded engine always does)",
+        "yes: start it again after a reboot; no: do not",
     ),
     Row::read("uuid", Kernel, |m| value(&m.info.uuid), "the device's UUID"),
     Row::read(
         "dev",
         Kernel,
         |m| value(m.info.dev),
-        "its number, MAJOR:MINOR; 0:N with the embedded engine, which no device has",
+        "device number MAJOR:MINOR (placeholder 0:N: embedded engine)",
     ),
     Row::number("size", Kernel, |m| value(m.size()), "its size in bytes"),
     Row::number(
         "suspended",
         Kernel,
         |m| value(u8::from(m.info.suspended)),
-        "1 while its I/O is held, else 0",
+        "1 while suspended, else 0",
     ),
     Row::number(
         "event_nr",
         Kernel,
         |m| value(m.info.event_nr),
-        "the count of its events",
+        "event counter",
     ),
     Row::new(
         "device",
         Show::Link(|m: &Snapshot| format!("/dev/mapper/{}", m.info.name)),
-        "the block device itself; with the kernel engine only",
+        "link to the block device (kernel engine)",
     )
     .only(Kind::Kernel)
     .form(Form::Word),
@@ -167,7 +167,7 @@ pub const ROWS: &[Row<Snapshot>] = &[
         "log/device",
         Kernel,
         |m| log(m, |log| log.device.as_ref().map(ToString::to_string)),
-        "the log device, MAJOR:MINOR; the file, with the embedded engine",
+        "log device MAJOR:MINOR (embedded: the file)",
     ),
     Row::read(
         "log/file",
@@ -189,7 +189,7 @@ pub const LEG_ROWS: &[Row<Leg>] = &[
         "device",
         Kernel,
         |leg| value(&leg.device),
-        "the device, MAJOR:MINOR; the file, with the embedded engine",
+        "device MAJOR:MINOR (embedded: the file)",
     ),
     Row::read(
         "path",
@@ -219,7 +219,7 @@ pub const LEG_ROWS: &[Row<Leg>] = &[
         "role",
         Kernel,
         |leg| value(if leg.source { "source" } else { "target" }),
-        "source: reads and copying come from it; else target",
+        "source (reads come from it) or target",
     ),
     Row::number(
         "errors",

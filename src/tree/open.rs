@@ -93,7 +93,7 @@ impl Tree {
     /// EACCES for what cannot be written, EISDIR, ENOENT for what is no file.
     pub fn writable(&self, node: Node) -> Result<Order> {
         let order = self.order(node)?;
-        order.ok_or_else(|| Error::new(Errno::EACCES, "the file cannot be written"))
+        order.ok_or_else(|| Error::new(Errno::EACCES, "the file is read-only"))
     }
 
     /// Forget an open file.
@@ -150,7 +150,7 @@ impl Tree {
                     ..
                 },
             )) => Ok(show(&self.daemon.snapshot(mirror_id, Detail::Kernel)?)),
-            _ => Err(Error::invalid("it is no symbolic link")),
+            _ => Err(Error::invalid("not a symbolic link")),
         }
     }
 
@@ -256,7 +256,7 @@ impl Tree {
 }
 
 fn is_folder() -> Error {
-    Error::new(Errno::EISDIR, "it is a folder")
+    Error::new(Errno::EISDIR, "it is a directory")
 }
 
 /// What a row shows of its subject; `info` is all of it as JSON.
@@ -270,6 +270,8 @@ fn text<S>(
         Show::Info(need) => Ok(info(&subject(*need)?)),
         Show::Fixed(show) => Ok(show()),
         Show::Help => Ok(help::text()),
-        Show::Link(_) | Show::Events | Show::Follow => Err(Error::invalid("it has no text")),
+        Show::Link(_) | Show::Events | Show::Follow => {
+            Err(Error::invalid("the file has no content"))
+        }
     }
 }

@@ -88,7 +88,7 @@ impl Tree {
                 self.daemon.set_on_failure(mirror_id, &line).map(|()| None)
             }
             (Order::Verb | Order::Table | Order::Persist | Order::OnFailure, None) => {
-                Err(Error::invalid("it belongs to no mirror"))
+                Err(Error::invalid("the file belongs to no mirror"))
             }
         }
     }
@@ -161,7 +161,7 @@ fn at_root(parent: Node) -> Result<()> {
 
 /// The error of what the tree does not let anybody do.
 pub fn not_here() -> Error {
-    Error::new(Errno::EPERM, "files are neither made nor removed here")
+    Error::new(Errno::EPERM, "files cannot be created or deleted here")
 }
 
 /// `new` and `ctl` answer on the descriptor; other files go on showing what

@@ -271,7 +271,7 @@ impl Device {
         self.suspended = true;
     }
 
-    /// Switch to the inactive table, if any, and let I/O go on.
+    /// Switch to the inactive table, if any, and resume I/O.
     pub fn resume(&mut self, ground: &mut Ground) -> Result<()> {
         if let Some(new) = self.inactive.take() {
             self.suspend(Held::Fail, ground);

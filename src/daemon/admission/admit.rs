@@ -178,8 +178,7 @@ impl Admission {
             true if facts.read_only => refused(format!("is read-only: {remedy}")),
             true => check_opens(role, facts),
             false if facts.read_only && passed_on => refused(format!(
-                "is read-only, and what is written to the mirror is written to it too: {remedy}, or make \
-                 a mirror that is read-only itself (NAME,,,ro,TABLE)"
+                "is read-only, but writes to the mirror go to it too: {remedy}, or make the mirror read-only (NAME,,,ro,TABLE)"
             )),
             false => Ok(()),
         }

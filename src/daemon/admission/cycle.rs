@@ -30,7 +30,7 @@ pub(crate) fn check_numbers(
     for number in numbers {
         if stands_on(engine, &names, number, device) {
             return Err(Error::invalid(format!(
-                "device {number} stands on {device} itself: a mirror cannot be its own leg"
+                "device {number} lies on {device} itself: a mirror cannot be its own leg"
             )));
         }
     }

@@ -134,17 +134,30 @@ impl Place {
         if facts.size >= need {
             return Ok(());
         }
-        let (name, have) = (facts.node.display(), facts.size / SECTOR);
-        Err(Error::new(
-            Errno::ENOSPC,
-            format!(
-                "{} {name} is too small: it has {have} sectors, {} from {} on need {}",
-                self.role,
-                self.size / SECTOR,
-                self.start / SECTOR,
-                need / SECTOR
-            ),
-        ))
+        let name = facts.node.display();
+        let (have, need) = (amount(facts.size), amount(need));
+        let from = match self.start {
+            0 => String::new(),
+            start => format!(" (offset {})", amount(start)),
+        };
+        let sentence = format!(
+            "{} {name} is too small: it has {have}, {need} are needed{from}",
+            self.role
+        );
+        Err(Error::new(Errno::ENOSPC, sentence))
+    }
+}
+
+/// Bytes as a person compares them: exact, in the largest unit that is.
+fn amount(bytes: u64) -> String {
+    let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let unit = units.iter().find(|(bits, _)| {
+        let unit = 1_u64 << bits;
+        bytes >= unit && bytes % unit == 0
+    });
+    match unit {
+        Some((bits, name)) => format!("{} {name}", bytes >> bits),
+        None => format!("{bytes} bytes"),
     }
 }
 

@@ -47,13 +47,12 @@ impl Admission {
         let numbers = device.number();
         cycle::check_numbers(self.engine.as_ref(), info.dev, numbers.into_iter())?;
         if let Some(user) = self.devices.user(&facts, known)? {
-            let sentence = format!("{node}, which a target of the table holds, is {user}");
+            let sentence = format!("{node}, which the table uses, is {user}");
             return Err(Error::busy(sentence));
         }
         if facts.read_only && !read_only {
             let sentence = format!(
-                "{node}, which a target of the table holds, is read-only: `blockdev --setrw {node}`, \
-                 or make a mirror that is read-only itself (NAME,,,ro,TABLE)"
+                "{node}, which the table uses, is read-only: `blockdev --setrw {node}`, or make the mirror read-only (NAME,,,ro,TABLE)"
             );
             return Err(Error::new(Errno::EROFS, sentence));
         }

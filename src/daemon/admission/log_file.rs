@@ -82,7 +82,7 @@ fn fill(file: &mut File, size: u64) -> std::io::Result<()> {
 
 fn too_many(regions: u64) -> Error {
     Error::invalid(format!(
-        "a log of {regions} regions is too large: take larger regions"
+        "a log of {regions} regions is too large: use larger regions"
     ))
 }
 

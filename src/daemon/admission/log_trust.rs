@@ -34,7 +34,7 @@ pub fn check(devices: &dyn Devices, table: &Table) -> Result<Vec<String>> {
         };
         if let Some(why) = doubt(devices, mirror, log)? {
             clear(devices, log)?;
-            notes.push(format!("{why}: everything is copied again from leg 0"));
+            notes.push(format!("{why}: copying everything again from leg 0"));
         }
     }
     Ok(notes)
@@ -45,7 +45,7 @@ fn doubt(devices: &dyn Devices, mirror: &Mirror, log: &DeviceRef) -> Result<Opti
     let mut head = vec![0; BITSET_OFFSET as usize + 1];
     read(&devices.facts(log)?, 0, &mut head)?;
     if Header::parse(&head).is_none() {
-        return Ok(Some(format!("the log {log} has lost its header")));
+        return Ok(Some(format!("the header of the log {log} is lost")));
     }
     let clean = head.last().is_some_and(|byte| byte & 1 == 1);
     if !clean {
@@ -63,8 +63,7 @@ fn doubt(devices: &dyn Devices, mirror: &Mirror, log: &DeviceRef) -> Result<Opti
     for (leg, number) in others.iter().zip(1..) {
         if beginning(devices, leg, size)? != source {
             return Ok(Some(format!(
-                "leg 0 and leg {number} differ where the log calls them equal: \
-                 one was written to while the mirror was away"
+                "leg 0 and leg {number} differ where the log calls them equal: one was written while the mirror was stopped"
             )));
         }
     }

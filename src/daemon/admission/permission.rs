@@ -278,7 +278,7 @@ fn check_same(device: &DeviceRef) -> Result<()> {
     let path = device.path().unwrap_or(Path::new("/"));
     match OF_EACH.iter().any(|other| path.starts_with(other)) {
         true => Err(Error::invalid(format!(
-            "{device} is another file for each process: name the file or device itself"
+            "{device} is a different file for each process: name the file or device itself"
         ))),
         false => Ok(()),
     }
@@ -299,8 +299,7 @@ fn check_in_dev(device: &DeviceRef) -> Result<()> {
 
 fn other_files(device: &DeviceRef) -> Error {
     let sentence = format!(
-        "{device}: who opened this file sees other files than mirrorfs does (a chroot, or a \
-         container): name a device by its MAJOR:MINOR"
+        "{device}: the caller sees other files than mirrorfs (chroot or container): name the device as MAJOR:MINOR"
     );
     Error::new(Errno::EACCES, sentence)
 }

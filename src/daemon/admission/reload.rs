@@ -114,12 +114,11 @@ impl Admission {
             Lying::Elsewhere => Ok(()),
             Lying::Unknown(_) if is_missing(device) => Ok(()),
             Lying::OnIt => Err(Error::invalid(format!(
-                "{device} lies on the mirror itself and would wait for itself: \
-                 take one that the mirror does not reach"
+                "{device} lies on the mirror itself and would wait for itself: use one outside the mirror"
             ))),
             Lying::Unknown(why) => Err(Error::invalid(format!(
                 "{device} may lie on the mirror itself, which is in use: {why}. \
-                 Take one on a disk that is known"
+                 Use one on a known disk"
             ))),
         })
     }

@@ -54,8 +54,7 @@ impl Spare<'_> {
             return Ok(());
         }
         Err(Error::invalid(format!(
-            "{} {} has logical blocks of {} bytes, the source {} of {}: what is copied could \
-             not be mounted there. Name another disk, or say force=yes",
+            "{} {} has logical blocks of {} bytes, the source {} of {}: the copy could not be mounted there. Name another disk, or add force=yes",
             looked.place.role,
             facts.node.display(),
             facts.block_size,
@@ -113,7 +112,7 @@ impl Spare<'_> {
 /// A file that is neither blank nor a log is somebody's.
 fn check_log_file(looked: &Looked<'_>, regions: u64) -> Result<()> {
     match log_file::holds_other(&looked.facts, regions)? {
-        true => Err(not_empty(looked, "what is no log", "the log")),
+        true => Err(not_empty(looked, "something other than a log", "the log")),
         false => Ok(()),
     }
 }
@@ -126,6 +125,6 @@ fn not_empty(looked: &Looked<'_>, what: &str, by: &str) -> Error {
     };
     Error::new(
         Errno::ENOTEMPTY,
-        format!("{place} holds {what}, which {by} would write over: {other}, or say force=yes"),
+        format!("{place} holds {what}, {by} would overwrite it: {other}, or add force=yes"),
     )
 }

@@ -96,7 +96,7 @@ impl Legs {
             answers.inspect_err(|_| self.below.switcher.note_silent(mirror_id, snapshot, leg))?;
             self.below.devices.flush(&leg.device).map_err(|error| {
                 let (number, node) = (leg.number, leg.node());
-                error.context(format!("leg {number} {node} does not take a flush"))
+                error.context(format!("leg {number} {node} cannot be flushed"))
             })
         })
     }
@@ -125,7 +125,7 @@ fn plan(snapshot: &Snapshot, command: &Command) -> Result<Change> {
         Command::Resync => legs::resync(snapshot),
         Command::Grow { length, .. } => grow(snapshot, *length),
         Command::Suspend(_) | Command::Resume | Command::Retry | Command::Remove { .. } => {
-            Err(Error::invalid("it changes no legs"))
+            Err(Error::invalid("the verb changes no legs"))
         }
     }
 }

@@ -56,8 +56,7 @@ impl Maker {
         let found = listed.find(|device| Some(device.dev) == number);
         let found = found.ok_or_else(|| {
             Error::invalid(format!(
-                "{source} is no device of device-mapper: nothing can be slid under a plain disk. \
-                 Leave live=yes out, and use the new device in its place"
+                "{source} is not a device-mapper device: a mirror cannot be slid under a plain disk. Leave live=yes out and use the new device instead"
             ))
         })?;
         self.below.engine.info(&Id::Name(found.name))

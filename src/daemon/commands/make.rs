@@ -195,7 +195,10 @@ impl Maker {
         let node = Path::new(MAPPER).join(name);
         let there = self.below.devices.facts(&DeviceRef::Path(node.clone()));
         if there.map(|facts| facts.device) != Ok(DeviceRef::Number(info.dev)) {
-            let text = format!("{} is not there yet: udev has not answered", node.display());
+            let text = format!(
+                "{} does not exist yet: udev has not answered",
+                node.display()
+            );
             self.below.events.add(name, Kind::Set, &text);
         }
     }

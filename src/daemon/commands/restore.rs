@@ -56,7 +56,7 @@ impl Restorer {
                 Err(unread) if unread.garbage => self.put_aside(&path, unread.error),
                 // What stands there may be wanted; the mount comes up without it.
                 Err(unread) => {
-                    let error = unread.error.context("not started, and left as it is");
+                    let error = unread.error.context("not started and left unchanged");
                     let _ = self.below.events.report("-", Err::<(), _>(error));
                 }
             }
@@ -64,7 +64,7 @@ impl Restorer {
         match restart {
             true => self.remake_all(missing),
             false => missing.into_iter().for_each(|record| {
-                self.absent(record, "nothing was to be restarted (--no-restore)");
+                self.absent(record, "--no-restore was given");
             }),
         }
         self.below.journal.sweep_logs();
@@ -77,7 +77,7 @@ impl Restorer {
         let first = names.insert(record.name.clone());
         if !first {
             let sentence = format!(
-                "another record has the name {} too: {} is left as it is, and not started",
+                "another record has the name {} too: {} is left unchanged and not started",
                 record.name,
                 path.display()
             );
@@ -188,9 +188,9 @@ impl Restorer {
         let undone = removed
             .unwrap_or(Ok(()))
             .and_then(|()| self.below.journal.forget_record(record));
-        let undone = undone.map_err(|error| error.context("taking away what was half made"));
+        let undone = undone.map_err(|error| error.context("removing what was half made"));
         if self.below.events.report(&record.name, undone).is_ok() {
-            let text = "it was being made or removed when the daemon was killed";
+            let text = "the daemon was killed while making or removing it";
             self.below.events.add(&record.name, Kind::Removed, text);
         }
     }

@@ -52,7 +52,7 @@ impl Preferences {
         let word = trim(line);
         let percent = word.strip_suffix('%').unwrap_or(word).parse::<u32>();
         let result = percent
-            .map_err(|_| Error::invalid("throttle takes one number from 1 to 100, percent of time"))
+            .map_err(|_| Error::invalid("throttle is one number from 1 to 100 (percent)"))
             .and_then(|percent| self.below.engine.set_throttle(percent));
         if result.is_ok() {
             self.below

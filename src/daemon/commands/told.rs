@@ -28,10 +28,7 @@ pub(crate) fn told(snapshot: &Snapshot, command: &Command) -> (Kind, String) {
             Kind::Added,
             format!("{place} in place of leg {leg} {}", node(*leg)),
         ),
-        _ => (
-            Kind::Retried,
-            "everything is copied again, by request".into(),
-        ),
+        _ => (Kind::Retried, "copying everything again, by request".into()),
     }
 }
 
@@ -42,7 +39,9 @@ fn finished(snapshot: &Snapshot, leg: usize) -> String {
         Owner::Mirrorfs if !snapshot.known.holds_writes => String::new(),
         Owner::Mirrorfs => "; the device stays until it is closed".into(),
         Owner::Lvm | Owner::Foreign => {
-            format!("; the device goes on: what makes it at boot has to name {kept} from now on")
+            format!(
+                "; the device keeps running: what creates it at boot must name {kept} from now on"
+            )
         }
     };
     let (gone, twins) = (gone.join(", "), twins(snapshot, leg));

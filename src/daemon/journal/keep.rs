@@ -67,7 +67,7 @@ impl Journal {
     pub(crate) fn keep_intent(&self, name: &str, uuid: &str, table: &Table) -> Result<()> {
         // Written over it, the intent would take another mirror's record away.
         if self.records.has(uuid) {
-            let sentence = format!("the UUID {uuid} is that of a mirror that is recorded");
+            let sentence = format!("the UUID {uuid} belongs to a recorded mirror");
             return Err(Error::new(Errno::EEXIST, sentence));
         }
         let files = self.files_to_make(table)?;
@@ -270,7 +270,7 @@ impl Journal {
     /// EINVAL where one is in a file system in memory.
     pub(crate) fn check_lasting(&self, table: &Table) -> Result<()> {
         let refused = |what: String| {
-            let sentence = format!("{what} is in memory and does not outlive a reboot");
+            let sentence = format!("{what} is in memory and does not survive a reboot");
             Err(Error::new(Errno::EINVAL, sentence))
         };
         if !self.records.is_lasting() {
@@ -319,5 +319,5 @@ pub(crate) fn still_begun(before: Option<&Record>) -> Option<Unfinished> {
 }
 
 fn not_kept(error: Error) -> Error {
-    error.context("done, but the next mount will not know it")
+    error.context("done, but the record was not saved: lost at the next mount")
 }

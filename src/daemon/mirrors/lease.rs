@@ -67,7 +67,7 @@ impl Registry {
         let entry = entry.ok_or_else(gone)?;
         if let Some(other) = &entry.running {
             return Err(Error::busy(format!(
-                "`{}` has been running on {} for {} s: wait for its end in `events`",
+                "`{}` has been running on {} for {} s: its result will appear in `events`",
                 other.verb,
                 entry.name,
                 other.start.elapsed().as_secs()

@@ -191,8 +191,7 @@ impl Mirrors {
     pub fn check_nobody_beside(&self, snapshot: &Snapshot) -> Result<()> {
         match self.beside(snapshot).first() {
             Some(other) => Err(Error::busy(format!(
-                "{other}: what was written through it is not on the other legs; \
-                 remove it first"
+                "{other}: its writes are not on the other legs; remove it first"
             ))),
             None => Ok(()),
         }

@@ -148,8 +148,7 @@ fn is_open(stat: &Metadata) -> bool {
 
 fn unsafe_place(path: &Path, why: String, remedy: String) -> Error {
     let sentence = format!(
-        "{} {why}: what is kept there is not believed; {remedy}, or choose another place with \
-         --state-dir",
+        "{} {why}: its content is not trusted; {remedy}, or choose another --state-dir",
         path.display()
     );
     Error::new(Errno::EPERM, sentence)

@@ -164,7 +164,7 @@ impl Record {
         let uuid = self.uuid.is_empty() || self.uuid.len() > name::MAX_UUID;
         if uuid || self.uuid.starts_with(LVM) {
             let uuid = quote(&self.uuid);
-            return Err(Error::invalid(format!("the UUID {uuid} is no mirror's")));
+            return Err(Error::invalid(format!("{uuid} is not a mirror's UUID")));
         }
         for place in &self.places {
             place.device.parse::<DeviceRef>()?;
@@ -188,7 +188,7 @@ impl Record {
             .find(|text| text.contains(char::is_control))
         {
             Some(text) => Err(Error::invalid(format!(
-                "{} is no line of text",
+                "{} contains control characters",
                 quote(&text)
             ))),
             None => Ok(()),

@@ -227,7 +227,7 @@ impl Records {
         let name: String = pieces.collect();
         if name.is_empty() || name.len() > MAX_NAME {
             return Err(Error::invalid(format!(
-                "the UUID {uuid} makes no name of a record: take a shorter one"
+                "the UUID {uuid} cannot name a record: use a shorter one"
             )));
         }
         Ok(self.folder.join(name + ".json"))
@@ -243,7 +243,7 @@ impl Records {
         match self.path(&record.uuid).as_deref() == Ok(path) {
             true => Ok(record),
             false => {
-                let sentence = format!("it is that of the UUID {}, by its content", record.uuid);
+                let sentence = format!("its content is of UUID {}", record.uuid);
                 Err(Unread::garbage(Error::invalid(sentence)).at(path))
             }
         }
@@ -279,7 +279,8 @@ fn parse(text: &str) -> Result<Record, Unread> {
     // Before the rest is understood, which another version may say in other words.
     let Version { version } = serde_json::from_str(text).map_err(wrong)?;
     if version != VERSION {
-        let sentence = format!("version {version}, known is {VERSION}: another mirrorfs wrote it");
+        let sentence =
+            format!("written by another mirrorfs: version {version}, expected {VERSION}");
         return Err(Unread::kept(Error::invalid(sentence)));
     }
     Record::parse(text).map_err(Unread::garbage)

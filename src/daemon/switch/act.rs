@@ -116,7 +116,7 @@ impl Switcher {
         if info.suspended {
             self.back_to_old_table(info)?;
             self.carry_over(mirror_id, &snapshot);
-            let text = "it was left suspended by what failed";
+            let text = "it was left suspended by a failed step";
             self.events.add(&info.name, Kind::Resumed, text);
         }
         self.registry

@@ -28,7 +28,7 @@ impl Switcher {
         }
         self.act_again(mirror_id, snapshot, steps, SettingsEdit::default())?;
         self.forget_errors(mirror_id);
-        let text = "what failed is tried again, by request";
+        let text = "retrying what failed, by request";
         self.events.add(&snapshot.info.name, Kind::Retried, text);
         Ok(())
     }
@@ -83,7 +83,7 @@ impl Switcher {
             let steps = build::retry(&snapshot)?;
             self.act_again(mirror_id, &snapshot, steps, SettingsEdit::default())?;
             self.forget_errors(mirror_id);
-            let text = "writes were held because a target has errors: they go on";
+            let text = "writes held because of a target's errors continue";
             self.events.add(&snapshot.info.name, Kind::Retried, text);
             Ok(())
         })

@@ -154,7 +154,7 @@ impl Switcher {
         // Where it is not known whether the record lies on what is held, it is tried: one
         // that is not written before the writes are let go is the worse fault.
         if self.journal.lies_on(entry.dev) == Lying::OnIt {
-            log::debug!("the record stands on the mirror itself, and is written afterwards");
+            log::debug!("the record lies on the mirror itself and is written afterwards");
             return Ok(());
         }
         let (persist, fresh) = (

@@ -115,7 +115,7 @@ fn give<T, A: FnOnce(Result<T>)>(slot: &Mutex<Option<A>>, result: Result<T>) {
 fn still_running() -> Error {
     Error::new(
         Errno::EINPROGRESS,
-        "still running: its end will stand in `events`",
+        "still running; the result will appear in `events`",
     )
 }
 

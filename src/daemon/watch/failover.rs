@@ -192,7 +192,7 @@ impl Failover {
             told: told.collect(),
         };
         let changed = self.switcher.change(mirror_id, &snapshot, &turn, &[]);
-        changed.map_err(|error| error.context("going on without what has failed"))?;
+        changed.map_err(|error| error.context("continuing without what has failed"))?;
         self.admission.earlier.remember(&snapshot);
         Ok(())
     }

@@ -21,7 +21,7 @@ impl Bits {
         let size = usize::try_from(regions.div_ceil(64) * 8).unwrap_or(usize::MAX);
         let mut bytes = Vec::new();
         bytes.try_reserve_exact(size).map_err(|_| {
-            let sentence = format!("no memory for a log of {regions} regions: take larger ones");
+            let sentence = format!("no memory for a log of {regions} regions: use larger ones");
             Error::new(Errno::ENOMEM, sentence)
         })?;
         bytes.resize(size, 0);

@@ -51,7 +51,7 @@ impl Holds {
         let mut held = all.values().filter_map(Weak::upgrade);
         if held.any(|hold| hold.node == facts.node) {
             let node = facts.node.display();
-            let sentence = format!("{node} is another file now than the one that is in use");
+            let sentence = format!("{node} is no longer the file in use");
             return Err(Error::busy(sentence));
         }
         let hold = Arc::new(Hold {

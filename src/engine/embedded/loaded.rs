@@ -224,6 +224,6 @@ fn check_size(facts: &Facts, start: u64, size: u64) -> Result<()> {
         return Ok(());
     }
     let (node, have) = (facts.node.display(), facts.size);
-    let sentence = format!("{node} has {have} bytes: {size} from {start} on are needed");
+    let sentence = format!("{node} has {have} bytes, {size} from offset {start} are needed");
     Err(Error::new(Errno::ENOSPC, sentence))
 }

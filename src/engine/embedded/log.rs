@@ -99,7 +99,7 @@ impl Log {
     }
 
     /// How many regions of a log that was read can be believed. A sync word, and
-    /// what is no log, begin it afresh (`read_header`).
+    /// something other than a log, begin it afresh (`read_header`).
     fn known(&self, header: Option<Header>) -> u64 {
         match (self.word, header) {
             (None, Some(header)) => header.regions,

@@ -244,7 +244,11 @@ fn not_found(path: &Path, error: &std::io::Error) -> Error {
     match error.kind() {
         // A path with a NUL in it, or one that goes through a file, is none.
         ErrorKind::InvalidInput | ErrorKind::NotADirectory | ErrorKind::NotFound => {
-            Error::new(Errno::ENOENT, format!("there is no {shown}"))
+            let advice = match path.starts_with("/dev") {
+                true => "",
+                false => ": `truncate -s SIZE FILE` makes an image",
+            };
+            Error::new(Errno::ENOENT, format!("there is no {shown}{advice}"))
         }
         _ => Error::io(shown, error),
     }

@@ -99,7 +99,7 @@ fn needing(text: &str) -> Vec<String> {
 fn all_mounts(text: &[u8]) -> Result<Vec<Mount>> {
     let strange = |line: &[u8]| {
         let line = String::from_utf8_lossy(line);
-        let sentence = format!("{MOUNTS} has a line that is not understood: {line}");
+        let sentence = format!("{MOUNTS} has an unknown line: {line}");
         Error::new(Errno::EIO, sentence)
     };
     lines(text)

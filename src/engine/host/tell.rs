@@ -94,14 +94,14 @@ impl<'a> Teller<'a> {
         match (same.next(), same.next()) {
             (Some(one), None) => Ok(one),
             (Some(one), Some(other)) => Err(Error::invalid(format!(
-                "{} and {} both are {identity}: take one of them away",
+                "{} and {} are both {identity}: remove one of them",
                 one.node().display(),
                 other.node().display()
             ))),
             (None, _) => {
                 let there = node.exists();
                 let now = if there {
-                    format!("; {} is another device now", node.display())
+                    format!("; {} is now another device", node.display())
                 } else {
                     String::new()
                 };
@@ -140,13 +140,13 @@ impl<'a> Teller<'a> {
             },
         ) = (identity, &now)
         else {
-            return Err(Error::invalid(format!("{identity} is no file")));
+            return Err(Error::invalid(format!("{identity} is not a file")));
         };
         let moved =
             matches!((file_system, file_system_now), (Some(one), Some(other)) if one != other);
         if moved || inode != inode_now {
             return Err(Error::invalid(format!(
-                "{} is another file now: it was {identity}, it is {now}",
+                "{} is now another file: it was {identity}, it is {now}",
                 path.display()
             )));
         }
@@ -222,7 +222,7 @@ fn same_size(identity: &Identity, was: u64, is: u64) -> Result<()> {
         return Ok(());
     }
     Err(Error::invalid(format!(
-        "{identity} has changed its size: it had {was} bytes, it has {is}"
+        "{identity} has changed size: from {was} to {is} bytes"
     )))
 }
 
@@ -284,7 +284,7 @@ mod tests {
         };
         let larger = Identity::Device { node, ids, size: 7 };
         let error = found(&one, &larger).unwrap_err();
-        assert!(error.sentence().contains("it had 7 bytes, it has 51200"));
+        assert!(error.sentence().contains("from 7 to 51200 bytes"));
     }
 
     #[test]
@@ -307,6 +307,6 @@ mod tests {
         assert_eq!(host.find(&identity).unwrap_err().errno(), Errno::ENODEV);
         fs::write(&path, "12345").unwrap();
         let error = host.find(&identity).unwrap_err();
-        assert!(error.sentence().contains("another file now"), "{error}");
+        assert!(error.sentence().contains("now another file"), "{error}");
     }
 }

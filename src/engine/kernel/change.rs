@@ -43,6 +43,6 @@ pub(super) fn rename(control: &File, old: &str, new: &str) -> Result<(), Errno> 
 
 fn settle(cookie: &Cookie, told_udev: bool, limit: Duration) {
     if told_udev && !cookie.wait(limit) {
-        log::warn!("udev has not run its rules for a change yet: device links may be late");
+        log::warn!("udev has not processed the change yet: device links may be late");
     }
 }

@@ -63,7 +63,7 @@ impl Guards {
             return Ok(());
         }
         let sentence = format!(
-            "resuming {}: another program has cleared the table that was loaded: try again",
+            "resuming {}: another program cleared the loaded table: try again",
             device.name
         );
         Err(Error::new(Errno::EBUSY, sentence))

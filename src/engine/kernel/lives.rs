@@ -46,8 +46,7 @@ impl Lives {
     pub(super) fn listen() -> Lives {
         let socket = open().map_err(|errno| {
             log::warn!(
-                "the kernel's uevents cannot be heard ({}): which legs were equal is not \
-                 remembered",
+                "cannot receive kernel uevents ({}): which legs were equal is not remembered",
                 errno.desc()
             );
         });
@@ -88,7 +87,7 @@ impl Lives {
 
     fn ask(&self) -> Result<MutexGuard<'_, Heard>> {
         if self.socket.is_none() {
-            let sentence = "the kernel's uevents cannot be heard";
+            let sentence = "cannot receive kernel uevents";
             return Err(Error::new(Errno::ENOTSUP, sentence));
         }
         Ok(self.heard_now())

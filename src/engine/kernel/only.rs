@@ -51,7 +51,7 @@ fn taken(file: &File) -> Error {
     let process = inode.ok().and_then(|inode| holder(&locks, inode));
     let process = process.map_or_else(String::new, |process| format!(" (process {process})"));
     Error::busy(format!(
-        "another mirrorfs{process} has this machine's device-mapper: stop it first"
+        "another mirrorfs{process} uses this machine's device-mapper: stop it first"
     ))
 }
 

@@ -114,7 +114,7 @@ fn refused(error: &io::Error) -> Error {
 fn not_allowed(errno: Errno) -> Error {
     Error::new(
         errno,
-        "device-mapper is for root only; --engine embedded mirrors without root",
+        "device-mapper needs root; --engine embedded does not",
     )
 }
 
