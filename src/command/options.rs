@@ -11,13 +11,15 @@ use crate::error::{Error, Result};
 
 /// Device-mapper mirrors as files.
 #[derive(Debug, Parser)]
-#[command(name = "mirrorfs", version, about, max_term_width = 100)]
+#[command(name = "mirrorfs", version, about, term_width = 80)]
 struct Arguments {
     /// What does the mirroring [default: kernel]
     #[arg(short, long, value_enum)]
     engine: Option<EngineName>,
-    /// Where records and log files live [default: /var/lib/mirrorfs; with the embedded
-    /// engine ${XDG_STATE_HOME:-~/.local/state}/mirrorfs]
+    /// Where records and log files live
+    ///
+    /// By default /var/lib/mirrorfs; with the embedded engine
+    /// ${XDG_STATE_HOME:-~/.local/state}/mirrorfs.
     #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     state_dir: Option<PathBuf>,
     /// Stay in the foreground
@@ -26,7 +28,7 @@ struct Arguments {
     /// Mount options, as mount(8) hands them over
     #[arg(short, value_name = "OPT[,OPT...]", action = ArgAction::Append)]
     options: Vec<String>,
-    /// Adopt what is running, restart nothing: what is recorded is shown as not started
+    /// Start nothing: show recorded mirrors as not started
     #[arg(long)]
     no_restore: bool,
     /// Log more; twice: everything
@@ -35,7 +37,7 @@ struct Arguments {
     /// Log errors only
     #[arg(short, conflicts_with = "verbose")]
     quiet: bool,
-    /// Print the man page or a shell's completion, for who makes a package
+    /// Print the man page or a shell's completion, for packages
     #[arg(long, value_enum, value_name = "WHAT", hide = true, exclusive = true)]
     generate: Option<Paper>,
     /// The folder to mount on; mount(8) puts a SOURCE before it

@@ -303,7 +303,7 @@ impl fmt::Display for Short {
 pub fn help() -> String {
     let line = |key: &Key| {
         let setting = format!("{}={}", key.name, key.values);
-        format!("  {setting:<20} {}\n", key.doc)
+        format!("  {setting:<22} {}\n", key.doc)
     };
     KEYS.iter().map(line).collect()
 }

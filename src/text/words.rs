@@ -158,6 +158,29 @@ pub fn with_spaces(error: Error) -> Error {
     Error::new(error.errno(), sentence)
 }
 
+/// Columns of a terminal, which text for people fits.
+pub const COLUMNS: usize = 80;
+
+/// A line broken between words, so that it fits a terminal; `indent` begins all lines
+/// but the first. Each ends with a newline.
+pub fn wrapped(line: &str, indent: &str) -> String {
+    let (mut text, mut width) = (String::new(), 0);
+    for word in line.split(' ') {
+        let size = word.chars().count();
+        if width > 0 && width + 1 + size > COLUMNS {
+            text.push('\n');
+            text.push_str(indent);
+            width = indent.len();
+        } else if width > 0 {
+            text.push(' ');
+            width += 1;
+        }
+        text.push_str(word);
+        width += size;
+    }
+    text + "\n"
+}
+
 /// The known word that one which is not known was meant to be, as ` (NAME?)`; nothing
 /// where none is near.
 pub fn meant<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> String {

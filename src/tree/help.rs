@@ -41,7 +41,7 @@ pub fn sections() -> [Section; 3] {
 /// What reading `help` shows.
 pub fn text() -> String {
     let mut text = String::from(
-        "mirrorfs: device-mapper mirrors as files. cat a file to look, echo a line to act.\n",
+        "mirrorfs: device-mapper mirrors as files. cat a file to look, echo a line to act\n",
     );
     for section in sections() {
         text.push_str(&format!("\n{}\n", section.title));
@@ -77,6 +77,15 @@ fn section<S>(title: &'static str, prefix: &str, rows: &'static [Row<S>]) -> Sec
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::words::COLUMNS;
+
+    #[test]
+    fn it_fits_a_terminal() {
+        let text = text();
+        let long = text.lines().filter(|line| line.chars().count() > COLUMNS);
+        let long: Vec<&str> = long.collect();
+        assert!(long.is_empty(), "{long:#?}");
+    }
 
     /// `docs/files.md` has it in a block of its own.
     #[test]

@@ -61,7 +61,7 @@ pub const ROWS: &[Row<Snapshot>] = &[
         Kernel,
         |m| value(on_failure(m)),
         Order::OnFailure,
-        "drop: remove what fails, I/O continues; hold: I/O waits",
+        "drop: remove what fails; hold: let I/O wait",
     ),
     Row::write(
         "persist",
@@ -81,7 +81,7 @@ pub const ROWS: &[Row<Snapshot>] = &[
         "dev",
         Kernel,
         |m| value(m.info.dev),
-        "device number MAJOR:MINOR (placeholder 0:N: embedded engine)",
+        "device number MAJOR:MINOR (embedded: placeholder)",
     ),
     Row::number("size", Kernel, |m| value(m.size()), "its size in bytes"),
     Row::number(

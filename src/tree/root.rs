@@ -69,7 +69,7 @@ pub const ROWS: &[Row<Top>] = &[
         "version",
         Engine,
         version,
-        "versions of mirrorfs, the engine and the mirror target",
+        "versions of mirrorfs, engine and mirror target",
     ),
     Row::new("help", Show::Help, "this text"),
 ];

@@ -1,6 +1,9 @@
 //! What reading `new` shows: the forms of a line, and examples.
 
 use crate::text::short;
+#[cfg(test)]
+use crate::text::words::COLUMNS;
+use crate::text::words::wrapped;
 
 /// What can be written to `new`.
 pub const FORMS: &[&str] = &[
@@ -11,23 +14,38 @@ pub const FORMS: &[&str] = &[
 
 /// What the words of these forms are.
 pub const WORDS: &str = "\
-SOURCE, TARGET and DEVICE are a block device, a regular file or MAJOR:MINOR; the first is
-copied to the others. Sizes and offsets of the first form are bytes, or have s, K, M, G or T
-behind them; in tables they are sectors of 512 bytes. force=yes: write over what is held.";
+SOURCE, TARGET and DEVICE are a block device, a regular file or MAJOR:MINOR. The
+first is copied to the others. Sizes and offsets of the first form are bytes, or
+have the suffix s, K, M, G or T; in tables they are sectors of 512 bytes.";
 
 /// Lines for `new`.
 pub const EXAMPLES: &[&str] = &[
     "old: /dev/sdb /dev/sdc",
     "/dev/mapper/home /dev/sdc live=yes",
-    "old: 0 209715200 mirror core 1 16384 2 /dev/sdb 0 /dev/sdc 0 1 handle_errors",
-    "old: 0 209715200 mirror disk 2 /var/lib/meta.dat 16384 2 /dev/sdb 0 /dev/sdc 0 1 handle_errors",
+    "old: 0 2097152 mirror core 1 8192 2 /dev/sdb 0 /dev/sdc 0 1 handle_errors",
+    "a: 0 2097152 mirror disk 2 /a.log 8192 2 /dev/sdb 0 /dev/sdc 0 1 handle_errors",
 ];
 
 /// What reading `new` shows.
 pub fn text() -> String {
-    let (forms, keys, examples) = (FORMS.join("\n"), short::help(), EXAMPLES.join("\n"));
+    let forms: String = FORMS.iter().map(|form| wrapped(form, "    ")).collect();
+    let (keys, examples) = (short::help(), EXAMPLES.join("\n"));
     format!(
-        "Write one line to make a mirror; read on the same descriptor for its name, or the reason.\n\
-         \n{forms}\n\n{WORDS} Keys:\n\n{keys}\nExamples:\n\n{examples}\n"
+        "Write one line to create a mirror. Read on the same descriptor for its name, or\n\
+         for the reason of a refusal.\n\
+         \n{forms}\n{WORDS}\n\nKeys:\n\n{keys}\nExamples:\n\n{examples}\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_fits_a_terminal() {
+        let text = text();
+        for line in text.lines() {
+            assert!(line.chars().count() <= COLUMNS, "{line}");
+        }
+    }
 }
