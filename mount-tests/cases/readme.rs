@@ -3,7 +3,7 @@
 use crate::lab::Lab;
 use crate::lab::case::{Case, embedded_only, kernel_only};
 use crate::lab::mount::COMMAND;
-use crate::lab::shell::{attempt, output};
+use crate::lab::shell::{Undo, attempt, output};
 
 pub const CASES: &[Case] = &[
     kernel_only(
@@ -11,6 +11,7 @@ pub const CASES: &[Case] = &[
         "its first commands mirror block devices",
         commands_run,
     ),
+    kernel_only("cookbook", "it mirrors block devices", cookbook),
     embedded_only(
         "commands_without_root",
         "its second commands are for the embedded engine",
@@ -26,6 +27,94 @@ fn commands(number: usize) -> String {
     let text = include_str!("../../README.md");
     let block = text.split("```sh\n").nth(number).expect("a shell block");
     block.split("```").next().expect("its end").into()
+}
+
+/// Disks of the names that the documentation uses, each with its own memory.
+fn named_disks() {
+    output(
+        "modprobe scsi_debug add_host=5 per_host_store=1 dev_size_mb=32 delay=0; udevadm settle",
+    );
+    for disk in ["sdb", "sdc", "sdd", "sde"] {
+        let model = std::fs::read_to_string(format!("/sys/block/{disk}/device/model"));
+        assert_eq!(model.unwrap_or_default().trim(), "scsi_debug", "{disk}");
+    }
+}
+
+/// The indented lines of one section of the cookbook.
+fn recipe(title: &str) -> String {
+    let text = include_str!("../../docs/cookbook.md");
+    let section = text
+        .split("\n## ")
+        .find(|section| section.starts_with(title));
+    let lines = section.expect(title).lines();
+    let lines = lines.filter_map(|line| line.strip_prefix("    "));
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+/// A section of the cookbook as it stands, but for what it cannot know.
+fn cook(title: &str, known: &[(&str, &str)]) -> String {
+    let mut lines = recipe(title);
+    for (unknown, known) in known {
+        assert!(lines.contains(unknown), "{title} has no {unknown}");
+        lines = lines.replace(unknown, known);
+    }
+    let folder = std::path::Path::new(COMMAND).parent().expect("a folder");
+    let script = format!("set -eux\nPATH={}:$PATH\n{lines}", folder.display());
+    let (status, text) = attempt(&script);
+    let events = attempt("tail -n 3 /mnt/mirrors/events").1;
+    assert_eq!(status, 0, "{title}: {text}\n{events}");
+    text
+}
+
+fn cookbook(_lab: &Lab) {
+    named_disks();
+    let folder = std::path::Path::new(COMMAND).parent().expect("a folder");
+    output(&format!(
+        "mkfs.ext4 -q -F -U {UUID} /dev/sdb; udevadm settle; mkdir -p /mnt/mirrors /srv; \
+         groupadd -f storage; {}/mirrorfs /mnt/mirrors",
+        folder.display()
+    ));
+    let _undo = Undo(
+        "umount /srv /home; umount /mnt/mirrors; fusermount3 -u /root/mirrors; \
+         dmsetup remove --retry home; rm -rf /root/mirrors /mnt/mirrors /root/.local/state/mirrorfs"
+            .into(),
+    );
+    let partitions = "kpartx -a /dev/mapper/old               # /dev/mapper/old1, old2, …\n\
+                      mount /dev/mapper/old1 /srv\n\
+                      umount /srv && kpartx -d /dev/mapper/old    # before `remove`\n";
+    let named = format!("UUID={UUID}");
+    cook(
+        "Replace a dying disk",
+        &[(partitions, ""), ("UUID=…", &named)],
+    );
+    let at = output("findmnt -no SOURCE /srv");
+    assert_eq!(at, "/dev/sdc\n", "what is mounted by UUID");
+    output("umount /srv");
+
+    output(
+        "dmsetup create home --table '0 65536 linear /dev/sdc 0'; mount /dev/mapper/home /home; \
+         wipefs -qa /dev/sdd",
+    );
+    cook("Move a mounted file system", &[("/dev/sdc", "/dev/sdd")]);
+    output("umount /home; dmsetup remove --retry home");
+
+    output("wipefs -qa /dev/sdb /dev/sdc /dev/sdd; udevadm settle");
+    output("echo 'old: /dev/sdb /dev/sdc' >/mnt/mirrors/new; cat /mnt/mirrors/old/follow");
+    cook("Throttle on a busy machine", &[]);
+    output("echo 100 >/mnt/mirrors/throttle");
+    cook("Let somebody else control", &[]);
+    cook(
+        "Remove and replace disks",
+        &[
+            ("echo \"drop 1\"", "cat /mnt/mirrors/old/ctl; echo resume"),
+            ("/dev/sdd", "/dev/sde"),
+            ("add /dev/sde\" > /mnt", "add /dev/sdd\" > /mnt"),
+        ],
+    );
+    output("cat /mnt/mirrors/old/follow");
+    cook("The disk has bad spots", &[]);
+    assert!(attempt("cmp /dev/sdb /dev/sdc").0 == 0);
+    output("echo remove >/root/mirrors/save/ctl; udevadm settle");
 }
 
 fn commands_without_root(lab: &Lab) {
@@ -53,14 +142,7 @@ fn commands_without_root(lab: &Lab) {
 }
 
 fn commands_run(_lab: &Lab) {
-    // Three disks of the names that the README uses, each with its own memory.
-    output(
-        "modprobe scsi_debug add_host=3 per_host_store=1 dev_size_mb=32 delay=0; udevadm settle",
-    );
-    for disk in ["sdb", "sdc"] {
-        let model = std::fs::read_to_string(format!("/sys/block/{disk}/device/model"));
-        assert_eq!(model.unwrap_or_default().trim(), "scsi_debug", "{disk}");
-    }
+    named_disks();
     output(&format!(
         "head -c 32M /dev/urandom >/dev/sdb; test -b /dev/sdc; mkfs.ext4 -q -F -U {UUID} /dev/sdb; \
          udevadm settle"
