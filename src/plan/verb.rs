@@ -86,7 +86,7 @@ pub const VERBS: &[Verb] = &[
     Verb {
         name: "suspend",
         arguments: "[noflush]",
-        doc: "suspend I/O; noflush: requeue pending I/O",
+        doc: "suspend I/O; noflush: requeue pending",
         parse: |words| {
             let noflush = flag(words, "noflush")?;
             Ok(Command::Suspend(Suspend {
@@ -106,7 +106,7 @@ pub const VERBS: &[Verb] = &[
     Verb {
         name: "finish",
         arguments: "[LEG]",
-        doc: "cut over to a leg (default 1) once in sync",
+        doc: "cut over to a leg (default 1)",
         parse: |words| {
             let leg = words.peek().map(|_| words.number(LEG));
             leg.transpose().map(Command::Finish)
@@ -176,7 +176,7 @@ pub const VERBS: &[Verb] = &[
     Verb {
         name: "remove",
         arguments: "[deferred]",
-        doc: "remove the mirror; deferred: at last close",
+        doc: "remove it; deferred: at last close",
         parse: |words| {
             let deferred = flag(words, "deferred")?;
             Ok(Command::Remove { deferred })

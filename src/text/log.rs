@@ -226,7 +226,7 @@ fn region_size(word: &str, length: u64) -> Result<u64> {
     let region = region.filter(|size| size.is_power_of_two() && (2..=length).contains(size));
     let region = region.ok_or_else(|| {
         Error::invalid(format!(
-            "invalid region size {} sectors: it must be a power of two, from 2 to the {length} sectors of the target",
+            "invalid region size {} sectors: it must be a power of two from 2 to 2147483648, and at most the target's {length}",
             cut(word)
         ))
     })?;
