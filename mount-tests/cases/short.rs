@@ -202,7 +202,7 @@ fn wrong(lab: &Lab) {
         (Errno::ENODEV, "/dev/null", "/dev/null".into()),
         (Errno::EINVAL, "live", format!("{target} live=yes")),
         (Errno::EINVAL, "size", format!("{target} size=1M")),
-        (Errno::EINVAL, "region size", format!("{target} region=3K")),
+        (Errno::EINVAL, "power of two", format!("{target} region=3K")),
         (Errno::ENOSPC, "too small", format!("{target}@1M")),
         (Errno::ENOSPC, "sectors", format!("{target} length=1T")),
         (Errno::EINVAL, "overlaps", source.clone()),

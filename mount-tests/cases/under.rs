@@ -167,7 +167,7 @@ fn refusals(lab: &Lab) {
         ("EINVAL home {t} sync=no", "sync=no"),
         ("EINVAL home {t} length=1M", "length="),
         ("EINVAL home@1M {t}", "offset"),
-        ("EINVAL home {t} region=3K", "region size"),
+        ("EINVAL home {t} region=3K", "power of two"),
         ("EINVAL home /dev/mapper/home", ""),
         (&used, "odd"),
         ("EINVAL home {s}@1M", "overlaps"),

@@ -145,7 +145,7 @@ pub(super) fn named(text: &str) -> (Option<&str>, &str) {
 fn check_start(text: &str) -> Result<()> {
     match Words::new(text).peek() {
         None => Err(Error::invalid(format!(
-            "the line ends too early: write {TABLE_FORM}"
+            "the line ends too early: expected a table, {TABLE_FORM}"
         ))),
         Some(word) if is_digits(word) => Ok(()),
         Some(word) => Err(Error::invalid(no_start(word))),

@@ -28,8 +28,8 @@ Invalid mirror log argument count                   | "-1"         | core -1 102
 Insufficient mirror log arguments                   | core 1       | core 1
 Insufficient mirror log arguments                   | core 5       | core 5 1024 2
 Module for logging type                             | cord         | cord 1 1024 2 {a} 0 {b} 0
-wrong number of arguments to dirty region log       | 0 stand      | core 0 2 {a} 0 {b} 0
-wrong number of arguments to dirty region log       | 3 stand      | core 3 1024 sync x 2 {a} 0 {b} 0
+wrong number of arguments to dirty region log       | found 0      | core 0 2 {a} 0 {b} 0
+wrong number of arguments to dirty region log       | found 3      | core 3 1024 sync x 2 {a} 0 {b} 0
 unrecognised sync argument to dirty region log      | snyc         | core 2 1024 snyc 2 {a} 0 {b} 0
 invalid region size 1000                            | power of two | core 1 1000 2 {a} 0 {b} 0
 invalid region size 16384                           | 8192         | core 1 16384 2 {a} 0 {b} 0
@@ -38,8 +38,8 @@ invalid region size 0                               | from 2       | core 1 0 2 
 invalid region size +1024                           | +1024        | core 1 +1024 2 {a} 0 {b} 0
 invalid region size 8k                              | 8k           | core 1 8k 2 {a} 0 {b} 0
 invalid region size 4294967296                      | 2147483648   | core 1 4294967296 2 {a} 0 {b} 0
-wrong number of arguments to disk dirty region log  | 1 stand      | disk 1 {log} 2 {a} 0 {b} 0
-wrong number of arguments to disk dirty region log  | 4 stand      | disk 4 {log} 1024 sync x 2 {a} 0 {b} 0
+wrong number of arguments to disk dirty region log  | found 1      | disk 1 {log} 2 {a} 0 {b} 0
+wrong number of arguments to disk dirty region log  | found 4      | disk 4 {log} 1024 sync x 2 {a} 0 {b} 0
 invalid region size 7                               | 7            | disk 2 {log} 7 2 {a} 0 {b} 0
 unrecognised sync argument to dirty region log      | no           | disk 3 {log} 1024 no 2 {a} 0 {b} 0
 Invalid number of mirrors                           | legs         | core 1 1024
@@ -60,7 +60,7 @@ Unrecognised feature requested                      | "errors"     | core 1 1024
 keep_log feature requires the handle_errors feature | keep_log     | core 1 1024 2 {a} 0 {b} 0 1 keep_log
 Too many mirror arguments                           | "x"          | core 1 1024 2 {a} 0 {b} 0 0 x
 Too many mirror arguments                           | "x"          | core 1 1024 2 {a} 0 {b} 0 1 handle_errors x
-Too few arguments to userspace dirty log            | 2 stand      | userspace 2 U clustered-core 2 {a} 0 {b} 0
+Too few arguments to userspace dirty log            | found 2      | userspace 2 U clustered-core 2 {a} 0 {b} 0
 "#;
 
 /// Lines that are no request: the errno, what its reason names, the line.

@@ -135,14 +135,16 @@ impl Place {
             return Ok(());
         }
         let name = facts.node.display();
-        let (have, need) = (amount(facts.size), amount(need));
-        let from = match self.start {
+        let shown = |bytes: u64| format!("{} sectors ({})", bytes / SECTOR, amount(bytes));
+        let from = match self.start / SECTOR {
             0 => String::new(),
-            start => format!(" (offset {})", amount(start)),
+            sector => format!(", from sector {sector} on"),
         };
         let sentence = format!(
-            "{} {name} is too small: it has {have}, {need} are needed{from}",
-            self.role
+            "{} {name} is too small: it has {}, {} are needed{from}",
+            self.role,
+            shown(facts.size),
+            shown(need)
         );
         Err(Error::new(Errno::ENOSPC, sentence))
     }
