@@ -57,7 +57,7 @@ fn refused_constructors(lab: &Lab) {
     let mut field = Field::new(lab, &mount);
     let mut both = |params: &str, kernel: &str, word: &str| {
         let table = field.fill(&format!("0 8192 mirror {params}"));
-        field.judge("new", &format!("x: {table}"), "EINVAL", &[kernel, word]);
+        field.assess("new", &format!("x: {table}"), "EINVAL", &[kernel, word]);
         field.ask_kernel(&table, kernel);
     };
     for [kernel, word, params] in rows(CONSTRUCTORS) {
@@ -87,7 +87,7 @@ fn refused_lines(lab: &Lab) {
     let others = if lab.is_kernel() { OTHERS } else { "" };
     for [errno, word, line] in rows(LINES).into_iter().chain(rows(others)) {
         let line = field.fill(&line.replace("{minor}", minor));
-        field.judge("new", &line, errno, &[&word.replace("{minor}", minor)]);
+        field.assess("new", &line, errno, &[&word.replace("{minor}", minor)]);
     }
     for (bytes, word) in odd_bytes(&field.fill(GOOD)) {
         field.judge_bytes("new", &bytes, "EINVAL", &[word]);
@@ -132,19 +132,19 @@ fn refused_verbs(lab: &Lab) {
     mount.wait_in_sync("m0");
     let mut field = Field::new(lab, &mount);
     for [errno, word, file, line] in rows(VERBS) {
-        field.judge(file, &line.replace("^G", "\u{7}"), errno, &[word]);
+        field.assess(file, &line.replace("^G", "\u{7}"), errno, &[word]);
     }
     if lab.is_kernel() {
         for [errno, word, file, line] in rows(LVM_VERBS) {
-            field.judge(file, line, errno, &[word]);
+            field.assess(file, line, errno, &[word]);
         }
         let table = field.fill(GOOD);
-        field.judge("lv/table", &table, "EPERM", &["LVM"]);
+        field.assess("lv/table", &table, "EPERM", &["LVM"]);
         let _open = File::open("/dev/mapper/m0").expect("the device");
-        field.judge("m0/ctl", "remove", "EBUSY", &["open"]);
+        field.assess("m0/ctl", "remove", "EBUSY", &["open"]);
     }
     for line in ["0", "101", "x", "", "-1", "50 1"] {
-        field.judge("throttle", line, "EINVAL", &["1 to 100"]);
+        field.assess("throttle", line, "EINVAL", &["1 to 100"]);
     }
     field.end();
     twice(lab, &mount);
@@ -197,14 +197,14 @@ fn refused_tables(lab: &Lab) {
         let large = kernel.as_ref().map_or("", |(.., large)| large);
         let fill = |text: &str| text.replace("{4k}", large).replace(" / ", "\n");
         let (line, word) = (field.fill(&fill(line)), field.fill(&fill(word)));
-        field.judge("m0/table", &line, errno, &[&word]);
+        field.assess("m0/table", &line, errno, &[&word]);
         if let Some(what) = stopped(lab, &mount, &table) {
             field.note(format!("after `{line}`: {what}"));
         }
     }
     if lab.is_kernel() {
         let own = field.fill("0 8192 mirror core 1 1024 2 {a} 0 /dev/mapper/m1 0");
-        field.judge("m1/table", &own, "EINVAL", &["itself"]);
+        field.assess("m1/table", &own, "EINVAL", &["itself"]);
     }
     field.end();
     drop(kernel);
@@ -337,7 +337,7 @@ fn refused_by_the_kernel_alone(lab: &Lab) {
     let mut field = Field::new(lab, &mount);
     for [errno, word, line] in rows(KERNEL) {
         let line = field.fill(&line.replace("{4k}", &large));
-        field.judge("new", &line, errno, &[word]);
+        field.assess("new", &line, errno, &[word]);
     }
     field.end();
 }

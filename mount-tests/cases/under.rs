@@ -189,7 +189,7 @@ fn refusals(lab: &Lab) {
         nothing_of_it(&mount);
     }
     let plain = mount.try_write("new", &format!("{disk} live=yes"));
-    refused(plain, Errno::EINVAL, "no device of device-mapper");
+    refused(plain, Errno::EINVAL, "not a device-mapper device");
     let named = mount.try_write("new", &format!("other: /dev/mapper/home {target} live=yes"));
     refused(named, Errno::EINVAL, "keeps its name");
     dm("suspend home");

@@ -39,7 +39,7 @@ pub struct Options {
 
 /// What a package ships besides the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Paper {
+pub enum Generated {
     /// mirrorfs(8)
     Man,
     /// completion for bash

@@ -24,7 +24,7 @@ const HEADER: &str = "mirrorfs\n\n6\n1\n0\n0\n0\n";
 const ROOM: usize = 4096;
 
 /// How long the end of the program waits for its last lines.
-const PATIENCE: Duration = Duration::from_millis(500);
+const FLUSH_WITHIN: Duration = Duration::from_millis(500);
 
 static QUEUE: OnceLock<SyncSender<Item>> = OnceLock::new();
 
@@ -70,7 +70,7 @@ pub fn finish() {
     let sent = QUEUE.get().map(|queue| queue.try_send(Item::Mark(send)));
     if matches!(sent, Some(Ok(()))) {
         // Who does not read by then is not waited for.
-        let _ = receive.recv_timeout(PATIENCE);
+        let _ = receive.recv_timeout(FLUSH_WITHIN);
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, CommandFactory, Parser, ValueHint};
 
-use super::config::{EngineName, Options, Paper, default_flags};
+use super::config::{EngineName, Generated, Options, default_flags};
 use super::mount_option;
 use crate::error::{Error, Result};
 
@@ -39,7 +39,7 @@ struct Arguments {
     quiet: bool,
     /// Print the man page or a shell's completion, for packages
     #[arg(long, value_enum, value_name = "WHAT", hide = true, exclusive = true)]
-    generate: Option<Paper>,
+    generate: Option<Generated>,
     /// The folder to mount on; mount(8) puts a SOURCE before it
     #[arg(required = true, num_args = 1..=2, value_name = "MOUNTPOINT")]
     #[arg(value_hint = ValueHint::DirPath)]
@@ -54,7 +54,7 @@ pub enum Unusable {
     /// A mount option that is none.
     Option(Error),
     /// Something to print.
-    Paper(Paper),
+    Generated(Generated),
 }
 
 /// The options, as a table.
@@ -69,7 +69,7 @@ pub fn table() -> clap::Command {
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> std::result::Result<Options, Unusable> {
     let arguments = Arguments::try_parse_from(words).map_err(Unusable::Words)?;
     if let Some(paper) = arguments.generate {
-        return Err(Unusable::Paper(paper));
+        return Err(Unusable::Generated(paper));
     }
     combine(arguments).map_err(Unusable::Option)
 }
@@ -110,7 +110,7 @@ mod tests {
         parsed.map_err(|error| match error {
             Unusable::Words(error) => error.to_string(),
             Unusable::Option(error) => error.to_string(),
-            Unusable::Paper(paper) => format!("{paper:?}"),
+            Unusable::Generated(paper) => format!("{paper:?}"),
         })
     }
 

@@ -12,13 +12,13 @@ use super::logging;
 /// From now on a panic is logged and ends the process by SIGABRT.
 pub fn abort() {
     panic::set_hook(Box::new(|info| {
-        log::error!("{}; the daemon exits, start it again", told(info));
+        log::error!("{}; the daemon exits, start it again", sentence(info));
         logging::finish();
         process::abort()
     }));
 }
 
-fn told(info: &PanicHookInfo<'_>) -> String {
+fn sentence(info: &PanicHookInfo<'_>) -> String {
     let thread = thread::current();
     let name = thread.name().unwrap_or("without a name").to_owned();
     let at = info

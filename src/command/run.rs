@@ -12,7 +12,7 @@ use nix::unistd::{getegid, geteuid};
 use super::background::{self, Waiting};
 use super::config::Options;
 use super::mounting::{self, detach};
-use super::{engines, logging, mountpoint, state, survival};
+use super::{engines, hardening, logging, mountpoint, state};
 use crate::daemon::Daemon;
 use crate::daemon::tasks::thread::spawn;
 use crate::error::{Error, Result};
@@ -20,7 +20,7 @@ use crate::fuse::Fs;
 use crate::tree::Tree;
 
 /// How long the end waits for verbs that are half done.
-const PATIENCE: Duration = Duration::from_secs(10);
+const SETTLE_WITHIN: Duration = Duration::from_secs(10);
 
 /// A mounted file system that waits to be served.
 struct Mounted {
@@ -32,7 +32,7 @@ struct Mounted {
 
 /// Mount, serve until unmounted, and answer the exit status.
 pub fn run(options: Options) -> i32 {
-    survival::give_back();
+    hardening::give_back();
     let result = match options.foreground {
         true => foreground(&options),
         false => in_background(&options),
@@ -90,7 +90,7 @@ fn mount(options: &Options) -> Result<Mounted> {
     let folder = mountpoint::prepare(&options.mountpoint)?;
     let engine = engines::open(options.engine)?;
     if matches!(engine, engines::Opened::Kernel(_)) {
-        survival::ensure();
+        hardening::ensure();
     }
     let lock = Arc::new(state::take(&state::folder(options)?)?);
     let made = engines::daemon(engine, lock.folder());
@@ -153,7 +153,7 @@ fn end(daemon: &Daemon, lock: &state::Lock) {
 
 /// Let verbs that are half done come to their end, within reason.
 fn settle(daemon: &Daemon) {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + SETTLE_WITHIN;
     while daemon.registry.is_busy() && Instant::now() < end {
         sleep(Duration::from_millis(20));
     }

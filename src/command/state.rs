@@ -22,7 +22,7 @@ use crate::error::{Errno, Error, Result};
 const SYSTEM: &str = "/var/lib/mirrorfs";
 
 /// How long to wait for a daemon whose mount is gone and that is about to end.
-const PATIENCE: Duration = Duration::from_secs(2);
+const LOCK_WITHIN: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Held for as long as the daemon lives; the kernel lets go of it whatever way
@@ -114,7 +114,7 @@ fn made_before(held: &mut File) -> Vec<PathBuf> {
 /// one than the next daemon will find.
 fn lock(folder: &Path, path: &Path) -> Result<Flock<File>> {
     let at = |error| Error::io(format!("the state directory {}", folder.display()), &error);
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + LOCK_WITHIN;
     loop {
         let opened = open(folder, path).map_err(at)?;
         let held = match Flock::lock(opened, FlockArg::LockExclusiveNonblock) {

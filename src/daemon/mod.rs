@@ -47,7 +47,7 @@ use crate::engine::bell::Bell;
 use crate::engine::{Devices, Engine};
 use crate::error::Result;
 use crate::model::id::MirrorId;
-use crate::model::look::Look;
+use crate::model::ownership::Ownership;
 use crate::model::snapshot::Snapshot;
 
 /// Everything that a mounted mirrorfs consists of, below the tree: it only wires the
@@ -133,8 +133,8 @@ impl Daemon {
     }
 
     /// Take samples again of a copy that had stopped: somebody looks at it.
-    pub fn stir(&self, mirror_id: MirrorId) {
-        self.watch.stir(mirror_id);
+    pub fn resume_sampling(&self, mirror_id: MirrorId) {
+        self.watch.resume_sampling(mirror_id);
     }
 
     /// As [`Mirrors::find`].
@@ -173,7 +173,7 @@ impl Daemon {
     ///
     /// # Errors
     /// EINVAL for a bad name, EEXIST for a taken one.
-    pub fn create_empty(&self, name: &str, looks: BTreeMap<String, Look>) -> Result<MirrorId> {
+    pub fn create_empty(&self, name: &str, looks: BTreeMap<String, Ownership>) -> Result<MirrorId> {
         self.maker.create_empty(name, looks)
     }
 
@@ -226,8 +226,8 @@ impl Daemon {
     }
 
     /// Keep owner and mode of a file of a mirror, by its path below the mirror.
-    pub fn set_look(&self, mirror_id: MirrorId, path: &str, look: Look) {
-        self.preferences.set_look(mirror_id, path, look);
+    pub fn set_ownership(&self, mirror_id: MirrorId, path: &str, look: Ownership) {
+        self.preferences.set_ownership(mirror_id, path, look);
     }
 
     /// As [`Restorer::restore`].

@@ -9,7 +9,7 @@ use fuser::{
 
 use crate::error::{Error, Result};
 use crate::tree::node::Node;
-use crate::tree::stat::{Attr, Sort};
+use crate::tree::stat::{Attr, NodeType};
 use crate::tree::walk::Found;
 
 /// Names and attributes that only change through this mount.
@@ -54,11 +54,11 @@ fn text(name: &OsStr) -> Result<Option<&str>> {
     }
 }
 
-pub(super) fn file_type(sort: Sort) -> FileType {
+pub(super) fn file_type(sort: NodeType) -> FileType {
     match sort {
-        Sort::Folder => FileType::Directory,
-        Sort::File => FileType::RegularFile,
-        Sort::Link => FileType::Symlink,
+        NodeType::Folder => FileType::Directory,
+        NodeType::File => FileType::RegularFile,
+        NodeType::Link => FileType::Symlink,
     }
 }
 

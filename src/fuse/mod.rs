@@ -22,14 +22,14 @@ use self::answer::{
 use self::called::is_called;
 use crate::daemon::admission::permission::Caller;
 use crate::error::Result;
-use crate::model::look::Look;
+use crate::model::ownership::Ownership;
 use crate::tree::Tree;
-use crate::tree::limits::Of;
+use crate::tree::limits::Resource;
 use crate::tree::locks::{Answer, Want};
 use crate::tree::write::not_here;
 
 /// How long a caller waits for a command before it is told EINPROGRESS.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// The same for mkdir, rmdir and rename: the kernel keeps the whole folder
 /// locked meanwhile, and who looks for a name in it waits too.
@@ -77,11 +77,11 @@ impl Fs {
     /// What a call that names a path takes of what may be under way.
     fn begin(&self, request: &Request) -> Result<impl Send + 'static> {
         let caller = Caller::reader(request.uid());
-        self.tree.share(&caller, Of::Commands, 1)
+        self.tree.share(&caller, Resource::Commands, 1)
     }
 }
 
-/// Look after a thread that waits for a lock, until it has it or a signal.
+/// Ownership after a thread that waits for a lock, until it has it or a signal.
 fn attend(tree: Arc<Tree>, ticket: u64, thread: u32) {
     let desk = Arc::clone(&tree.daemon.deadlines);
     desk.after(LOCK_BEAT, move || match tree.locks.is_waiting(ticket) {
@@ -127,20 +127,20 @@ impl Filesystem for Fs {
         reply: ReplyAttr,
     ) {
         let mode = mode.map(|mode| (mode & 0o7777) as u16);
-        let look = Look { mode, uid, gid };
+        let look = Ownership { mode, uid, gid };
         let change = move |tree: &Tree| {
             let node = node(ino)?;
             if size.is_some() {
                 tree.writable(node)?;
             }
-            tree.dress(node, look)
+            tree.set_ownership(node, look)
         };
         if look.is_plain() {
             return reply_attr(reply, change(&self.tree));
         }
         // What is changed is recorded, and a disk may be slow.
         let share = self.begin(request);
-        self.later(share, PATIENCE, change, move |result| {
+        self.later(share, ANSWER_WITHIN, change, move |result| {
             reply_attr(reply, result)
         });
     }
@@ -229,7 +229,7 @@ impl Filesystem for Fs {
             }
         };
         let work = move |tree: &Tree| tree.write(number, &data);
-        self.later(share, PATIENCE, work, answer);
+        self.later(share, ANSWER_WITHIN, work, answer);
     }
 
     fn release(

@@ -71,7 +71,7 @@ struct View<'a> {
 }
 
 /// What is to be done about a mirror.
-pub fn judge(snapshot: &Snapshot) -> Verdict {
+pub fn assess(snapshot: &Snapshot) -> Verdict {
     let views = views(snapshot);
     if !views.iter().any(holds_writes) {
         return Verdict::Healthy;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::failure::{Hurt, Switch, Verdict, hurt, judge};
+use super::failure::{Hurt, Switch, Verdict, assess, hurt};
 use super::policy::OnFailure;
 use super::progress::{Progress, SyncState};
 use super::snapshot::{Leg, Owner, Snapshot};
@@ -165,7 +165,7 @@ fn held(snapshot: &Snapshot) -> Option<String> {
     if !snapshot.known.holds_writes {
         return None;
     }
-    match judge(snapshot) {
+    match assess(snapshot) {
         Verdict::Healthy => hurting(snapshot),
         Verdict::Hold(reason) => Some(format!("writes are held: {reason}")),
         Verdict::Switch(_) if snapshot.owner() == Owner::Lvm => {
@@ -173,9 +173,9 @@ fn held(snapshot: &Snapshot) -> Option<String> {
         }
         Verdict::Switch(switch) if snapshot.known.settings.on_failure == OnFailure::Drop => {
             let what = left_out(&switch);
-            let trouble = snapshot.known.trouble.as_ref();
-            let trouble = trouble.filter(|reason| !reason.is_empty());
-            let why = trouble.map_or_else(String::new, |reason| format!(": {reason}"));
+            let pending_failure = snapshot.known.pending_failure.as_ref();
+            let pending_failure = pending_failure.filter(|reason| !reason.is_empty());
+            let why = pending_failure.map_or_else(String::new, |reason| format!(": {reason}"));
             Some(format!("writes are held until {what} is removed{why}"))
         }
         Verdict::Switch(switch) => Some(format!(

@@ -5,11 +5,11 @@ pub mod failure;
 pub mod grounds;
 pub mod health;
 pub mod id;
-pub mod look;
-pub mod pace;
+pub mod ownership;
 mod parts;
 pub mod policy;
 pub mod progress;
+pub mod rate;
 pub mod settings;
 pub mod snapshot;
 

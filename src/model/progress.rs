@@ -1,6 +1,6 @@
 //! How far a mirror is: counted in regions as the kernel does, told in bytes.
 
-use super::pace::Rate;
+use super::rate::Rate;
 use super::snapshot::{Part, SECTOR, Snapshot};
 use crate::text::letter::Letter;
 use crate::text::units;

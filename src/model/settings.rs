@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::look::Look;
+use super::ownership::Ownership;
 use super::policy::{Dropped, OnFailure};
 
 /// What a mirror has beside its table: one value in its record, in what the daemon
@@ -14,7 +14,8 @@ pub struct Settings {
     /// Whether the mirror is to be brought back.
     pub persist: bool,
     /// Owners and modes that were changed, by path.
-    pub looks: BTreeMap<String, Look>,
+    #[serde(rename = "looks")]
+    pub ownership: BTreeMap<String, Ownership>,
     /// What is done when a leg or the log fails.
     #[serde(default)]
     pub on_failure: OnFailure,
@@ -22,8 +23,8 @@ pub struct Settings {
     #[serde(default)]
     pub dropped: Vec<Dropped>,
     /// Whether the sync word of its disk log was not written by anybody, and is to go.
-    #[serde(default)]
-    pub forged: bool,
+    #[serde(default, rename = "forged")]
+    pub temporary_nosync: bool,
     /// Whether the mirror was slid under another program's device: its log is its own.
     #[serde(default)]
     pub adopted: bool,
@@ -38,7 +39,7 @@ pub struct SettingsEdit {
     /// The legs that are out because they had failed.
     pub dropped: Option<Vec<Dropped>>,
     /// Whether the sync word of the disk log is to go.
-    pub forged: Option<bool>,
+    pub temporary_nosync: Option<bool>,
 }
 
 impl SettingsEdit {
@@ -52,11 +53,11 @@ impl SettingsEdit {
         if let Some(dropped) = &self.dropped {
             now.dropped.clone_from(dropped);
         }
-        now.forged = self.forged.unwrap_or(now.forged);
+        now.temporary_nosync = self.temporary_nosync.unwrap_or(now.temporary_nosync);
         SettingsEdit {
             fresh: self.fresh.as_ref().map(|_| before.clone()),
             dropped: Some(before.dropped),
-            forged: Some(before.forged),
+            temporary_nosync: Some(before.temporary_nosync),
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::pace::Rate;
 use super::parts::{legs_of, linear_legs, log_of, parts};
+use super::rate::Rate;
 use super::settings::Settings;
 use crate::engine::Info;
 use crate::text::table::{Line, Table};
@@ -77,7 +77,7 @@ pub struct Known {
     /// What the health warns of beside.
     pub notes: Vec<String>,
     /// Why writes that something failed under still wait.
-    pub trouble: Option<String>,
+    pub pending_failure: Option<String>,
     /// Why the mirror is not there, where it is only recorded.
     pub absent: Option<String>,
 }
@@ -183,7 +183,7 @@ impl Snapshot {
     }
 
     /// One leg of each mirror target, and all others.
-    pub fn sides(&self, number: usize) -> (Vec<&Leg>, Vec<&Leg>) {
+    pub fn partition_legs(&self, number: usize) -> (Vec<&Leg>, Vec<&Leg>) {
         let (mut chosen, mut others) = (Vec::new(), Vec::new());
         let mut legs = self.legs.iter();
         for part in &self.parts {

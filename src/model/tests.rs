@@ -1,6 +1,6 @@
 //! Snapshots made of text, and what is judged of them.
 
-use super::failure::{Hurt, Verdict, again, hurt, judge};
+use super::failure::{Hurt, Verdict, again, assess, hurt};
 use super::health::State;
 use super::snapshot::{Found, Known, Silent, Snapshot};
 use crate::engine::Info;
@@ -56,7 +56,7 @@ fn way_on(log: &str, legs: usize, status: &str, whole: bool) -> String {
         whole_in: whole.then_some(1),
         ..Known::default()
     };
-    match judge(&snapshot(log, legs, status, known)) {
+    match assess(&snapshot(log, legs, status, known)) {
         Verdict::Healthy => "healthy".into(),
         Verdict::Hold(reason) => format!("hold: {reason}"),
         Verdict::Switch(switch) => {
@@ -183,16 +183,16 @@ fn what_is_not_tracked_or_not_known_is_left_alone() {
         let mirror = part.mirror.as_mut().expect("a mirror");
         mirror.features.handle_errors = false;
     }
-    assert_eq!(judge(&plain), Verdict::Healthy);
+    assert_eq!(assess(&plain), Verdict::Healthy);
     let mut dumb = snapshot("core 1 8", 2, "7/8 AD", Known::default());
     dumb.parts.iter_mut().for_each(|part| part.status = None);
-    assert_eq!(judge(&dumb), Verdict::Healthy);
+    assert_eq!(assess(&dumb), Verdict::Healthy);
     let mut kept = snapshot("core 1 8", 2, "7/8 AD", Known::default());
     for part in &mut kept.parts {
         let mirror = part.mirror.as_mut().expect("a mirror");
         mirror.features.keep_log = true;
     }
-    assert!(matches!(judge(&kept), Verdict::Hold(reason) if reason.contains("keep_log")));
+    assert!(matches!(assess(&kept), Verdict::Hold(reason) if reason.contains("keep_log")));
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn a_silent_leg_goes() {
         ..Known::default()
     };
     let snapshot = snapshot("core 1 8", 2, "4/8 AS", known);
-    assert!(matches!(judge(&snapshot), Verdict::Switch(switch) if switch.legs == [1]));
+    assert!(matches!(assess(&snapshot), Verdict::Switch(switch) if switch.legs == [1]));
     assert_eq!(State::of(&snapshot), State::Degraded);
 }
 

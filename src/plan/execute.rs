@@ -1,9 +1,9 @@
 //! The executor: it alone acts. It runs steps in order and, where one fails,
 //! brings the device back to how it was.
 
-use super::build::{is_forged, without_sync_words};
 use super::legs::check_whole;
 use super::step::Step;
+use super::steps::{has_nosync, without_sync_words};
 use crate::engine::{Engine, Id, Slot};
 use crate::error::{Error, Result};
 use crate::text::letter::Letter;
@@ -162,7 +162,7 @@ pub fn resume_live(engine: &dyn Engine, id: &Id) -> Result<()> {
     if info.suspended && !info.inactive && has_errors(&status) {
         let (_, lines) = engine.table(id, Slot::Live)?;
         let table = Table::from_lines(&lines);
-        if is_forged(&table) {
+        if has_nosync(&table) {
             let table = without_sync_words(table, false);
             engine.load(id, &table.to_lines(), info.read_only)?;
         }

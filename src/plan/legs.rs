@@ -2,9 +2,9 @@
 //! leg out, bring one in, copy everything again. Each is a table to switch to, and
 //! what has to be so for that.
 
-use super::build::without_sync_words;
 use super::change::Change;
-use super::short::region;
+use super::simple_request::region;
+use super::steps::without_sync_words;
 use crate::error::{Error, Result};
 use crate::model::failure::{self, Switch};
 use crate::model::snapshot::{Leg, Snapshot};

@@ -3,11 +3,11 @@
 //! undoes what it did when a step fails.
 
 pub mod afresh;
-pub mod build;
 pub mod change;
 pub mod execute;
 pub mod grow;
 pub mod legs;
-pub mod short;
+pub mod simple_request;
 pub mod step;
+pub mod steps;
 pub mod verb;

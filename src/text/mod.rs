@@ -8,16 +8,16 @@ pub mod linear;
 pub mod log;
 pub mod mirror;
 pub mod name;
+pub mod new_request;
 pub mod openmetrics;
 pub mod place;
 pub mod request;
 mod secret;
-pub mod short;
+pub mod simple_request;
 pub mod size;
 pub mod status;
 pub mod table;
 pub mod units;
-pub mod wish;
 pub mod words;
 
 #[cfg(test)]

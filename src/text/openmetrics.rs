@@ -3,7 +3,7 @@
 
 /// What kind of figure a metric is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sort {
+pub enum MetricType {
     /// It goes up and down.
     Gauge,
     /// It counts from the daemon's start.
@@ -16,7 +16,7 @@ pub struct Family {
     /// Its name; that of a counter's figures has `_total` behind it.
     pub name: &'static str,
     /// What kind of figure.
-    pub sort: Sort,
+    pub sort: MetricType,
     /// What it is counted in, the name's end; empty for a bare number.
     pub unit: &'static str,
     /// A line for a person.
@@ -40,7 +40,7 @@ impl Family {
     pub const fn gauge(name: &'static str, unit: &'static str, help: &'static str) -> Family {
         Family {
             name,
-            sort: Sort::Gauge,
+            sort: MetricType::Gauge,
             unit,
             help,
         }
@@ -50,7 +50,7 @@ impl Family {
     pub const fn counter(name: &'static str, help: &'static str) -> Family {
         Family {
             name,
-            sort: Sort::Counter,
+            sort: MetricType::Counter,
             unit: "",
             help,
         }
@@ -62,8 +62,8 @@ impl Family {
             name, unit, help, ..
         } = self;
         let (sort, ending) = match self.sort {
-            Sort::Gauge => ("gauge", ""),
-            Sort::Counter => ("counter", "_total"),
+            MetricType::Gauge => ("gauge", ""),
+            MetricType::Counter => ("counter", "_total"),
         };
         text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {sort}\n"));
         if !unit.is_empty() {

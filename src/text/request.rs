@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::text::device::MAX_MINOR;
 use crate::text::mirror::is_parameter;
 use crate::text::name;
-use crate::text::short::SHORT_FORM;
+use crate::text::simple_request::SHORT_FORM;
 use crate::text::table::{Table, Target};
 use crate::text::words::{
     Words, cut, is_digits, is_space, meant, number, quote, unescape, unquoted,

@@ -64,7 +64,7 @@ pub fn is_unit(word: &str) -> bool {
 /// Sectors as a person writes them: `2M`.
 pub fn short(sectors: u64) -> String {
     let bytes = sectors.saturating_mul(SECTOR);
-    let whole = |(_, factor): &&(char, u64)| bytes % factor == 0 && bytes >= *factor;
+    let whole = |(_, factor): &&(char, u64)| bytes.is_multiple_of(*factor) && bytes >= *factor;
     let unit = UNITS.iter().rev().find(whole);
     unit.map_or_else(
         || bytes.to_string(),

@@ -13,13 +13,13 @@ use super::disklog::{self, Header};
 use super::log::{Log, Sync};
 use super::mirror::{Features, Leg, Mirror};
 use super::name;
+use super::new_request::NewRequest;
 use super::place::Place;
 use super::request::{Request, parse_tables};
-use super::short::{LogAt, Short};
+use super::simple_request::{LogAt, SimpleRequest};
 use super::status::{LogStatus, MirrorStatus};
 use super::table::{Line, Linear, Mapping, Table, Target};
 use super::units;
-use super::wish::Wish;
 use super::words::{Words, cut, unescape};
 use crate::text::letter::Letter;
 
@@ -122,7 +122,7 @@ fn place() -> impl Strategy<Value = Place> {
     (device, 0..1_u64 << 50).prop_map(|(device, offset)| Place::at(device, offset))
 }
 
-fn short() -> impl Strategy<Value = Short> {
+fn short() -> impl Strategy<Value = SimpleRequest> {
     let log = prop_oneof![
         Just(LogAt::Auto),
         Just(LogAt::Core),
@@ -135,7 +135,7 @@ fn short() -> impl Strategy<Value = Short> {
     (places, size(), region, log, flags).prop_map(
         |((source, targets), length, region, log, flags)| {
             let (equal, hold, live, force) = flags;
-            Short {
+            SimpleRequest {
                 source,
                 targets,
                 length,
@@ -254,8 +254,8 @@ fn read_all(text: &str) {
         }
     }
     let read: [Option<String>; 6] = [
-        Wish::parse(text).map_err(|e| e.to_string()).err(),
-        Short::parse(text).map_err(|e| e.to_string()).err(),
+        NewRequest::parse(text).map_err(|e| e.to_string()).err(),
+        SimpleRequest::parse(text).map_err(|e| e.to_string()).err(),
         parse_tables(text).map_err(|e| e.to_string()).err(),
         MirrorStatus::parse(text).map_err(|e| e.to_string()).err(),
         name::check(text).map_err(|e| e.to_string()).err(),
@@ -308,7 +308,7 @@ proptest! {
     #[test]
     fn short_forms_come_back(short in short()) {
         let line = format!("m0: {short}");
-        prop_assert_eq!(Wish::parse(&line), Ok(Wish::Short(Some("m0".into()), short)));
+        prop_assert_eq!(NewRequest::parse(&line), Ok(NewRequest::SimpleRequest(Some("m0".into()), short)));
     }
 
     #[test]

@@ -5,9 +5,9 @@ use std::time::SystemTime;
 use super::Tree;
 use super::node::Node;
 use super::rows::{path, row_of};
-use super::stat::{Attr, Sort};
+use super::stat::{Attr, NodeType};
 use crate::error::Result;
-use crate::model::look::Look;
+use crate::model::ownership::Ownership;
 
 impl Tree {
     /// What `stat(2)` shows of a place; of one whose mirror is gone and that somebody
@@ -43,11 +43,11 @@ impl Tree {
     ///
     /// # Errors
     /// As [`Tree::attr`].
-    pub fn dress(&self, node: Node, look: Look) -> Result<Attr> {
+    pub fn set_ownership(&self, node: Node, look: Ownership) -> Result<Attr> {
         self.attr(node)?;
         match node.mirror_id() {
             _ if look.is_plain() => {}
-            Some(mirror_id) => self.daemon.set_look(mirror_id, &path(node), look),
+            Some(mirror_id) => self.daemon.set_ownership(mirror_id, &path(node), look),
             None => {
                 let mut looks = self.looks.lock();
                 let entry = looks.entry(node.ino()).or_default();
@@ -57,7 +57,7 @@ impl Tree {
         self.attr(node)
     }
 
-    fn look(&self, node: Node) -> Look {
+    fn look(&self, node: Node) -> Ownership {
         match node.mirror_id() {
             Some(mirror_id) => self.daemon.registry.look(mirror_id, || path(node)),
             None => {
@@ -73,11 +73,11 @@ impl Tree {
     }
 }
 
-/// Sort, mode, and whether it is the list of events.
-fn describe(node: Node) -> Result<(Sort, u16, bool)> {
+/// NodeType, mode, and whether it is the list of events.
+fn describe(node: Node) -> Result<(NodeType, u16, bool)> {
     Ok(match row_of(node)?.map(|row| row.nature()) {
-        None => (Sort::Folder, 0o755, false),
-        Some(file) if file.is_link => (Sort::Link, file.mode, false),
-        Some(file) => (Sort::File, file.mode, file.is_events),
+        None => (NodeType::Folder, 0o755, false),
+        Some(file) if file.is_link => (NodeType::Link, file.mode, false),
+        Some(file) => (NodeType::File, file.mode, file.is_events),
     })
 }

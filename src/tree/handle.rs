@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use super::follow::Follow;
 use super::limits::Share;
 use super::stat::Attr;
-use super::texts::Kept;
+use super::texts::SharedText;
 use crate::daemon::admission::permission::Caller;
 use crate::daemon::events::log::Events;
 use crate::error::Result;
@@ -26,7 +26,7 @@ enum Text {
     #[default]
     None,
     /// The file as it was when it was opened, or read from its beginning.
-    Snapshot(Arc<Kept>),
+    Snapshot(Arc<SharedText>),
     /// The answer to a write. It begins where it is first read, since the
     /// write moved the descriptor's offset.
     Answer(Vec<u8>, Option<u64>),
@@ -90,7 +90,7 @@ impl Handle {
     }
 
     /// Show `text` from now on.
-    pub fn show(&self, text: Arc<Kept>) {
+    pub fn show(&self, text: Arc<SharedText>) {
         *self.text.lock() = Text::Snapshot(text);
     }
 
@@ -182,16 +182,16 @@ fn part(bytes: &[u8], offset: u64, size: usize) -> Vec<u8> {
 mod tests {
     use std::time::SystemTime;
 
-    use super::super::limits::{Limits, Of};
+    use super::super::limits::{Limits, Resource};
     use super::super::node::Node;
-    use super::super::stat::Sort;
+    use super::super::stat::NodeType;
     use super::super::texts::Texts;
     use super::*;
 
     fn handle() -> Handle {
         let attr = Attr {
             node: Node::Root,
-            sort: Sort::File,
+            sort: NodeType::File,
             mode: 0,
             uid: 0,
             gid: 0,
@@ -200,13 +200,13 @@ mod tests {
             fleeting: true,
         };
         let caller = Caller::daemon();
-        let share = Arc::<Limits>::default().take(&caller, Of::Handles, 1);
+        let share = Arc::<Limits>::default().take(&caller, Resource::Handles, 1);
         Handle::new(attr, caller, share.expect("free"))
     }
 
     fn show(handle: &Handle, text: &str) {
         let limits = Arc::<Limits>::default();
-        let share = |size| limits.take(&handle.caller, Of::Bytes, size);
+        let share = |size| limits.take(&handle.caller, Resource::Bytes, size);
         let kept = Texts::default().keep((1, 0), text.into(), share);
         handle.show(kept.expect("kept"));
     }

@@ -12,7 +12,7 @@ use crate::error::{Errno, Error};
 
 /// What is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Of {
+pub enum Resource {
     /// Open files and folders.
     Handles,
     /// Polls that wait for a change.
@@ -27,7 +27,7 @@ pub enum Of {
 #[derive(Debug)]
 pub struct Limit {
     /// What it is.
-    pub of: Of,
+    pub of: Resource,
     /// It, as a sentence has it behind a number.
     pub words: &'static str,
     /// For each user.
@@ -43,28 +43,28 @@ pub struct Limit {
 /// is below them.
 pub const LIMITS: [Limit; 4] = [
     Limit {
-        of: Of::Handles,
+        of: Resource::Handles,
         words: "open files",
         each: 2048,
         all: 8192,
         own: 16_384,
     },
     Limit {
-        of: Of::Pollers,
+        of: Resource::Pollers,
         words: "polls that wait",
         each: 1024,
         all: 4096,
         own: 8192,
     },
     Limit {
-        of: Of::Bytes,
+        of: Resource::Bytes,
         words: "bytes of text",
         each: 8 << 20,
         all: 32 << 20,
         own: 128 << 20,
     },
     Limit {
-        of: Of::Commands,
+        of: Resource::Commands,
         words: "commands under way",
         each: 32,
         all: 128,
@@ -110,7 +110,7 @@ pub struct Share {
     limits: Arc<Limits>,
     uid: u32,
     own: bool,
-    of: Of,
+    of: Resource,
     amount: usize,
 }
 
@@ -122,7 +122,7 @@ impl Limits {
     pub fn take(
         self: &Arc<Self>,
         caller: &Caller,
-        of: Of,
+        of: Resource,
         amount: usize,
     ) -> Result<Share, Refused> {
         let (uid, own) = (caller.uid(), caller.is_trusted());
@@ -138,7 +138,7 @@ impl Limits {
 }
 
 impl Inner {
-    fn take(&mut self, uid: u32, own: bool, of: Of, amount: usize) -> Result<(), Refused> {
+    fn take(&mut self, uid: u32, own: bool, of: Resource, amount: usize) -> Result<(), Refused> {
         let (number, limit) = (of as usize, limit(of));
         let all = if own { &mut self.own } else { &mut self.others };
         let user = self.users.entry(uid).or_default();
@@ -204,13 +204,13 @@ impl Limit {
     }
 }
 
-fn limit(of: Of) -> &'static Limit {
+fn limit(of: Resource) -> &'static Limit {
     let [handles, pollers, bytes, commands] = &LIMITS;
     match of {
-        Of::Handles => handles,
-        Of::Pollers => pollers,
-        Of::Bytes => bytes,
-        Of::Commands => commands,
+        Resource::Handles => handles,
+        Resource::Pollers => pollers,
+        Resource::Bytes => bytes,
+        Resource::Commands => commands,
     }
 }
 
@@ -225,7 +225,7 @@ mod tests {
     use super::*;
 
     fn take(limits: &mut Inner, uid: u32, own: bool, amount: usize) -> Result<(), Refused> {
-        limits.take(uid, own, Of::Handles, amount)
+        limits.take(uid, own, Resource::Handles, amount)
     }
 
     #[test]
@@ -262,8 +262,8 @@ mod tests {
     fn what_is_dropped_is_given_back() {
         let limits = Arc::<Limits>::default();
         let caller = Caller::daemon();
-        let share = limits.take(&caller, Of::Bytes, 1000).expect("free");
-        assert_eq!(limits.inner.lock().own[Of::Bytes as usize], 1000);
+        let share = limits.take(&caller, Resource::Bytes, 1000).expect("free");
+        assert_eq!(limits.inner.lock().own[Resource::Bytes as usize], 1000);
         drop(share);
         assert_eq!(limits.inner.lock().own, Used::default());
         assert!(limits.inner.lock().users.is_empty());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Tree;
 use super::folder::Folder;
-use super::limits::Of;
+use super::limits::Resource;
 use super::node::Node;
 use super::stat::Name;
 use crate::daemon::admission::permission::Caller;
@@ -16,7 +16,7 @@ impl Tree {
     /// # Errors
     /// EMFILE where the caller has too much open.
     pub fn open_folder(&self, node: Node, caller: Caller) -> Result<u64> {
-        let _share = self.share(&caller, Of::Handles, 1)?;
+        let _share = self.share(&caller, Resource::Handles, 1)?;
         let number = self.next_handle();
         let folder = Folder {
             node,
@@ -49,7 +49,7 @@ impl Tree {
             .iter()
             .map(|name| size_of::<Name>() + name.name.len())
             .sum();
-        let share = self.share(&caller, Of::Bytes, size)?;
+        let share = self.share(&caller, Resource::Bytes, size)?;
         if let Some(folder) = self.folders.lock().get_mut(&number) {
             folder.names = Some((Arc::clone(&names), share));
         }

@@ -33,7 +33,7 @@ use std::time::SystemTime;
 use parking_lot::Mutex;
 
 use crate::daemon::Daemon;
-use crate::model::look::Look;
+use crate::model::ownership::Ownership;
 
 /// The tree over one daemon.
 pub struct Tree {
@@ -41,7 +41,7 @@ pub struct Tree {
     pub daemon: Arc<Daemon>,
     /// Locks of its files.
     pub locks: locks::Locks,
-    looks: Mutex<HashMap<u64, Look>>,
+    looks: Mutex<HashMap<u64, Ownership>>,
     handles: Mutex<HashMap<u64, Arc<handle::Handle>>>,
     folders: Mutex<HashMap<u64, folder::Folder>>,
     limits: Arc<limits::Limits>,

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::handle::Handle;
-use super::limits::{Of, Refused, Share};
+use super::limits::{Refused, Resource, Share};
 use super::node::Node;
 use super::row::{Order, Row, Show};
 use super::rows::{AnyRow, row_of};
@@ -39,7 +39,7 @@ impl Tree {
         if writing {
             self.writable(node)?;
         }
-        let share = self.share(&caller, Of::Handles, 1)?;
+        let share = self.share(&caller, Resource::Handles, 1)?;
         let handle = Arc::new(Handle::new(self.attr(node)?, caller, share));
         let number = self.next_handle();
         let mut handles = self.handles.lock();
@@ -55,7 +55,7 @@ impl Tree {
     ///
     /// # Errors
     /// EMFILE where he has it already; `events` says so once.
-    pub fn share(&self, caller: &Caller, of: Of, amount: usize) -> Result<Share> {
+    pub fn share(&self, caller: &Caller, of: Resource, amount: usize) -> Result<Share> {
         let taken = self.limits.take(caller, of, amount);
         taken.map_err(|Refused { error, first }| {
             if first {
@@ -73,7 +73,8 @@ impl Tree {
     pub fn begin(&self, number: u64, size: usize) -> Result<[Share; 2]> {
         let handle = self.handle(number)?;
         let share = |of, amount| self.share(&handle.caller, of, amount);
-        let begun = share(Of::Commands, 1).and_then(|one| Ok([one, share(Of::Bytes, size)?]));
+        let begun =
+            share(Resource::Commands, 1).and_then(|one| Ok([one, share(Resource::Bytes, size)?]));
         begun.inspect_err(|error| {
             // Not where the answer of what runs is still to come.
             handle.answer_if_idle(error.sentence());
@@ -131,7 +132,7 @@ impl Tree {
         }
         if handle.is_stale(offset) {
             let (text, caller) = (self.text(node)?, &handle.caller);
-            let share = |bytes| self.share(caller, Of::Bytes, bytes);
+            let share = |bytes| self.share(caller, Resource::Bytes, bytes);
             handle.show(self.texts.keep((node.ino(), caller.uid()), text, share)?);
         }
         Ok(handle.read(offset, size))
@@ -177,7 +178,7 @@ impl Tree {
         if let Some(tell) = tell {
             let changes = &self.daemon.events.waiters;
             changes.forget(number);
-            let share = self.share(&handle.caller, Of::Pollers, 1)?;
+            let share = self.share(&handle.caller, Resource::Pollers, 1)?;
             let tell = move || {
                 drop(share);
                 tell();
@@ -221,7 +222,7 @@ impl Tree {
     }
 
     fn mirror(&self, mirror_id: MirrorId, need: Detail) -> Result<Snapshot> {
-        self.daemon.stir(mirror_id);
+        self.daemon.resume_sampling(mirror_id);
         self.daemon.snapshot(mirror_id, need)
     }
 

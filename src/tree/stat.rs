@@ -6,7 +6,7 @@ use super::node::Node;
 
 /// What sort of file a node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sort {
+pub enum NodeType {
     /// A folder.
     Folder,
     /// A regular file.
@@ -21,7 +21,7 @@ pub struct Attr {
     /// The place that it describes.
     pub node: Node,
     /// What sort of file.
-    pub sort: Sort,
+    pub sort: NodeType,
     /// Permission bits.
     pub mode: u16,
     /// Owner.
@@ -42,7 +42,7 @@ pub struct Name {
     /// Where it leads.
     pub node: Node,
     /// What sort of file is there.
-    pub sort: Sort,
+    pub sort: NodeType,
     /// The name.
     pub name: String,
 }

@@ -13,7 +13,7 @@ const ROOM: usize = 256;
 
 /// A text that is kept for one user.
 #[derive(Debug)]
-pub struct Kept {
+pub struct SharedText {
     /// It.
     pub bytes: Vec<u8>,
     /// What it takes of what he may have.
@@ -25,7 +25,7 @@ type Key = (u64, u32);
 
 #[derive(Debug, Default)]
 struct Inner {
-    newest: HashMap<Key, Weak<Kept>>,
+    newest: HashMap<Key, Weak<SharedText>>,
     room: usize,
 }
 
@@ -47,7 +47,7 @@ impl Texts {
         key: Key,
         text: String,
         share: impl FnOnce(usize) -> Result<Share, E>,
-    ) -> Result<Arc<Kept>, E> {
+    ) -> Result<Arc<SharedText>, E> {
         let mut inner = self.inner.lock();
         let old = inner.newest.get(&key).and_then(Weak::upgrade);
         if let Some(old) = old.filter(|old| old.bytes == text.as_bytes()) {
@@ -56,7 +56,7 @@ impl Texts {
         let mut bytes = text.into_bytes();
         bytes.shrink_to_fit();
         let _share = share(bytes.len())?;
-        let kept = Arc::new(Kept { bytes, _share });
+        let kept = Arc::new(SharedText { bytes, _share });
         if inner.newest.len() >= inner.room.max(ROOM) {
             inner.newest.retain(|_, text| text.strong_count() > 0);
             inner.room = inner.newest.len() * 2;
@@ -68,7 +68,7 @@ impl Texts {
 
 #[cfg(test)]
 mod tests {
-    use super::super::limits::{Limits, Of};
+    use super::super::limits::{Limits, Resource};
     use super::*;
     use crate::daemon::admission::permission::Caller;
 
@@ -76,7 +76,7 @@ mod tests {
     fn the_same_text_of_one_user_is_kept_once() {
         let (texts, limits) = (Texts::default(), Arc::<Limits>::default());
         let keep = |key, text: &str| {
-            let share = |size| limits.take(&Caller::daemon(), Of::Bytes, size);
+            let share = |size| limits.take(&Caller::daemon(), Resource::Bytes, size);
             texts.keep(key, text.into(), share).expect("kept")
         };
         let one = keep((1, 0), "a");

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::node::{LEGS, MIRROR_FOLDERS, MOST_LEGS, Node, tagged};
 use super::row::{self, Row, Show};
-use super::stat::{Attr, Name, Sort};
+use super::stat::{Attr, Name, NodeType};
 use super::{Tree, mirror, root};
 use crate::daemon::mirrors::query::Detail;
 use crate::engine::Kind;
@@ -155,9 +155,9 @@ fn rows<S>(rows: &[Row<S>], folder: &str, kind: Kind, node: impl Fn(usize) -> No
     let name = |(number, row): (usize, &Row<S>)| Name {
         node: node(number),
         sort: if matches!(row.show, Show::Link(_)) {
-            Sort::Link
+            NodeType::Link
         } else {
-            Sort::File
+            NodeType::File
         },
         name: row.parts().1.into(),
     };
@@ -167,7 +167,7 @@ fn rows<S>(rows: &[Row<S>], folder: &str, kind: Kind, node: impl Fn(usize) -> No
 fn folder_name(node: Node, name: &str) -> Name {
     Name {
         node,
-        sort: Sort::Folder,
+        sort: NodeType::Folder,
         name: name.into(),
     }
 }

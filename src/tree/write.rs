@@ -13,7 +13,7 @@ use super::row::Order;
 use crate::daemon::admission::permission::Caller;
 use crate::error::{Errno, Error, Result};
 use crate::model::id::MirrorId;
-use crate::model::look::Look;
+use crate::model::ownership::Ownership;
 
 impl Tree {
     /// Do the lines of one write in order. Answers how many bytes were done:
@@ -141,8 +141,8 @@ impl Tree {
 }
 
 /// The folder of a mirror and its files that can be written.
-fn owned_by((uid, gid): (u32, u32)) -> BTreeMap<String, Look> {
-    let look = Look {
+fn owned_by((uid, gid): (u32, u32)) -> BTreeMap<String, Ownership> {
+    let look = Ownership {
         mode: None,
         uid: Some(uid),
         gid: Some(gid),

@@ -1,7 +1,7 @@
 //! A mirror that grows writes over what was not its own.
 
 use super::hazards::{SIZE, cleared, mbr};
-use super::{Wrongs, judge};
+use super::{Wrongs, assess};
 use crate::lab::Lab;
 use crate::lab::disks::{MIB, bytes, put};
 use crate::lab::dm::create;
@@ -67,7 +67,7 @@ pub fn grow(lab: &Lab) {
             };
             let want = want.filter(|_| !force);
             let held = || bytes(&target, 0, SIZE);
-            let wrong = judge((lab, &mount), name, ("m/ctl", verb), want, &held);
+            let wrong = assess((lab, &mount), name, ("m/ctl", verb), want, &held);
             wrong.into_iter().for_each(|wrong| wrongs.note(wrong));
             mount.write("m/ctl", "remove");
         }
@@ -82,7 +82,7 @@ pub fn grow(lab: &Lab) {
     put(&disk, 6 * MIB, b"leg 1");
     let held = || bytes(&disk, 0, SIZE);
     for verb in ["grow 8M", "grow 8M force=yes", "grow 7M"] {
-        let wrong = judge(
+        let wrong = assess(
             (lab, &mount),
             "one disk",
             ("m/ctl", verb),
@@ -91,7 +91,7 @@ pub fn grow(lab: &Lab) {
         );
         wrong.into_iter().for_each(|wrong| wrongs.note(wrong));
     }
-    let wrong = judge((lab, &mount), "one disk", ("m/ctl", "grow 6M"), None, &held);
+    let wrong = assess((lab, &mount), "one disk", ("m/ctl", "grow 6M"), None, &held);
     wrong.into_iter().for_each(|wrong| wrongs.note(wrong));
     mount.write("m/ctl", "remove");
     a_target_that_is_read_only(lab, &mount, &mut wrongs);
@@ -105,7 +105,7 @@ fn a_target_that_is_read_only(lab: &Lab, mount: &Mount, wrongs: &mut Wrongs) {
     output(&format!("blockdev --setro {path}"));
     let writable = Undo(format!("blockdev --setrw {path}"));
     let held = || device.bytes();
-    let wrong = judge(
+    let wrong = assess(
         (lab, mount),
         "read-only",
         ("m/ctl", "grow 4M"),
@@ -134,7 +134,7 @@ pub fn beside_neighbours(lab: &Lab) {
         let held = || bytes(&legs[leg], NEW.start, 4 * MIB);
         for verb in ["grow 4M", "grow", "grow 4M force=yes"] {
             let want = Some(("EBUSY", "neighbour"));
-            let wrong = judge((lab, &mount), "a neighbour", ("m/ctl", verb), want, &held);
+            let wrong = assess((lab, &mount), "a neighbour", ("m/ctl", verb), want, &held);
             wrong.into_iter().for_each(|wrong| wrongs.note(wrong));
         }
         mount.write("m/ctl", "remove");

@@ -4,7 +4,7 @@ use std::fs;
 
 use super::hazards::{Device, cleared};
 use super::ways::{Names, SECTORS, WAYS};
-use super::{Turns, Wrongs, judge};
+use super::{Turns, Wrongs, assess};
 use crate::lab::Lab;
 use crate::lab::mount::Mount;
 use crate::lab::shell::{Undo, attempt, output};
@@ -156,7 +156,7 @@ fn each_way(
                 None => fs::read(&log).unwrap_or_default(),
             };
             let what = format!("{} with a log that holds {name}", way.name);
-            let wrong = judge(
+            let wrong = assess(
                 (lab, mount),
                 &what,
                 (way.file, &way.line(&names)),

@@ -83,7 +83,7 @@ pub type Want<'a> = Option<(&'a str, &'a str)>;
 
 /// Write a line, note where the answer is another one, and where a refusal leaves
 /// something. `bytes` is what must stay as it is.
-pub fn judge(
+pub fn assess(
     (lab, mount): (&Lab, &Mount),
     what: &str,
     (file, line): (&str, &str),
@@ -153,7 +153,7 @@ fn targets(lab: &Lab) {
                 let want = refused.then_some((hazard.errno, hazard.word));
                 let what = format!("{}, {}", way.name, hazard.name);
                 let bytes = || at.bytes();
-                let wrong = judge(
+                let wrong = assess(
                     (lab, &mount),
                     &what,
                     (way.file, &way.line(&names)),
@@ -212,7 +212,7 @@ fn sources(lab: &Lab) {
         let want = lab.is_kernel().then_some(("EROFS", "--setrw"));
         let line = way.line(&names);
         let bytes = || source.bytes();
-        let wrong = judge((lab, &mount), way.name, (way.file, &line), want, &bytes);
+        let wrong = assess((lab, &mount), way.name, (way.file, &line), want, &bytes);
         wrong.into_iter().for_each(|wrong| wrongs.note(wrong));
         drop(writable);
         way.end(&mount);
@@ -259,7 +259,7 @@ fn read_only_mirrors(lab: &Lab) {
             let reads = flags == "ro" && line.contains(&format!("2 {file} 0"));
             let want = want.filter(|_| !reads);
             let line = format!("m,,,{flags},{line}");
-            let wrong = judge((lab, &mount), flags, ("new", &line), want, &none);
+            let wrong = assess((lab, &mount), flags, ("new", &line), want, &none);
             wrong.into_iter().for_each(|wrong| wrongs.note(wrong));
             if mount.exists("m") {
                 mount.wait_in_sync("m");
@@ -304,7 +304,7 @@ fn a_broken_disk(lab: &Lab) {
             way.begin(&mount, &source, &other);
             let line = way.line(&names);
             let want = Some(("EIO", "broken"));
-            let wrong = judge((lab, &mount), name, (way.file, &line), want, &Vec::new);
+            let wrong = assess((lab, &mount), name, (way.file, &line), want, &Vec::new);
             wrong.into_iter().for_each(|wrong| wrongs.note(wrong));
             way.end(&mount);
         }

@@ -70,7 +70,7 @@ fn goes_on_by_its_log(lab: &Lab) {
     assert_eq!(
         bytes(&target, last, MARK.len() as u64),
         MARK,
-        "copied again"
+        "copying everything again"
     );
     let unmarked = bytes(&source, last, MARK.len() as u64);
     put(&target, last, &unmarked);

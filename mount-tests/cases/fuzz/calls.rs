@@ -91,7 +91,7 @@ impl Caller<'_> {
     }
 
     /// Judge what a call came to.
-    fn judge<T>(
+    fn assess<T>(
         &self,
         what: &str,
         call: Call,
@@ -148,10 +148,10 @@ impl Caller<'_> {
                 let read = file.read_at(&mut [0; 9], 0);
                 read.map_err(|error| errno(&error))
             });
-            self.judge("read a folder", Call::Read, target, start, read);
+            self.assess("read a folder", Call::Read, target, start, read);
             return;
         }
-        let Some(mut file) = self.judge("open", Call::Read, target, start, opened) else {
+        let Some(mut file) = self.assess("open", Call::Read, target, start, opened) else {
             return;
         };
         if target.path.ends_with("follow") {
@@ -174,7 +174,7 @@ impl Caller<'_> {
         };
         let done = done.map_err(|error| errno(&error));
         if self
-            .judge("read", Call::Read, target, Instant::now(), done)
+            .assess("read", Call::Read, target, Instant::now(), done)
             .is_some()
         {
             let whole = text.last() == Some(&b'\n')
@@ -236,10 +236,10 @@ impl Caller<'_> {
             .read(self.random.one_in(2))
             .append(self.random.one_in(4));
         let opened = options.open(&target.path).map_err(|error| errno(&error));
-        if let Some(mut file) = self.judge("open to write", Call::Write, target, start, opened) {
+        if let Some(mut file) = self.assess("open to write", Call::Write, target, start, opened) {
             let start = Instant::now();
             let written = file.write(text.as_bytes()).map_err(|error| errno(&error));
-            let written = self.judge("write", Call::Write, target, start, written);
+            let written = self.assess("write", Call::Write, target, start, written);
             assert!(written.is_none_or(|written| written <= text.len()));
             let mut answer = String::new();
             let read = file.read_to_string(&mut answer).map(drop);
@@ -253,7 +253,7 @@ impl Caller<'_> {
     fn stat(&mut self, target: &Target) {
         let start = Instant::now();
         let stat = fs::symlink_metadata(&target.path).map_err(|error| errno(&error));
-        if let Some(stat) = self.judge("stat", Call::Stat, target, start, stat) {
+        if let Some(stat) = self.assess("stat", Call::Stat, target, start, stat) {
             let folder = matches!(target.sort, Sort::Folder | Sort::Mirror);
             assert_eq!(stat.is_dir(), folder, "{}", target.path.display());
         }
@@ -267,7 +267,7 @@ impl Caller<'_> {
         };
         let start = Instant::now();
         let listed = fs::read_dir(&target.path).map_err(|error| errno(&error));
-        let Some(entries) = self.judge("list", Call::List, &target, start, listed) else {
+        let Some(entries) = self.assess("list", Call::List, &target, start, listed) else {
             return;
         };
         let mut names = Vec::new();
@@ -306,7 +306,7 @@ impl Caller<'_> {
                 .map(drop),
         };
         let done = done.map_err(|error| errno(&error));
-        self.judge("change", Call::Change, target, start, done);
+        self.assess("change", Call::Change, target, start, done);
     }
 
     fn come_and_go(&mut self) {
@@ -320,11 +320,11 @@ impl Caller<'_> {
         match self.random.one_in(2) {
             true => {
                 let made = fs::create_dir(&target.path).map_err(|error| errno(&error));
-                self.judge("mkdir", Call::Make, &target, start, made);
+                self.assess("mkdir", Call::Make, &target, start, made);
             }
             false => {
                 let gone = fs::remove_dir(&target.path).map_err(|error| errno(&error));
-                self.judge("rmdir", Call::Unmake, &target, start, gone);
+                self.assess("rmdir", Call::Unmake, &target, start, gone);
             }
         }
     }
@@ -365,7 +365,7 @@ impl Caller<'_> {
             sort: Sort::Mirror,
             lasting: false,
         };
-        self.judge("rename", Call::Rename, &target, start, done);
+        self.assess("rename", Call::Rename, &target, start, done);
     }
 
     fn poll(&mut self, target: &Target) {
@@ -421,7 +421,7 @@ impl Caller<'_> {
             5 => access(&target.path, AccessFlags::R_OK).map(drop),
             _ => nix::sys::statfs::statfs(&target.path).map(drop),
         };
-        self.judge("odd", Call::Other, target, start, done);
+        self.assess("odd", Call::Other, target, start, done);
         assert!(fs::symlink_metadata(&beside).is_err());
     }
 }

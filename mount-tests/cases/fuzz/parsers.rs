@@ -7,10 +7,10 @@ use mirrorfs::plan::verb;
 use mirrorfs::text::device::DeviceRef;
 use mirrorfs::text::disklog::Header;
 use mirrorfs::text::mirror::Mirror;
+use mirrorfs::text::new_request::NewRequest;
 use mirrorfs::text::request::{parse_tables, take_force};
 use mirrorfs::text::status::MirrorStatus;
 use mirrorfs::text::table::{Line, Table};
-use mirrorfs::text::wish::Wish;
 use mirrorfs::text::{name, size};
 use mirrorfs::tree::lines::commands;
 
@@ -142,7 +142,7 @@ fn changed(random: &mut Random) -> String {
 fn read_all(text: &str) {
     let mut said = Vec::new();
     let mut note = |error: Option<mirrorfs::error::Error>| said.extend(error);
-    match Wish::parse(text) {
+    match NewRequest::parse(text) {
         Ok(mut wish) => {
             for place in wish.places() {
                 note(place.settle(|_| false).err());

@@ -62,7 +62,7 @@ pub fn read(state: &mut State, random: &mut Random) -> String {
     let Some((answer, told)) = answer else {
         return "nobody reads".into();
     };
-    let wrong = state.writer.judge(block, answer, told);
+    let wrong = state.writer.assess(block, answer, told);
     state.found(wrong);
     format!("read block {block}: {answer:?}")
 }

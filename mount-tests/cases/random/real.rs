@@ -203,7 +203,7 @@ impl Real {
                 let failed = found.iter().filter(|answer| answer.is_err()).count();
                 let told = told || self.is_told();
                 let mut all = found.into_iter().enumerate();
-                let wrong = all.find_map(|(cell, answer)| self.writer.judge(cell, answer, told));
+                let wrong = all.find_map(|(cell, answer)| self.writer.assess(cell, answer, told));
                 (format!("read all, {failed} blocks fail"), wrong)
             }
             // Somebody has suspended it.

@@ -120,7 +120,7 @@ impl Writer {
     }
 
     /// What is wrong with an answer to a read.
-    pub fn judge(&self, block: usize, answer: Result<Version, ()>, told: bool) -> Option<String> {
+    pub fn assess(&self, block: usize, answer: Result<Version, ()>, told: bool) -> Option<String> {
         let cell = self.cells.get(block)?;
         match answer {
             Ok(version) if cell.allows(version) => None,
@@ -140,7 +140,7 @@ impl Writer {
         for block in 0..self.cells.len().min(device.length()) {
             let answer = device.read(block, &ground.disks, false);
             let stale = || self.stale(device, block, ground);
-            if let Some(wrong) = self.judge(block, answer, told).or_else(stale) {
+            if let Some(wrong) = self.assess(block, answer, told).or_else(stale) {
                 return Some(wrong);
             }
         }

@@ -145,7 +145,7 @@ fn torn_header(lab: &Lab) {
     mount.mount("");
     let told = events(&mount, "distrusted");
     assert!(
-        told.len() == 1 && told[0].contains("lost its header"),
+        told.len() == 1 && told[0].contains("the header of the log"),
         "{told:?}"
     );
     mount.wait_in_sync("m");

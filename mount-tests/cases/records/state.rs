@@ -239,12 +239,12 @@ fn doubted(lab: &Lab) {
     away_with("a newer one", "version 2", true);
     fs::write(&path, &text).expect("written");
     output(&format!("chmod 666 {}", path.display()));
-    away_with("one that others could write", "left as it is", true);
+    away_with("one that others could write", "left unchanged", true);
     output(&format!(
         "chmod 600 {0}; mv {0} {0}.real; ln -s {0}.real {0}",
         path.display()
     ));
-    away_with("a link", "left as it is", true);
+    away_with("a link", "left unchanged", true);
     output(&format!("rm {0}; mv {0}.real {0}", path.display()));
     for name in ["x/b", ".", "new", "a\\nb", "\\u0000"] {
         fs::write(

@@ -25,7 +25,7 @@ pub fn refused_devices(lab: &Lab) {
     files(lab, &mount);
     let mut field = Field::new(lab, &mount);
     let other = fs::read(mount.scratch("other")).expect("a log");
-    judge(&mut field, DEVICES, &[("{leg}", &leg)]);
+    assess(&mut field, DEVICES, &[("{leg}", &leg)]);
     if fs::read(mount.scratch("other")).expect("a log") != other {
         field.note("another mirror's log is not what it was".into());
     }
@@ -37,14 +37,14 @@ pub fn refused_devices(lab: &Lab) {
 }
 
 /// Judge each row, with names of its own.
-fn judge(field: &mut Field<'_>, text: &'static str, names: &[(&str, &str)]) {
+fn assess(field: &mut Field<'_>, text: &'static str, names: &[(&str, &str)]) {
     for [errno, word, line] in rows(text) {
         let fill = |text: &str| {
             let named = |text: String, (name, path): &(&str, &str)| text.replace(name, path);
             names.iter().fold(field.fill(text), named)
         };
         let (line, word) = (fill(line), fill(word));
-        field.judge("new", &line, errno, &[&word]);
+        field.assess("new", &line, errno, &[&word]);
     }
 }
 
@@ -79,7 +79,7 @@ pub fn refused_blocks(lab: &Lab) {
     let _open = open.expect("for itself alone");
     let mut field = Field::new(lab, &mount);
     let names = [("{mounted}", mounted.as_str()), ("{exclusive}", &exclusive)];
-    judge(&mut field, BLOCKS, &names);
+    assess(&mut field, BLOCKS, &names);
     field.end();
 }
 
@@ -124,7 +124,7 @@ pub fn refused_mapped(lab: &Lab) {
         ("{image}", &image),
         ("{whole}", &whole),
     ];
-    judge(&mut field, MAPPED, &names);
+    assess(&mut field, MAPPED, &names);
     field.end();
 }
 

@@ -55,7 +55,7 @@ impl<'a> Field<'a> {
     }
 
     /// Write a line and note what is wrong with the way in which it is refused.
-    pub fn judge(&mut self, file: &str, line: &str, wanted: &str, words: &[&str]) {
+    pub fn assess(&mut self, file: &str, line: &str, wanted: &str, words: &[&str]) {
         self.judge_bytes(file, format!("{line}\n").as_bytes(), wanted, words);
     }
 

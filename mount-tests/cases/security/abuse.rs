@@ -8,7 +8,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mirrorfs::tree::limits::{LIMITS, Of};
+use mirrorfs::tree::limits::{LIMITS, Resource as Limited};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -34,7 +34,7 @@ const MORE: u64 = 40 * 1024;
 const FILES: u64 = 65_536;
 
 /// The most of one thing for one user.
-pub fn most(of: Of) -> usize {
+pub fn most(of: Limited) -> usize {
     LIMITS
         .iter()
         .find(|limit| limit.of == of)
@@ -90,7 +90,7 @@ fn told(mount: &Mount, words: &str) -> usize {
 fn handles(lab: &Lab) {
     many_files();
     let mount = given(lab, &[]);
-    let (pid, most) = (mount.pid(), most(Of::Handles));
+    let (pid, most) = (mount.pid(), most(Limited::Handles));
     let before = memory(pid);
     let (open, refused) = as_user(STRANGER, || open_all(&mount.path("help"), most + 100));
     assert_eq!((open.len(), refused), (most, Some(Errno::EMFILE)));
@@ -116,7 +116,7 @@ fn users(lab: &Lab) {
     let mount = given(lab, &[]);
     let row = LIMITS
         .iter()
-        .find(|limit| limit.of == Of::Handles)
+        .find(|limit| limit.of == Limited::Handles)
         .expect("a limit");
     let mut all = Vec::new();
     let mut refused = None;
@@ -128,7 +128,7 @@ fn users(lab: &Lab) {
         refused = errno;
     }
     assert_eq!((all.len(), refused), (row.all, Some(Errno::EMFILE)));
-    assert_eq!(told(&mount, "for all users together"), 1);
+    assert_eq!(told(&mount, "the limit for all users"), 1);
     // What is root's nobody takes.
     let (own, refused) = open_all(&mount.path("version"), row.each);
     assert_eq!((own.len(), refused), (row.each, None));
@@ -139,7 +139,7 @@ fn users(lab: &Lab) {
 fn pollers(lab: &Lab) {
     many_files();
     let mount = given(lab, &[]);
-    let most = most(Of::Pollers);
+    let most = most(Limited::Pollers);
     let (open, _) = as_user(STRANGER, || open_all(&mount.path("m0/health"), most + 50));
     let wait = |file: &File| {
         let mut fds = [PollFd::new(file.as_fd(), PollFlags::POLLPRI)];
@@ -184,7 +184,7 @@ fn bytes(lab: &Lab) {
     for number in 0..200 {
         fs::create_dir(mount.path(&format!("{number:0>100}"))).expect("made");
     }
-    let (pid, most) = (mount.pid(), most(Of::Bytes));
+    let (pid, most) = (mount.pid(), most(Limited::Bytes));
     let (before, mut open, mut refused) = (memory(pid), Vec::new(), None);
     while refused.is_none() && open.len() < 2000 {
         // Another text each time.
@@ -285,7 +285,7 @@ fn all_at_once(mount: &Mount) {
         }
     };
     thread::scope(|scope| {
-        for _ in 0..most(Of::Commands) {
+        for _ in 0..most(Limited::Commands) {
             scope.spawn(|| as_user(STRANGER, write));
         }
     });

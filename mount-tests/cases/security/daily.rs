@@ -28,7 +28,7 @@ pub const CASES: &[Case] = &[
     both("done_after_the_end", done),
     both("a_folder_that_changes_while_it_is_read", listed),
     both("names_that_are_none", names),
-    both("lines_that_nobody_forges", forged),
+    both("lines_that_nobody_forges", temporary_nosync),
     kernel_only(
         "no_error_in_the_kernel_s_log",
         "no loop device is used",
@@ -239,11 +239,11 @@ fn mounted_where_nobody_reads(lab: &Lab, mount: &Mount) {
     assert_eq!(refused.map_err(|(errno, _)| errno), Err(Errno::EBUSY));
 }
 
-fn forged(lab: &Lab) {
+fn temporary_nosync(lab: &Lab) {
     let mount = given(lab, &[]);
     let before = mount.read("events").lines().count();
-    let forged = "x\n2026-01-01T00:00:00.000Z old health failed";
-    fs::create_dir(mount.path(forged)).expect_err("a name with a newline");
+    let temporary_nosync = "x\n2026-01-01T00:00:00.000Z old health failed";
+    fs::create_dir(mount.path(temporary_nosync)).expect_err("a name with a newline");
     fs::create_dir(mount.path("two words")).expect_err("a name with a space");
     mount
         .try_write("new", &format!("a\u{2028}b: {}", lab.equal(2, 3)))

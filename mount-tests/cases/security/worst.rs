@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use mirrorfs::tree::limits::Of;
+use mirrorfs::tree::limits::Resource;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
 
@@ -41,7 +41,7 @@ impl User<'_> {
     /// As many open files as he gets, read again and again.
     fn read(&self) {
         let files = ["metrics", "mirrors.json", "m/health", "events", "m/table"];
-        let share = most(Of::Handles) / files.len();
+        let share = most(Resource::Handles) / files.len();
         let all: Vec<_> = files
             .map(|file| open_all(&self.mount.path(file), share).0)
             .into();
@@ -55,7 +55,7 @@ impl User<'_> {
 
     /// As many polls as he gets.
     fn poll(&self) {
-        let (open, _) = open_all(&self.mount.path("m/health"), most(Of::Pollers));
+        let (open, _) = open_all(&self.mount.path("m/health"), most(Resource::Pollers));
         let mut text = Vec::new();
         while self.go_on() {
             let fds = open
@@ -150,7 +150,7 @@ fn worst(lab: &Lab) {
     );
     assert!(highest.0 < before.0 + 96 * 1024, "{before:?} {highest:?}");
     assert!(
-        highest.1 < before.1 + most(Of::Commands) + 8,
+        highest.1 < before.1 + most(Resource::Commands) + 8,
         "{before:?} {highest:?}"
     );
     assert!(highest.2 < before.2 + 64, "{before:?} {highest:?}");

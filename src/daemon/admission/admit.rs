@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::claims::{Claimed, Claims};
 use super::demand::{Demand, Looked, is_file};
 use super::earlier::Earlier;
-use super::extent::{Place, Taken, places};
+use super::extent::{TableRange, Taken, places};
 use super::log_file::{self, Whose};
 use super::looks::Looks;
 use super::spare::Spare;
@@ -113,7 +113,7 @@ impl Admission {
     fn check<'p>(
         &self,
         demand: &Demand<'_>,
-        places: &'p [Place],
+        places: &'p [TableRange],
         claimed: &mut Claimed<'_>,
     ) -> Result<Vec<Looked<'p>>> {
         let mut taken = Taken::default();
@@ -166,7 +166,7 @@ impl Admission {
     /// The copy writes targets and logs, whoever may write to the mirror; what is
     /// written to the mirror is written to its source too, where there is a device to
     /// write to.
-    fn check_writable(&self, demand: &Demand<'_>, place: &Place, facts: &Facts) -> Result<()> {
+    fn check_writable(&self, demand: &Demand<'_>, place: &TableRange, facts: &Facts) -> Result<()> {
         let (role, node) = (&place.role, facts.node.display());
         let refused = |why: String| Err(Error::new(Errno::EROFS, format!("{role} {node} {why}")));
         let remedy = match facts.device {
@@ -188,7 +188,7 @@ impl Admission {
     fn prepare(
         &self,
         demand: &Demand<'_>,
-        places: &[Place],
+        places: &[TableRange],
         admitted: &mut Admitted<'_>,
     ) -> Result<()> {
         for place in places {
@@ -253,7 +253,7 @@ impl Admission {
 }
 
 /// What is known of the place's device; none for a log file yet to be made.
-fn existing(looks: &Looks<'_>, place: &Place) -> Result<Option<Facts>> {
+fn existing(looks: &Looks<'_>, place: &TableRange) -> Result<Option<Facts>> {
     match looks.facts(&place.device) {
         Ok(facts) => Ok(Some(facts)),
         Err(error) if error.errno() == Errno::ENOENT && place.log.is_some() => Ok(None),

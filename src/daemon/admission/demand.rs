@@ -1,6 +1,6 @@
 //! What a request asks of the devices of its table.
 
-use super::extent::Place;
+use super::extent::TableRange;
 use super::looks::Looks;
 use super::own::Own;
 use crate::engine::{Extent, Facts};
@@ -39,7 +39,7 @@ pub enum Care {
 
 /// A place and what is known of its device.
 pub(crate) struct Looked<'p> {
-    pub place: &'p Place,
+    pub place: &'p TableRange,
     pub facts: Facts,
     /// Where it really lies.
     pub extent: Extent,

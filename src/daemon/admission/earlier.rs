@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::extent::{Place, places};
+use super::extent::{TableRange, places};
 use super::log_trust;
 use crate::engine::identity::Identity;
 use crate::engine::{Devices, Facts, Span};
@@ -61,7 +61,7 @@ impl Earlier {
         copies.drain(..surplus);
     }
 
-    fn copied(&self, place: &Place) -> Option<Copied> {
+    fn copied(&self, place: &TableRange) -> Option<Copied> {
         let from = place.from.as_ref()?;
         Some(Copied {
             source: self.identity_of(&from.device).ok()?,
@@ -73,7 +73,7 @@ impl Earlier {
 
     /// Forget what everything stands on from now on: it is a target no more.
     pub(crate) fn forget_target(&self, snapshot: &Snapshot, leg: usize) {
-        let (chosen, _) = snapshot.sides(leg);
+        let (chosen, _) = snapshot.partition_legs(leg);
         let chosen = self.identities(&chosen);
         let mut copies = self.copies.lock();
         copies.retain(|copy| !chosen.contains(&copy.target));
@@ -87,7 +87,7 @@ impl Earlier {
     pub(crate) fn was_target(
         &self,
         (source, source_facts): (&Leg, &Facts),
-        (target, target_facts): (&Place, &Facts),
+        (target, target_facts): (&TableRange, &Facts),
         at: u64,
     ) -> Result<bool> {
         let from = source.offset.saturating_mul(SECTOR);

@@ -14,7 +14,7 @@ use crate::text::table::{Mapping, Table, Target};
 
 /// A range of a device that the table uses.
 #[derive(Debug)]
-pub struct Place {
+pub struct TableRange {
     /// The device, as the table names it.
     pub device: DeviceRef,
     /// `leg 1`, `the log`, as a sentence calls it.
@@ -33,7 +33,7 @@ pub struct Place {
 ///
 /// # Errors
 /// EINVAL where one is past any device.
-pub fn places(table: &Table) -> Result<Vec<Place>> {
+pub fn places(table: &Table) -> Result<Vec<TableRange>> {
     let mut places = Vec::new();
     let mut legs = 0;
     for target in &table.targets {
@@ -58,7 +58,7 @@ pub fn places(table: &Table) -> Result<Vec<Place>> {
     Ok(places)
 }
 
-fn place(device: &DeviceRef, role: String, offset: u64, target: &Target) -> Result<Place> {
+fn place(device: &DeviceRef, role: String, offset: u64, target: &Target) -> Result<TableRange> {
     let bytes = |sectors: u64| sectors.checked_mul(SECTOR);
     let (start, size) = bytes(offset)
         .zip(bytes(target.length))
@@ -69,7 +69,7 @@ fn place(device: &DeviceRef, role: String, offset: u64, target: &Target) -> Resu
                 target.length
             ))
         })?;
-    Ok(Place {
+    Ok(TableRange {
         device: device.clone(),
         role,
         start,
@@ -79,14 +79,14 @@ fn place(device: &DeviceRef, role: String, offset: u64, target: &Target) -> Resu
     })
 }
 
-fn log_place(mirror: &Mirror, length: u64) -> Result<Option<Place>> {
+fn log_place(mirror: &Mirror, length: u64) -> Result<Option<TableRange>> {
     let Log::Disk { device, region, .. } = &mirror.log else {
         return Ok(None);
     };
     let regions = length.div_ceil((*region).max(1));
     let size = disklog::size_for(regions, SECTOR)
         .ok_or_else(|| Error::invalid(format!("a log of {regions} regions is too large")))?;
-    Ok(Some(Place {
+    Ok(Some(TableRange {
         device: device.clone(),
         role: "the log".into(),
         start: 0,
@@ -96,13 +96,13 @@ fn log_place(mirror: &Mirror, length: u64) -> Result<Option<Place>> {
     }))
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for TableRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.role, self.device)
     }
 }
 
-impl Place {
+impl TableRange {
     /// Whether the mirror itself writes it, whoever else does.
     pub fn is_written(&self) -> bool {
         self.log.is_some() || self.from.is_some()
@@ -155,7 +155,7 @@ fn amount(bytes: u64) -> String {
     let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
     let unit = units.iter().find(|(bits, _)| {
         let unit = 1_u64 << bits;
-        bytes >= unit && bytes % unit == 0
+        bytes >= unit && bytes.is_multiple_of(unit)
     });
     match unit {
         Some((bits, name)) => format!("{} {name}", bytes >> bits),
@@ -176,7 +176,7 @@ impl<'p> Taken<'p> {
     ///
     /// # Errors
     /// EINVAL where it overlaps that of another.
-    pub fn take(&mut self, place: &'p Place, extent: &Extent) -> Result<()> {
+    pub fn take(&mut self, place: &'p TableRange, extent: &Extent) -> Result<()> {
         let (start, end) = (extent.start, extent.start.saturating_add(extent.size));
         let ranges = self.ranges.entry(extent.base.clone()).or_default();
         // They do not overlap each other: only the last that begins before the end may
@@ -200,8 +200,8 @@ mod tests {
 
     use super::*;
 
-    fn place(role: &str) -> Place {
-        Place {
+    fn place(role: &str) -> TableRange {
+        TableRange {
             device: "8:0".parse().unwrap(),
             role: role.into(),
             start: 0,

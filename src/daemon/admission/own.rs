@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::extent::{Place, places};
+use super::extent::{TableRange, places};
 use super::looks::Looks;
 use crate::engine::{Devices, Extent, Facts};
 use crate::error::{Error, Result};
@@ -67,7 +67,7 @@ impl Own {
     ///
     /// # Errors
     /// EINVAL where a new leg has other blocks than a device that is in use.
-    pub fn check_blocks(&self, place: &Place, facts: &Facts) -> Result<()> {
+    pub fn check_blocks(&self, place: &TableRange, facts: &Facts) -> Result<()> {
         let Some((name, has)) = &self.live else {
             return Ok(());
         };

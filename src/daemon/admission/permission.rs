@@ -19,9 +19,9 @@ use super::own::Own;
 use super::rights::{Rights, Taken};
 use crate::error::{Errno, Error, Result};
 use crate::text::device::{DevNo, DeviceRef};
+use crate::text::new_request::NewRequest;
 use crate::text::place::Place;
 use crate::text::table::{Mapping, Table};
-use crate::text::wish::Wish;
 
 /// Kinds of targets that others than the daemon's own user may load: what any other does
 /// with a device that it names is not known here.
@@ -171,9 +171,9 @@ impl Admission {
     ///
     /// # Errors
     /// As those of [`Daemon::check_named`] and [`check_kinds`].
-    pub(crate) fn check_wish(&self, caller: &Caller, wish: &mut Wish) -> Result<()> {
+    pub(crate) fn check_wish(&self, caller: &Caller, wish: &mut NewRequest) -> Result<()> {
         caller.settle(wish.places())?;
-        if let Wish::Table(request, _) = wish {
+        if let NewRequest::Table(request, _) = wish {
             check_kinds(caller, &request.table)?;
         }
         self.check_named(caller, wish.devices().into_iter())

@@ -1,7 +1,7 @@
 //! Verbs that change legs.
 
+use super::announce::announcement;
 use super::rooms::Rooms;
-use super::told::told;
 use crate::daemon::admission::own::Own;
 use crate::daemon::admission::permission::Caller;
 use crate::daemon::admission::reload::Successor;
@@ -57,7 +57,7 @@ impl Legs {
         let turn = Turn {
             change,
             edit: edit(command),
-            told: vec![told(snapshot, command)],
+            told: vec![announcement(snapshot, command)],
         };
         match Successor::of(command, &turn.change.table) {
             Some(successor) => {
@@ -90,7 +90,7 @@ impl Legs {
     /// or written to since it went, the kernel knows nothing. And what was copied to it
     /// may be in its cache: with a log in memory nobody has flushed that yet.
     fn check_alone(&self, mirror_id: MirrorId, snapshot: &Snapshot, leg: usize) -> Result<()> {
-        let (chosen, _) = snapshot.sides(leg);
+        let (chosen, _) = snapshot.partition_legs(leg);
         chosen.into_iter().try_for_each(|leg| {
             let answers = self.below.switcher.check_answers(leg);
             answers.inspect_err(|_| self.below.switcher.note_silent(mirror_id, snapshot, leg))?;

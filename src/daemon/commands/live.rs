@@ -15,12 +15,12 @@ use crate::error::{Error, Result};
 use crate::model::id::MirrorId;
 use crate::model::settings::{Settings, SettingsEdit};
 use crate::model::snapshot::Snapshot;
-use crate::plan::build;
 use crate::plan::change::Change;
-use crate::plan::short;
-use crate::plan::short::policy;
+use crate::plan::simple_request;
+use crate::plan::simple_request::policy;
+use crate::plan::steps;
 use crate::text::device::DeviceRef;
-use crate::text::short::{LogAt, Short};
+use crate::text::simple_request::{LogAt, SimpleRequest};
 
 impl Maker {
     /// Slide a mirror under the source, and answer its name.
@@ -28,7 +28,7 @@ impl Maker {
     /// # Errors
     /// EINVAL where the source is no device of linear targets, EPERM where LVM owns
     /// it, and as those of [`Maker::create`]; the device goes on as before then.
-    pub(crate) fn slide_under(&self, name: Option<&str>, short: &Short) -> Result<String> {
+    pub(crate) fn slide_under(&self, name: Option<&str>, short: &SimpleRequest) -> Result<String> {
         let info = self.running(short)?;
         if let Some(name) = name.filter(|name| *name != info.name) {
             return Err(Error::invalid(format!(
@@ -46,7 +46,7 @@ impl Maker {
     }
 
     /// The running device that a request means.
-    fn running(&self, short: &Short) -> Result<Info> {
+    fn running(&self, short: &SimpleRequest) -> Result<Info> {
         let source = &short.source;
         let facts = self.below.devices.facts(&source.device);
         let facts = facts.map_err(|error| error.context("the source"))?;
@@ -62,21 +62,21 @@ impl Maker {
         self.below.engine.info(&Id::Name(found.name))
     }
 
-    fn slide_under_noted(&self, mirror_id: MirrorId, short: &Short) -> Result<()> {
+    fn slide_under_noted(&self, mirror_id: MirrorId, short: &SimpleRequest) -> Result<()> {
         let _begun = self.below.registry.begin(mirror_id, "live=yes")?;
         self.below
             .switcher
             .planned(|| self.slide_under_now(mirror_id, short))
     }
 
-    fn slide_under_now(&self, mirror_id: MirrorId, short: &Short) -> Result<()> {
+    fn slide_under_now(&self, mirror_id: MirrorId, short: &SimpleRequest) -> Result<()> {
         let snapshot = self.below.mirrors.snapshot(mirror_id, Detail::Devices)?;
-        build::check_owner(&snapshot)?;
+        steps::check_owner(&snapshot)?;
         // Whether it can be is known without a log.
-        short::slide_under(&snapshot, short, &[])?;
+        simple_request::slide_under(&snapshot, short, &[])?;
         let making = self.below.journal.managed.making();
         let logs = self.logs_under(&snapshot, short, &making)?;
-        let change = short::slide_under(&snapshot, short, &logs)?;
+        let change = simple_request::slide_under(&snapshot, short, &logs)?;
         self.slide(mirror_id, &snapshot, change, short)?;
         let name = &snapshot.info.name;
         self.below.registry.update(mirror_id, |entry| {
@@ -92,7 +92,7 @@ impl Maker {
         mirror_id: MirrorId,
         snapshot: &Snapshot,
         change: Change,
-        short: &Short,
+        short: &SimpleRequest,
     ) -> Result<()> {
         let Info { name, uuid, .. } = &snapshot.info;
         if !uuid.is_empty() {
@@ -146,7 +146,7 @@ impl Maker {
     fn logs_under(
         &self,
         snapshot: &Snapshot,
-        short: &Short,
+        short: &SimpleRequest,
         making: &Making<'_>,
     ) -> Result<Vec<DeviceRef>> {
         let targets = snapshot.table.targets.len();

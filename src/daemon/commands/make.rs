@@ -15,19 +15,19 @@ use crate::engine::Id;
 use crate::engine::identity::Identity;
 use crate::error::{Errno, Error, Result};
 use crate::model::id::MirrorId;
-use crate::model::look::Look;
+use crate::model::ownership::Ownership;
 use crate::model::policy::OnFailure;
 use crate::model::settings::Settings;
 use crate::model::snapshot::UUID_PREFIX;
-use crate::plan::build;
 use crate::plan::execute::{Bookkeeper, execute};
-use crate::plan::short::policy;
+use crate::plan::simple_request::policy;
 use crate::plan::step::Step;
+use crate::plan::steps;
 use crate::text::device::DeviceRef;
 use crate::text::letter::Letter;
 use crate::text::name;
 use crate::text::request::Request;
-use crate::text::short::Short;
+use crate::text::simple_request::SimpleRequest;
 use crate::text::table::Table;
 
 /// Where device-mapper's devices have their names.
@@ -54,7 +54,7 @@ impl Maker {
     ///
     /// # Errors
     /// EINVAL for a bad name, EEXIST for a taken one.
-    pub fn create_empty(&self, name: &str, looks: BTreeMap<String, Look>) -> Result<MirrorId> {
+    pub fn create_empty(&self, name: &str, looks: BTreeMap<String, Ownership>) -> Result<MirrorId> {
         let made = move || {
             name::check(name)?;
             let name = self.below.mirrors.reserve(name)?;
@@ -62,11 +62,14 @@ impl Maker {
             self.below
                 .journal
                 .keep_intent(&name.name, &uuid, &Table::default())?;
-            let steps = build::create_empty(&name.name, &uuid);
+            let steps = steps::create_empty(&name.name, &uuid);
             let told = (Kind::Created, "without a table");
             let kept = |id: &Id| {
                 let kept = self.below.journal.kept_for(id, OnFailure::default())?;
-                Ok(Settings { looks, ..kept })
+                Ok(Settings {
+                    ownership: looks,
+                    ..kept
+                })
             };
             let made = self.start(&name, &uuid, &steps, kept, told, Some(Vec::new()));
             if made.is_err() {
@@ -87,7 +90,7 @@ impl Maker {
     pub(crate) fn make(
         &self,
         request: &Request,
-        short: Option<&Short>,
+        short: Option<&SimpleRequest>,
         force: bool,
     ) -> Result<String> {
         let name = self.name_for(request)?;
@@ -121,7 +124,7 @@ impl Maker {
         let admitted = self.below.admission.admit(demand)?;
         let table = admitted.table.clone();
         let text = table.joined();
-        let steps = build::create(&name.name, uuid, minor, table, demand.read_only);
+        let steps = steps::create(&name.name, uuid, minor, table, demand.read_only);
         let kept = |id: &Id| self.below.journal.kept_for(id, on_failure);
         let files = Some(self.below.journal.identities_of(admitted.made()));
         let made = self.start(name, uuid, &steps, kept, (Kind::Created, &text), files);

@@ -3,6 +3,7 @@
 //! Owns: the order of a command: who asks, the plan, the devices, the switch, the record,
 //! the event. May not know: files of the tree, the watch.
 
+mod announce;
 mod legs;
 mod live;
 pub mod make;
@@ -10,7 +11,6 @@ mod new;
 pub mod restore;
 pub mod rooms;
 pub mod settings;
-mod short;
+mod simple;
 pub mod table;
-mod told;
 pub mod verbs;

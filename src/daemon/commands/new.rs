@@ -3,7 +3,7 @@
 use super::make::Maker;
 use crate::daemon::admission::permission::Caller;
 use crate::error::Result;
-use crate::text::wish::Wish;
+use crate::text::new_request::NewRequest;
 
 impl Maker {
     /// Do what a line of `new` asks for, and answer the new mirror's name.
@@ -11,8 +11,12 @@ impl Maker {
     /// # Errors
     /// Those of the interface; nothing of a refused request is left behind.
     pub fn create(&self, caller: &Caller, line: &str) -> Result<String> {
-        let wish = Wish::parse(line);
-        let name = wish.as_ref().ok().and_then(Wish::name).map(str::to_owned);
+        let wish = NewRequest::parse(line);
+        let name = wish
+            .as_ref()
+            .ok()
+            .and_then(NewRequest::name)
+            .map(str::to_owned);
         let result = wish.and_then(|mut wish| {
             self.below.admission.check_wish(caller, &mut wish)?;
             self.make_any(wish)
@@ -23,11 +27,13 @@ impl Maker {
             .report(name.as_deref().unwrap_or("-"), result)
     }
 
-    fn make_any(&self, wish: Wish) -> Result<String> {
+    fn make_any(&self, wish: NewRequest) -> Result<String> {
         match wish {
-            Wish::Table(request, force) => self.make(&request, None, force),
-            Wish::Short(name, short) if short.live => self.slide_under(name.as_deref(), &short),
-            Wish::Short(name, short) => self.make_short(name, &short),
+            NewRequest::Table(request, force) => self.make(&request, None, force),
+            NewRequest::SimpleRequest(name, short) if short.live => {
+                self.slide_under(name.as_deref(), &short)
+            }
+            NewRequest::SimpleRequest(name, short) => self.make_short(name, &short),
         }
     }
 }

@@ -19,8 +19,8 @@ use crate::daemon::records::record::{Record, Stage};
 use crate::engine::{Id, Info, Slot, Suspend};
 use crate::error::{Errno, Error, Result};
 use crate::model::id::MirrorId;
-use crate::plan::build;
 use crate::plan::step::Step;
+use crate::plan::steps;
 use crate::text::table::Table;
 
 /// Brings back what is recorded.
@@ -252,11 +252,11 @@ impl Restorer {
             return Err(Error::new(Errno::EEXIST, sentence));
         }
         if record.table.is_empty() {
-            let steps = build::create_empty(&record.name, &record.uuid);
+            let steps = steps::create_empty(&record.name, &record.uuid);
             return self.restart(record, &name, &steps).map(drop);
         }
         let table =
-            build::without_sync_words(self.table_now(record)?, !self.below.engine.carries_io());
+            steps::without_sync_words(self.table_now(record)?, !self.below.engine.carries_io());
         self.below.journal.tidy(record, &table);
         // Whatever was let in once is let in again.
         let admitted = self.below.admission.admit(&Demand {
@@ -281,7 +281,7 @@ impl Restorer {
         }
         let notes = log_trust::check(self.below.devices.as_ref(), table)?;
         let (uuid, read_only) = (&record.uuid, record.read_only);
-        let mut steps = build::create(&record.name, uuid, None, table.clone(), read_only);
+        let mut steps = steps::create(&record.name, uuid, None, table.clone(), read_only);
         if record.suspended && !self.below.engine.survives_daemon() {
             steps.push(Step::Suspend(Suspend::default()));
         }

@@ -8,11 +8,11 @@ use crate::daemon::mirrors::not_started;
 use crate::daemon::mirrors::query::Detail;
 use crate::error::{Error, Result};
 use crate::model::id::MirrorId;
-use crate::model::look::Look;
+use crate::model::ownership::Ownership;
 use crate::model::policy::OnFailure;
 use crate::model::settings::Settings;
 use crate::model::snapshot::Snapshot;
-use crate::plan::build;
+use crate::plan::steps;
 use crate::text::words::{quote, trim};
 
 /// Sets what is set for a mirror.
@@ -74,20 +74,20 @@ impl Preferences {
         // What has failed already is judged anew.
         self.below.registry.update(mirror_id, |entry| {
             entry
-                .trouble
+                .pending_failure
                 .iter_mut()
-                .for_each(|trouble| trouble.reason.clear());
+                .for_each(|pending_failure| pending_failure.reason.clear());
         });
         self.below.bell.ring();
         self.tell_set(mirror_id, "on_failure", line, set)
     }
 
     /// Keep owner and mode of a file of a mirror, by its path below the mirror.
-    pub fn set_look(&self, mirror_id: MirrorId, path: &str, look: Look) {
+    pub fn set_ownership(&self, mirror_id: MirrorId, path: &str, look: Ownership) {
         let changed = self.below.registry.update(mirror_id, |entry| {
             let kept = entry.settings.get_or_insert_default();
-            let old = kept.looks.get(path).copied().unwrap_or_default();
-            kept.looks.insert(path.into(), look.over(old));
+            let old = kept.ownership.get(path).copied().unwrap_or_default();
+            kept.ownership.insert(path.into(), look.over(old));
         });
         if changed.is_some() && self.below.registry.absent(mirror_id).is_none() {
             self.below
@@ -106,7 +106,7 @@ impl Preferences {
         value: T,
     ) -> Result<()> {
         let snapshot = self.below.mirrors.snapshot(mirror_id, Detail::Kernel)?;
-        build::check_owner(&snapshot)?;
+        steps::check_owner(&snapshot)?;
         if let Some(absent) = self.below.registry.absent(mirror_id) {
             return Err(not_started(&absent));
         }

@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::model::id::MirrorId;
 use crate::model::settings::SettingsEdit;
 use crate::plan::afresh::misleads;
-use crate::plan::build;
+use crate::plan::steps;
 use crate::text::request::{parse_tables, take_force};
 
 /// Loads tables that were written.
@@ -47,7 +47,7 @@ impl Tables {
         let _begun = self.below.registry.begin(mirror_id, "table")?;
         self.below.check_started(mirror_id)?;
         let snapshot = self.below.mirrors.snapshot(mirror_id, Detail::Devices)?;
-        build::check_owner(&snapshot)?;
+        steps::check_owner(&snapshot)?;
         let held = self.below.engine.deps(&snapshot.info.id(), Slot::Live)?;
         let own = Own::of(self.below.devices.as_ref(), &snapshot.table, held);
         check_kinds(caller, &table)?;
@@ -69,11 +69,11 @@ impl Tables {
             begun.afresh = misleads(&snapshot.table, &admitted.table);
             let switch = Switching {
                 snapshot: &snapshot,
-                steps: build::reload(&snapshot, admitted.table.clone(), begun.afresh),
+                steps: steps::reload(&snapshot, admitted.table.clone(), begun.afresh),
                 // Whoever writes a table says which legs are good.
                 edit: SettingsEdit {
                     dropped: Some(Vec::new()),
-                    forged: Some(false),
+                    temporary_nosync: Some(false),
                     ..SettingsEdit::default()
                 },
                 begun: begun.clone(),

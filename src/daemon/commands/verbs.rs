@@ -15,9 +15,9 @@ use crate::daemon::records::record::{Stage, Unfinished};
 use crate::error::Result;
 use crate::model::id::MirrorId;
 use crate::model::snapshot::Snapshot;
-use crate::plan::build;
 use crate::plan::execute::{EngineOnly, execute};
 use crate::plan::step::Step;
+use crate::plan::steps;
 use crate::plan::verb::{self, Command};
 use crate::text::name;
 use crate::text::words::trim;
@@ -82,13 +82,13 @@ impl Verbs {
 
     fn command_now(&self, caller: &Caller, mirror_id: MirrorId, command: &Command) -> Result<()> {
         let snapshot = self.below.mirrors.snapshot(mirror_id, Detail::Devices)?;
-        build::check_owner(&snapshot)?;
+        steps::check_owner(&snapshot)?;
         let name = &snapshot.info.name;
         match command {
             Command::Suspend(how) => {
                 self.below
                     .switcher
-                    .act(mirror_id, &snapshot, &build::suspend(&snapshot, *how))?;
+                    .act(mirror_id, &snapshot, &steps::suspend(&snapshot, *how))?;
                 self.below.events.add(name, Kind::Suspended, "I/O is held");
                 self.below.journal.keep_suspended(name, mirror_id);
             }
@@ -145,9 +145,9 @@ impl Verbs {
         let _begun = self.below.registry.begin(mirror_id, "rename")?;
         self.below.check_started(mirror_id)?;
         let snapshot = self.below.mirrors.snapshot(mirror_id, Detail::Kernel)?;
-        build::check_owner(&snapshot)?;
+        steps::check_owner(&snapshot)?;
         let _reserved = self.below.mirrors.reserve(to)?;
-        let steps = build::rename(to);
+        let steps = steps::rename(to);
         let engine = self.below.engine.as_ref();
         execute(engine, &snapshot.info.id(), &steps, &EngineOnly)?;
         let mut info = snapshot.info.clone();

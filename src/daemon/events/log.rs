@@ -171,8 +171,8 @@ mod tests {
     #[test]
     fn nobody_forges_a_line_or_a_column() {
         let events = Events::default();
-        let forged = "x\n2026-01-01T00:00:00.000Z old health failed";
-        events.add(forged, Kind::Error, "a\u{2028}b\rc\u{85}");
+        let temporary_nosync = "x\n2026-01-01T00:00:00.000Z old health failed";
+        events.add(temporary_nosync, Kind::Error, "a\u{2028}b\rc\u{85}");
         let text = String::from_utf8(events.read(0, 4096)).expect("text");
         assert_eq!(text.lines().count(), 1);
         assert_eq!(text.split(' ').nth(2), Some("error"), "{text}");

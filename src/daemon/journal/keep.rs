@@ -8,7 +8,7 @@ use crate::daemon::admission::extent::places;
 use crate::daemon::events::log::Events;
 use crate::daemon::mirrors::query::Mirrors;
 use crate::daemon::mirrors::registry::Registry;
-use crate::daemon::records::record::{Place, Record, Unfinished};
+use crate::daemon::records::record::{Record, RecordedDevice, Unfinished};
 use crate::daemon::records::store::Records;
 use crate::daemon::records::store::is_lasting;
 use crate::engine::home::{Home, Lying};
@@ -169,7 +169,7 @@ impl Journal {
         let mut table = Table::from_lines(&lines);
         let devices = table.devices();
         let places = devices.filter_map(|device| self.place(device, before.as_ref()));
-        let places: Vec<Place> = places.collect();
+        let places: Vec<RecordedDevice> = places.collect();
         let record = Record {
             places,
             settings,
@@ -186,10 +186,10 @@ impl Journal {
     }
 
     /// What a device of the table is; what was known of one that is gone stays.
-    fn place(&self, device: &DeviceRef, before: Option<&Record>) -> Option<Place> {
+    fn place(&self, device: &DeviceRef, before: Option<&Record>) -> Option<RecordedDevice> {
         let facts = self.devices.facts(device);
         let found = facts.and_then(|facts| {
-            Ok(Place {
+            Ok(RecordedDevice {
                 device: device.to_string(),
                 identity: self.devices.identity(&facts)?,
                 ours: facts.autoclear,

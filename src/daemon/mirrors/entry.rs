@@ -10,7 +10,7 @@ use crate::engine::Id;
 use crate::engine::identity::Identity;
 use crate::model::health::State;
 use crate::model::id::MirrorId;
-use crate::model::pace::Pace;
+use crate::model::rate::RateMeter;
 use crate::model::settings::Settings;
 use crate::model::snapshot::{Known, Running, Silent};
 use crate::text::device::DevNo;
@@ -32,7 +32,7 @@ pub struct Entry {
     /// Its event counter when it was last watched.
     pub event_nr: Option<u32>,
     /// Samples of its progress.
-    pub pace: Pace,
+    pub meter: RateMeter,
     /// When it last got further, while it is not in sync.
     pub moved: Option<(Instant, u64)>,
     /// What its state was when it was last watched.
@@ -53,7 +53,7 @@ pub struct Entry {
     /// What its health warns of until all is in sync.
     pub notes: Vec<String>,
     /// A failure that lasts, and what is being done about it.
-    pub trouble: Option<Trouble>,
+    pub pending_failure: Option<PendingFailure>,
     /// The legs that nothing could be read from, and the letters of all when that
     /// was tried.
     pub(crate) silent: (Silent, Vec<Letter>),
@@ -66,7 +66,7 @@ pub struct Entry {
     /// Its record and why it is not there, where it is not.
     pub absent: Option<Absent>,
     /// What runs on it.
-    pub(crate) running: Option<Work>,
+    pub(crate) running: Option<Lease>,
 }
 
 impl Entry {
@@ -79,7 +79,7 @@ impl Entry {
             name: name.into(),
             announced: None,
             event_nr: None,
-            pace: Pace::default(),
+            meter: RateMeter::default(),
             moved: None,
             seen: Seen::default(),
             errors: Vec::new(),
@@ -88,7 +88,7 @@ impl Entry {
             made: None,
             turn: Arc::default(),
             notes: Vec::new(),
-            trouble: None,
+            pending_failure: None,
             silent: Default::default(),
             left_suspended: false,
             stuck: None,
@@ -112,7 +112,7 @@ impl Entry {
             return false;
         }
         let mut all = letters.iter().chain(log);
-        let quiet = self.trouble.is_none() && self.due.is_none() && !self.left_suspended;
+        let quiet = self.pending_failure.is_none() && self.due.is_none() && !self.left_suspended;
         *in_sync && all.all(|letter| *letter == Letter::Alive) && quiet
     }
 
@@ -123,7 +123,7 @@ impl Entry {
             since: work.start.elapsed(),
         });
         Known {
-            rate: self.pace.rate(),
+            rate: self.meter.rate(),
             running,
             errors: self.errors.clone(),
             silent: self.silent.0.clone(),
@@ -131,7 +131,10 @@ impl Entry {
             settings: self.settings.clone().unwrap_or_default(),
             holds_writes: true,
             notes: self.notes.clone(),
-            trouble: self.trouble.as_ref().map(|trouble| trouble.reason.clone()),
+            pending_failure: self
+                .pending_failure
+                .as_ref()
+                .map(|pending_failure| pending_failure.reason.clone()),
             absent: self.absent.as_ref().map(|absent| absent.reason.clone()),
         }
     }
@@ -139,7 +142,7 @@ impl Entry {
 
 /// Something that runs on a mirror.
 #[derive(Debug, Clone)]
-pub(crate) struct Work {
+pub(crate) struct Lease {
     /// The verb.
     pub verb: String,
     /// Who wants it.
@@ -168,7 +171,7 @@ pub struct Absent {
 
 /// What the daemon remembers of a failure that lasts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Trouble {
+pub struct PendingFailure {
     /// Why it lasts, as it was told.
     pub reason: String,
     /// Whether a thread is at work on it.

@@ -3,13 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::entry::{By, Work};
+use super::entry::{By, Lease};
 use super::registry::{Inner, Registry, gone};
 use crate::error::{Errno, Error, Result};
 use crate::model::id::MirrorId;
 
 /// How long a verb waits for what the daemon itself is doing with the mirror.
-const PATIENCE: Duration = Duration::from_secs(5);
+const DAEMON_WITHIN: Duration = Duration::from_secs(5);
 
 impl Registry {
     /// Keep a name for a mirror that is being made.
@@ -44,7 +44,8 @@ impl Registry {
             running.is_some_and(|running| running.by == By::Daemon)
         };
         let mut inner = self.inner.lock();
-        self.ended.wait_while_for(&mut inner, own_runs, PATIENCE);
+        self.ended
+            .wait_while_for(&mut inner, own_runs, DAEMON_WITHIN);
         self.begin_in(&mut inner, mirror_id, verb, By::Request)
     }
 
@@ -73,7 +74,7 @@ impl Registry {
                 other.start.elapsed().as_secs()
             )));
         }
-        entry.running = Some(Work {
+        entry.running = Some(Lease {
             verb: verb.into(),
             by,
             start: Instant::now(),
@@ -99,8 +100,9 @@ impl Registry {
         let inner = self.inner.lock();
         let entry = inner.entries.get(&mirror_id);
         entry.is_some_and(|entry| {
-            let trouble = entry.trouble.as_ref();
-            entry.running.is_some() || trouble.is_some_and(|trouble| trouble.working)
+            let pending_failure = entry.pending_failure.as_ref();
+            entry.running.is_some()
+                || pending_failure.is_some_and(|pending_failure| pending_failure.working)
         })
     }
 

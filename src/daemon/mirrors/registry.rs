@@ -12,7 +12,7 @@ use crate::daemon::events::counts::NONE;
 use crate::engine::{Id, Info};
 use crate::error::{Errno, Error, Result};
 use crate::model::id::MirrorId;
-use crate::model::look::Look;
+use crate::model::ownership::Ownership;
 use crate::model::snapshot::Known;
 use crate::text::device::DevNo;
 
@@ -158,14 +158,14 @@ impl Registry {
 
     /// Owner and mode of a mirror's file, as far as they were changed. Asked for
     /// each `stat`: the path is made only where something was changed.
-    pub fn look(&self, mirror_id: MirrorId, path: impl FnOnce() -> String) -> Look {
+    pub fn look(&self, mirror_id: MirrorId, path: impl FnOnce() -> String) -> Ownership {
         let inner = self.inner.lock();
         let kept = inner
             .entries
             .get(&mirror_id)
             .and_then(|entry| entry.settings.as_ref());
         let looks = kept
-            .map(|kept| &kept.looks)
+            .map(|kept| &kept.ownership)
             .filter(|looks| !looks.is_empty());
         looks
             .and_then(|looks| looks.get(&path()).copied())

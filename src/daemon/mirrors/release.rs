@@ -16,7 +16,7 @@ use crate::text::letter::Letter;
 
 /// How long a verb waits for partition tables that are read in. A disk that takes longer
 /// has a thread of its own to wait for it.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PARTITIONS_WITHIN: Duration = Duration::from_secs(1);
 
 impl Mirrors {
     /// Let go of the devices that a mirror had at this snapshot and has no longer.
@@ -35,7 +35,7 @@ impl Mirrors {
         let mut gone = single(table.devices().map(|device| device.clone()));
         gone.retain(|device| !now.contains(device));
         let read = self.let_go_of(gone, &failed);
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + PARTITIONS_WITHIN;
         for read in read {
             let left = end.saturating_duration_since(Instant::now());
             // It goes on all the same.

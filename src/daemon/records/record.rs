@@ -40,7 +40,7 @@ pub struct Record {
     /// Its table, a line for each target; none before it has one.
     pub table: Vec<String>,
     /// The devices and files that the table names.
-    pub places: Vec<Place>,
+    pub places: Vec<RecordedDevice>,
     /// What is set for it.
     #[serde(flatten)]
     pub settings: Settings,
@@ -94,7 +94,7 @@ pub enum Stage {
 /// A device or file of the table, and what it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Place {
+pub struct RecordedDevice {
     /// How the table names it.
     pub device: String,
     /// What it is, whatever it will be called.
@@ -175,7 +175,7 @@ impl Record {
         let paths = nodes.chain(files).map(|path| path.to_string_lossy());
         let names = [self.uuid.as_str()]
             .into_iter()
-            .chain(self.settings.looks.keys().map(String::as_str));
+            .chain(self.settings.ownership.keys().map(String::as_str));
         let lines = self.table.iter().map(String::as_str);
         let dropped = self.settings.dropped.iter().map(|one| one.node.as_str());
         let texts = names
@@ -205,7 +205,7 @@ impl Record {
     }
 
     /// What a device of its table is.
-    pub fn place(&self, device: &DeviceRef) -> Option<&Place> {
+    pub fn place(&self, device: &DeviceRef) -> Option<&RecordedDevice> {
         let name = device.to_string();
         self.places.iter().find(|place| place.device == name)
     }

@@ -12,8 +12,8 @@ use crate::error::Result;
 use crate::model::id::MirrorId;
 use crate::model::settings::SettingsEdit;
 use crate::model::snapshot::Snapshot;
-use crate::plan::build;
 use crate::plan::change::Change;
+use crate::plan::steps;
 
 /// A mirror that becomes another one.
 pub(crate) struct Turn {
@@ -67,9 +67,9 @@ impl Switcher {
         };
         let switch = Switching {
             snapshot,
-            steps: build::change(snapshot, change),
+            steps: steps::change(snapshot, change),
             edit: SettingsEdit {
-                forged: Some(build::is_forged(&change.table)),
+                temporary_nosync: Some(steps::has_nosync(&change.table)),
                 ..turn.edit.clone()
             },
             begun: begun.clone(),

@@ -7,12 +7,12 @@ use crate::daemon::events::kind::Kind;
 use crate::daemon::mirrors::query::Detail;
 use crate::daemon::records::record::{Stage, Unfinished};
 use crate::error::Result;
-use crate::model::failure::{Hurt, Verdict, hurt, judge};
+use crate::model::failure::{Hurt, Verdict, assess, hurt};
 use crate::model::id::MirrorId;
 use crate::model::settings::SettingsEdit;
 use crate::model::snapshot::Snapshot;
-use crate::plan::build;
 use crate::plan::step::Step;
+use crate::plan::steps;
 use crate::text::letter::Letter;
 
 impl Switcher {
@@ -21,7 +21,7 @@ impl Switcher {
     /// # Errors
     /// EIO where the source still cannot be read: what waits would fail.
     pub(crate) fn retry(&self, mirror_id: MirrorId, snapshot: &Snapshot) -> Result<()> {
-        let steps = build::retry(snapshot)?;
+        let steps = steps::retry(snapshot)?;
         let sources = snapshot.legs.iter().filter(|leg| leg.source);
         for leg in sources.filter(|leg| leg.letter != Letter::Alive) {
             self.check_answers(leg)?;
@@ -38,7 +38,7 @@ impl Switcher {
         let _begun = self.registry.begin_own(mirror_id, "retry")?;
         self.planned(|| {
             let snapshot = self.mirrors.snapshot(mirror_id, Detail::Kernel)?;
-            let steps = build::retry(&snapshot)?;
+            let steps = steps::retry(&snapshot)?;
             self.act_again(mirror_id, &snapshot, steps, SettingsEdit::default())
         })
     }
@@ -77,10 +77,10 @@ impl Switcher {
         let _begun = self.registry.begin_own(mirror_id, "retry")?;
         self.planned(|| {
             let snapshot = self.mirrors.snapshot(mirror_id, Detail::Kernel)?;
-            if hurt(&snapshot) != Hurt::Targets || judge(&snapshot) != Verdict::Healthy {
+            if hurt(&snapshot) != Hurt::Targets || assess(&snapshot) != Verdict::Healthy {
                 return Ok(());
             }
-            let steps = build::retry(&snapshot)?;
+            let steps = steps::retry(&snapshot)?;
             self.act_again(mirror_id, &snapshot, steps, SettingsEdit::default())?;
             self.forget_errors(mirror_id);
             let text = "writes held because of a target's errors continue";
@@ -94,14 +94,14 @@ impl Switcher {
         let _begun = self.registry.begin_own(mirror_id, "table")?;
         self.planned(|| {
             let snapshot = self.mirrors.snapshot(mirror_id, Detail::Kernel)?;
-            if !build::has_word_to_lose(&snapshot) || judge(&snapshot) != Verdict::Healthy {
+            if !steps::has_word_to_lose(&snapshot) || assess(&snapshot) != Verdict::Healthy {
                 return Ok(());
             }
             let edit = SettingsEdit {
-                forged: Some(false),
+                temporary_nosync: Some(false),
                 ..SettingsEdit::default()
             };
-            self.act_again(mirror_id, &snapshot, build::retry(&snapshot)?, edit)
+            self.act_again(mirror_id, &snapshot, steps::retry(&snapshot)?, edit)
         })
     }
 }

@@ -137,8 +137,8 @@ impl Switcher {
         self.registry.update(mirror_id, |entry| {
             // The kernel tells of no event: look all the same.
             entry.event_nr = None;
-            entry.pace.clear();
-            entry.trouble = None;
+            entry.meter.clear();
+            entry.pending_failure = None;
             if equal {
                 entry.whole_in = now;
             }

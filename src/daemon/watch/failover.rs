@@ -16,7 +16,7 @@ use crate::daemon::tasks::thread::spawn;
 use crate::engine::bell::Bell;
 use crate::engine::{Devices, Engine};
 use crate::error::{Errno, Error, Result};
-use crate::model::failure::{Switch, Verdict, judge};
+use crate::model::failure::{Switch, Verdict, assess};
 use crate::model::health::left_out;
 use crate::model::id::MirrorId;
 use crate::model::policy::Dropped;
@@ -62,7 +62,7 @@ impl Failover {
     }
 
     /// Do what is to be done about a mirror, which was just looked at.
-    pub(super) fn attend(self: &Arc<Self>, mirror_id: MirrorId, snapshot: &Snapshot) {
+    pub(super) fn handle_failure(self: &Arc<Self>, mirror_id: MirrorId, snapshot: &Snapshot) {
         let Ok(entry) = self.registry.get(mirror_id) else {
             return;
         };
@@ -104,14 +104,14 @@ impl Failover {
         let Ok(snapshot) = self.mirrors.snapshot(mirror_id, Detail::Devices) else {
             return;
         };
-        let reason = match judge(&snapshot) {
+        let reason = match assess(&snapshot) {
             Verdict::Healthy => return,
             Verdict::Hold(reason) => reason,
             Verdict::Switch(switch) => format!("{} failed, on_failure is hold", left_out(&switch)),
         };
         let before = self.registry.update(mirror_id, |entry| {
-            let trouble = entry.trouble.get_or_insert_default();
-            std::mem::replace(&mut trouble.reason, reason.clone())
+            let pending_failure = entry.pending_failure.get_or_insert_default();
+            std::mem::replace(&mut pending_failure.reason, reason.clone())
         });
         if before.is_some_and(|before| before != reason) {
             let text = format!("writes wait: {reason}");
@@ -127,7 +127,7 @@ impl Failover {
     ) {
         self.registry.update(mirror_id, |entry| {
             entry.due = None;
-            entry.trouble.get_or_insert_default().working = true;
+            entry.pending_failure.get_or_insert_default().working = true;
         });
         let failover = Arc::clone(self);
         let job = move || failover.try_to(mirror_id, what);
@@ -139,11 +139,11 @@ impl Failover {
     fn try_to(&self, mirror_id: MirrorId, what: impl FnOnce(&Failover) -> Result<()>) {
         let done = what(self);
         self.registry.update(mirror_id, |entry| match &done {
-            Ok(()) => entry.trouble = None,
+            Ok(()) => entry.pending_failure = None,
             Err(error) => {
-                let trouble = entry.trouble.get_or_insert_default();
-                trouble.working = false;
-                trouble.reason = error.sentence().into();
+                let pending_failure = entry.pending_failure.get_or_insert_default();
+                pending_failure.working = false;
+                pending_failure.reason = error.sentence().into();
             }
         });
         match done.as_ref().map_err(Error::errno) {
@@ -171,7 +171,7 @@ impl Failover {
 
     fn go_on_without_now(&self, mirror_id: MirrorId) -> Result<()> {
         let snapshot = self.mirrors.snapshot(mirror_id, Detail::Devices)?;
-        let Verdict::Switch(switch) = judge(&snapshot) else {
+        let Verdict::Switch(switch) = assess(&snapshot) else {
             return Ok(());
         };
         let gone = dropped(&snapshot, &switch);

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 /// A copy that has not got further for this long is not sampled until somebody
 /// looks or something happens.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const SAMPLED_FOR: Duration = Duration::from_secs(60);
 
 /// What a look at a mirror has found.
 pub struct Observed {
@@ -55,7 +55,7 @@ impl Observer {
         }
     }
 
-    /// Look at one mirror if it copies or something happened to it.
+    /// Ownership at one mirror if it copies or something happened to it.
     pub fn observe(&self, mirror_id: MirrorId, device: &Listed) -> Option<Observed> {
         let entry = self.registry.get(mirror_id).ok()?;
         // Before the look: where it is the same afterwards, all that was seen is of it.
@@ -138,7 +138,7 @@ impl Observer {
         self.registry.update(entry.mirror_id, |entry| {
             if new.in_sync && was_hurt {
                 // Writes may have been held meanwhile.
-                entry.trouble.get_or_insert_default();
+                entry.pending_failure.get_or_insert_default();
             }
             if new.in_sync {
                 entry.notes.clear();
@@ -197,14 +197,14 @@ fn seen(snapshot: &Snapshot, progress: &Progress) -> Seen {
 fn sample(entry: &mut Entry, snapshot: &Snapshot, progress: &Progress, now: Instant) -> bool {
     let missing = !matches!(progress.state, SyncState::None | SyncState::InSync);
     if !missing || snapshot.info.suspended {
-        entry.pace.clear();
+        entry.meter.clear();
         entry.moved = None;
         return false;
     }
     let done = progress.bytes_done;
-    entry.pace.sample(now, done);
+    entry.meter.sample(now, done);
     match entry.moved {
-        Some((at, before)) if before == done => now.duration_since(at) < PATIENCE,
+        Some((at, before)) if before == done => now.duration_since(at) < SAMPLED_FOR,
         _ => {
             entry.moved = Some((now, done));
             true

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use crate::daemon::mirrors::entry::Entry;
 use crate::daemon::switch::answers::has_listened;
-use crate::model::failure::{Hurt, Verdict, hurt, judge};
+use crate::model::failure::{Hurt, Verdict, assess, hurt};
 use crate::model::policy::OnFailure;
 use crate::model::snapshot::{Leg, Owner, Snapshot};
-use crate::plan::build;
+use crate::plan::steps;
 use crate::text::letter::Letter;
 
 /// Between two attempts, where one failed.
@@ -22,7 +22,7 @@ const CALM: Duration = Duration::from_secs(5);
 pub(super) enum Remedy {
     /// Nothing, or somebody is at it.
     Nothing,
-    /// Look once more, after a while.
+    /// Ownership once more, after a while.
     LookAgain(Duration),
     /// Resume what a failed step has left suspended.
     Free,
@@ -42,7 +42,7 @@ pub(super) enum Remedy {
 
 /// Decide; `carries_io`: whether writes can wait on mirrors of this engine at all.
 pub(super) fn remedy(entry: &Entry, snapshot: &Snapshot, carries_io: bool) -> Remedy {
-    let busy = entry.running.is_some() || entry.trouble.as_ref().is_some_and(|t| t.working);
+    let busy = entry.running.is_some() || entry.pending_failure.as_ref().is_some_and(|t| t.working);
     if snapshot.owner() == Owner::Lvm || busy {
         return Remedy::Nothing;
     }
@@ -53,13 +53,13 @@ pub(super) fn remedy(entry: &Entry, snapshot: &Snapshot, carries_io: bool) -> Re
     if !carries_io {
         return Remedy::Nothing;
     }
-    match judge(snapshot) {
+    match assess(snapshot) {
         Verdict::Healthy => of_healthy(entry, snapshot),
         Verdict::Hold(_) => Remedy::TellHeld,
         Verdict::Switch(_) if snapshot.known.settings.on_failure == OnFailure::Hold => {
             Remedy::TellHeld
         }
-        Verdict::Switch(_) if is_early(entry) && entry.trouble.is_some() => Remedy::Nothing,
+        Verdict::Switch(_) if is_early(entry) && entry.pending_failure.is_some() => Remedy::Nothing,
         Verdict::Switch(_) => Remedy::GoOnWithout,
     }
 }
@@ -80,8 +80,8 @@ fn of_healthy(entry: &Entry, snapshot: &Snapshot) -> Remedy {
         Hurt::Targets | Hurt::Source => Remedy::Nothing,
         // What was held is let go by a resume alone.
         Hurt::None if is_early(entry) => Remedy::Nothing,
-        Hurt::None if entry.trouble.is_some() => Remedy::Requeue,
-        Hurt::None if !build::has_word_to_lose(snapshot) => Remedy::Nothing,
+        Hurt::None if entry.pending_failure.is_some() => Remedy::Requeue,
+        Hurt::None if !steps::has_word_to_lose(snapshot) => Remedy::Nothing,
         Hurt::None if entry.due.is_none() => Remedy::LookAgain(CALM),
         Hurt::None => Remedy::LoseWord,
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::failover::Failover;
-use super::observe::{Observer, PATIENCE};
+use super::observe::{Observer, SAMPLED_FOR};
 use crate::daemon::events::kind::Kind;
 use crate::daemon::events::log::Events;
 use crate::daemon::journal::keep::Journal;
@@ -67,9 +67,11 @@ impl Watch {
     }
 
     /// Take samples again of a copy that had stopped: somebody looks at it.
-    pub fn stir(&self, mirror_id: MirrorId) {
+    pub fn resume_sampling(&self, mirror_id: MirrorId) {
         let stirred = self.registry.update(mirror_id, |entry| {
-            let asleep = entry.moved.is_some_and(|(at, _)| at.elapsed() >= PATIENCE);
+            let asleep = entry
+                .moved
+                .is_some_and(|(at, _)| at.elapsed() >= SAMPLED_FOR);
             if asleep {
                 entry.moved = None;
             }
@@ -116,7 +118,7 @@ impl Watch {
         self.bell.silence();
     }
 
-    /// Look at everything once; answers whether something copies.
+    /// Ownership at everything once; answers whether something copies.
     fn pass(self: &Arc<Self>, appeared: Kind) -> Result<bool> {
         // Those that were known before the list was made, and are not on it, may
         // be gone; what was made meanwhile is not.
@@ -135,14 +137,14 @@ impl Watch {
             }
             self.announce(mirror_id, device, appeared);
             if let Some(seen) = self.observer.observe(mirror_id, device) {
-                self.failover.attend(mirror_id, &seen.snapshot);
+                self.failover.handle_failure(mirror_id, &seen.snapshot);
                 copying |= seen.copying;
             }
         }
         let missing = before
             .into_iter()
             .filter(|mirror_id| !present.contains(mirror_id));
-        missing.for_each(|mirror_id| self.bury(mirror_id));
+        missing.for_each(|mirror_id| self.forget_removed(mirror_id));
         Ok(copying)
     }
 
@@ -168,7 +170,7 @@ impl Watch {
 
     /// Forget a mirror that is gone; the verb that removes one tells it itself,
     /// and one that was renamed meanwhile is not gone.
-    fn bury(&self, mirror_id: MirrorId) {
+    fn forget_removed(&self, mirror_id: MirrorId) {
         if self.registry.absent(mirror_id).is_some() {
             return;
         }

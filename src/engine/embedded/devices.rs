@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::Embedded;
-use super::hold::key;
+use super::exclusive::key;
 use crate::engine::home::{Home, Lying};
 use crate::engine::identity::Identity;
 use crate::engine::{Attachment, Devices, Doomed, Facts, Held, Holder, Span, Traffic};

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use super::hold::Hold;
+use super::exclusive::Hold;
 use super::store::Store;
 use crate::text::letter::Letter;
 

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::counter::Counter;
-use super::hold::{Hold, Holds};
+use super::exclusive::{Hold, Holds};
 use super::leg::Leg;
 use super::log::Log;
 use super::logdisk::LogDisk;

@@ -9,7 +9,7 @@ mod copy;
 mod counter;
 mod device;
 pub mod devices;
-mod hold;
+mod exclusive;
 mod holes;
 mod leg;
 mod loaded;
@@ -17,12 +17,12 @@ mod log;
 mod logdisk;
 mod mirror;
 mod recovery;
+mod resync_queue;
 mod store;
 mod throttle;
 #[cfg(test)]
 mod turns;
 mod window;
-mod work;
 
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ use parking_lot::Mutex;
 
 use self::counter::Counter;
 use self::device::Device;
-use self::hold::Holds;
+use self::exclusive::Holds;
 use self::loaded::{Loaded, Means};
 use self::throttle::Throttle;
 use super::host::Host;
@@ -84,7 +84,7 @@ impl Embedded {
         users.next().map(|device| device.name.clone())
     }
 
-    /// Look at or change one device, for a moment.
+    /// Ownership at or change one device, for a moment.
     fn with<T>(&self, id: &Id, look: impl FnOnce(&mut Device) -> T) -> Result<T> {
         let mut devices = self.devices.lock();
         let found = devices.iter_mut().find(|device| device.is(id));

@@ -14,7 +14,7 @@ use super::copy::{PIECE, copy, is_zero, last_try};
 use super::holes::Span;
 use super::leg::{Failure, Leg};
 use super::mirror::Mirror;
-use super::work::{Harvest, Job, Work};
+use super::resync_queue::{Harvest, Job, ResyncQueue};
 use crate::engine::buffer::Buffer;
 use crate::error::{Error, Result};
 
@@ -127,7 +127,7 @@ impl Drop for Recovery {
 
 impl Shared {
     fn serve(&self) {
-        let work = Mutex::new(Work::default());
+        let work = Mutex::new(ResyncQueue::default());
         while let Some(fresh) = self.wait() {
             if fresh {
                 work.lock().drop_part(&self.mirror);
@@ -154,7 +154,7 @@ impl Shared {
         Some(std::mem::take(&mut control.fresh))
     }
 
-    fn turn(&self, work: &Mutex<Work>) {
+    fn turn(&self, work: &Mutex<ResyncQueue>) {
         let end = Instant::now() + TURN;
         thread::scope(|scope| {
             for _ in 1..IN_FLIGHT {
@@ -172,7 +172,7 @@ impl Shared {
         self.mirror.check_end();
     }
 
-    fn copy_until(&self, end: Instant, work: &Mutex<Work>) {
+    fn copy_until(&self, end: Instant, work: &Mutex<ResyncQueue>) {
         let mut buffer = None;
         // A turn does not wait for the throttle either: what was copied counts.
         let stopped = || self.stop.load(Ordering::Relaxed) || Instant::now() >= end;

@@ -45,7 +45,7 @@ impl Default for Throttle {
 }
 
 /// A piece of copying under way, until this is dropped.
-pub(super) struct Job<'a>(&'a Throttle);
+pub(super) struct Turn<'a>(&'a Throttle);
 
 impl Throttle {
     pub(super) fn percent(&self) -> u32 {
@@ -58,7 +58,7 @@ impl Throttle {
     }
 
     /// Begin a piece when it is time; none where `stop` says so first.
-    pub(super) fn begin(&self, stop: impl Fn() -> bool) -> Option<Job<'_>> {
+    pub(super) fn begin(&self, stop: impl Fn() -> bool) -> Option<Turn<'_>> {
         loop {
             if stop() {
                 return None;
@@ -68,7 +68,7 @@ impl Throttle {
             let wait = used.wait(self.percent());
             if wait.is_zero() {
                 used.jobs += 1;
-                return Some(Job(self));
+                return Some(Turn(self));
             }
             drop(used);
             sleep(wait.min(NAP));
@@ -100,7 +100,7 @@ impl Used {
     }
 }
 
-impl Drop for Job<'_> {
+impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let mut used = self.0.used.lock();
         used.account(Instant::now());

@@ -14,7 +14,7 @@ use nix::fcntl::{FallocateFlags, fallocate};
 use tempfile::{NamedTempFile, TempDir};
 
 use super::counter::Counter;
-use super::hold::Holds;
+use super::exclusive::Holds;
 use super::leg::Leg;
 use super::log::Log;
 use super::logdisk::LogDisk;

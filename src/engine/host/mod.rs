@@ -2,6 +2,7 @@
 //! sysfs says what a device is, `users` says who else uses it. Nothing here
 //! changes what is on a device, and only `let_go` needs root.
 
+mod device_ids;
 mod holders;
 mod home;
 mod identity;
@@ -10,7 +11,6 @@ pub mod mounts;
 mod probe;
 mod signature;
 pub(super) mod sysfs;
-mod tell;
 mod users;
 
 use std::ffi::OsStr;
@@ -22,10 +22,10 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
 
+use self::device_ids::Teller;
 use self::identity::{backing, identity, loops_of};
 use self::sysfs::DEEPEST;
 use self::sysfs::{Block, Sysfs};
-use self::tell::Teller;
 use super::home::{Home, Lying, Part};
 use super::identity::Identity;
 use super::{Doomed, Extent, Facts, Held, Holder, Pin, Span, Traffic};

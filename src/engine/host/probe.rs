@@ -42,7 +42,7 @@ pub(super) fn prove(node: &Path, unit: u64, span: Span) -> Result<()> {
     proved.map_err(|error| {
         let errno = error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
         let sentence = format!("reading and writing {}: {}", node.display(), errno.desc());
-        Error::new(told(errno), sentence)
+        Error::new(as_reported(errno), sentence)
     })
 }
 
@@ -77,7 +77,7 @@ fn is_hole(file: &File, at: u64, size: u64) -> bool {
 
 /// Disks and the paths to them have words of their own for what fails
 /// (`blk_errors`, block/blk-core.c); who asked is told one.
-fn told(errno: Errno) -> Errno {
+fn as_reported(errno: Errno) -> Errno {
     let own = [
         Errno::ENODATA,
         Errno::EREMOTEIO,
@@ -129,7 +129,7 @@ mod tests {
             assert_eq!(prove(start, size), Ok(()));
         }
         assert!(fs::read(file.path()).unwrap() == bytes);
-        assert_eq!(told(Errno::ENODATA), Errno::EIO);
-        assert_eq!(told(Errno::EROFS), Errno::EROFS);
+        assert_eq!(as_reported(Errno::ENODATA), Errno::EIO);
+        assert_eq!(as_reported(Errno::EROFS), Errno::EROFS);
     }
 }

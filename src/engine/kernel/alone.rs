@@ -29,7 +29,7 @@ const PAUSE: i32 = 500;
 const HIGHEST: RawFd = 65_535;
 
 /// What the child needs, made before there is one.
-pub(super) struct Work<'a> {
+pub(super) struct SuspendJob<'a> {
     pub control: &'a File,
     /// Takes the errno of the suspend.
     pub answer: &'a PipeWriter,
@@ -47,7 +47,7 @@ pub(super) struct Work<'a> {
     pub stays: bool,
 }
 
-pub(super) fn work(work: &mut Work<'_>) -> ! {
+pub(super) fn work(work: &mut SuspendJob<'_>) -> ! {
     // Who kills the daemon by its name or its group does not mean this.
     let _ = setsid();
     let _ = prctl::set_name(c"dm-suspend");
@@ -66,7 +66,7 @@ pub(super) fn work(work: &mut Work<'_>) -> ! {
     leave()
 }
 
-impl Work<'_> {
+impl SuspendJob<'_> {
     /// The daemon's mount, locks and pipes must end with the daemon, not with this
     /// child.
     fn let_go(&self) {

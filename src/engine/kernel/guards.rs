@@ -13,7 +13,7 @@ use crate::error::{Errno, Error, Result};
 use crate::text::device::DevNo;
 
 /// How long the end of a child is waited for; what is left then goes with the next.
-const PATIENCE: Duration = Duration::from_millis(200);
+const CHILD_WITHIN: Duration = Duration::from_millis(200);
 const PAUSE: Duration = Duration::from_millis(1);
 
 #[derive(Debug, Default)]
@@ -78,7 +78,7 @@ impl Guards {
     fn part(&self, standing: Standing) {
         let child = standing.guard.release();
         self.inner.lock().leaving.push(child);
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + CHILD_WITHIN;
         while !self.are_gone() && Instant::now() < end {
             sleep(PAUSE);
         }

@@ -49,7 +49,7 @@ use crate::text::table::Line;
 
 /// How long a load waits for another one, so that the kernel log's lines that
 /// name no device can be told apart; then it goes on without them.
-const PATIENCE: Duration = Duration::from_secs(2);
+const LOAD_TURN_WITHIN: Duration = Duration::from_secs(2);
 
 /// How long a removal waits for those who hold the device open for a moment.
 const REMOVE_TRIES: u32 = 15;
@@ -254,7 +254,7 @@ impl Engine for Kernel {
             true => DmFlags::DM_READONLY,
             false => DmFlags::empty(),
         };
-        let alone = self.loads.take(PATIENCE);
+        let alone = self.loads.take(LOAD_TURN_WITHIN);
         let mark = Mark::now();
         self.dm
             .table_load(&which.dev_id(), &targets, options(flags))

@@ -41,14 +41,14 @@ impl Nodes {
     /// See to it that `name` leads to `dev`.
     pub(super) fn make(&self, name: &str, dev: DevNo) {
         if self.ours() {
-            told("making", name, self.try_make(name, dev));
+            log_failure("making", name, self.try_make(name, dev));
         }
     }
 
     /// Take the node away, if it leads to `dev`.
     pub(super) fn remove(&self, name: &str, dev: DevNo) {
         if self.ours() {
-            told("removing", name, self.try_remove(name, dev));
+            log_failure("removing", name, self.try_remove(name, dev));
         }
     }
 
@@ -103,7 +103,7 @@ fn give_to_disk_group(path: &Path) -> io::Result<()> {
     fs::set_permissions(path, PermissionsExt::from_mode(0o660))
 }
 
-fn told(doing: &str, name: &str, done: io::Result<()>) {
+fn log_failure(doing: &str, name: &str, done: io::Result<()>) {
     if let Err(error) = done {
         log::warn!("{doing} {FOLDER}/{name}: {error}");
     }

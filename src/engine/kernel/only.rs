@@ -13,7 +13,7 @@ use super::open::CONTROL;
 use crate::error::{Errno, Error, Result};
 
 /// How long a daemon is waited for that is about to end.
-const PATIENCE: Duration = Duration::from_secs(2);
+const HOLDER_WITHIN: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Who holds which lock (proc_locks(5)).
@@ -31,7 +31,7 @@ pub(super) struct Only {
 /// # Errors
 /// EBUSY where another daemon is, and what open(2) and flock(2) answer.
 pub(super) fn only() -> Result<Only> {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + HOLDER_WITHIN;
     let opened = File::open(CONTROL);
     let mut file = opened.map_err(|error| Error::io(CONTROL, &error))?;
     loop {

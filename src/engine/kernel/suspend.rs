@@ -15,7 +15,7 @@ use std::io::{ErrorKind, PipeReader, PipeWriter, Read, Write, pipe};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, getpid};
 
-use super::alone::{self, Work};
+use super::alone::{self, SuspendJob};
 use super::raw::{Header, NOFLUSH, SKIP_LOCKFS, SUSPEND};
 use crate::engine::{Id, Suspend};
 use crate::error::Errno;
@@ -64,7 +64,7 @@ pub(super) fn suspend(control: &File, id: &Id, how: Suspend) -> Result<Option<Gu
     let (ear, line) = pipe().map_err(errno)?;
     // Without it, only the pipe tells of the daemon's end.
     let daemon = File::open(ITSELF).ok();
-    let mut work = Work {
+    let mut work = SuspendJob {
         control,
         answer: &answer,
         ear: &ear,

@@ -6,10 +6,10 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::*;
-use crate::daemon::records::record::{Place, Stage, Unfinished};
+use crate::daemon::records::record::{RecordedDevice, Stage, Unfinished};
 use crate::engine::identity::Identity;
 use crate::error::Errno;
-use crate::model::look::Look;
+use crate::model::ownership::Ownership;
 use crate::model::policy::{Dropped, OnFailure};
 use crate::model::settings::Settings;
 use crate::text::letter::Letter;
@@ -22,7 +22,7 @@ fn record(name: &str, uuid: &str) -> Record {
         read_only: false,
         suspended: true,
         table: vec!["0 8 mirror core 1 2 2 /a\\ b 0 8:1 0".into()],
-        places: vec![Place {
+        places: vec![RecordedDevice {
             device: "8:1".into(),
             identity: Identity::Device {
                 node: "/dev/sda1".into(),
@@ -33,14 +33,14 @@ fn record(name: &str, uuid: &str) -> Record {
         }],
         settings: Settings {
             persist: true,
-            looks: [("ctl".to_string(), Look::default())].into(),
+            ownership: [("ctl".to_string(), Ownership::default())].into(),
             on_failure: OnFailure::Hold,
             dropped: vec![Dropped {
                 leg: Some(1),
                 node: "/dev/sdb".into(),
                 letter: Letter::WriteFailed,
             }],
-            forged: true,
+            temporary_nosync: true,
             adopted: true,
         },
         made: Some(vec![Identity::File {

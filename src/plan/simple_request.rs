@@ -9,7 +9,7 @@ use crate::text::device::DeviceRef;
 use crate::text::linear::Linear;
 use crate::text::mirror::{Features, Leg, Log, Mirror, Sync};
 use crate::text::place::Place;
-use crate::text::short::Short;
+use crate::text::simple_request::SimpleRequest;
 use crate::text::table::{Mapping, Table, Target};
 
 /// Sectors of a region that keep the copier busy: 4 MiB, eight jobs of 512 KiB
@@ -37,14 +37,14 @@ pub fn region(length: u64) -> u64 {
 /// # Errors
 /// ENOSPC for more than the source has; EINVAL for what is no table to the kernel,
 /// and for a source whose end would be left out.
-pub fn table(short: &Short, size: u64, log: Option<DeviceRef>) -> Result<Table> {
+pub fn table(short: &SimpleRequest, size: u64, log: Option<DeviceRef>) -> Result<Table> {
     let length = length(short, size)?;
     let target = mirror(short, &short.source, 0, length, log)?;
     let targets = vec![target];
     Ok(Table { targets })
 }
 
-fn length(short: &Short, size: u64) -> Result<u64> {
+fn length(short: &SimpleRequest, size: u64) -> Result<u64> {
     let source = &short.source;
     let left = (size / SECTOR).saturating_sub(source.offset);
     match short.length {
@@ -69,7 +69,11 @@ fn length(short: &Short, size: u64) -> Result<u64> {
 /// # Errors
 /// EINVAL where a target is not linear or a key does not go with `live=yes`, EBUSY
 /// where the device is suspended.
-pub fn slide_under(snapshot: &Snapshot, short: &Short, logs: &[DeviceRef]) -> Result<Change> {
+pub fn slide_under(
+    snapshot: &Snapshot,
+    short: &SimpleRequest,
+    logs: &[DeviceRef],
+) -> Result<Change> {
     check_live(snapshot, short)?;
     let mut table = snapshot.table.clone();
     for (number, target) in table.targets.iter_mut().enumerate() {
@@ -91,7 +95,7 @@ pub fn slide_under(snapshot: &Snapshot, short: &Short, logs: &[DeviceRef]) -> Re
     })
 }
 
-fn check_live(snapshot: &Snapshot, short: &Short) -> Result<()> {
+fn check_live(snapshot: &Snapshot, short: &SimpleRequest) -> Result<()> {
     let name = &snapshot.info.name;
     let refused = |why: String| Err(Error::invalid(why));
     match () {
@@ -115,7 +119,7 @@ fn check_live(snapshot: &Snapshot, short: &Short) -> Result<()> {
 /// One mirror target, as the kernel's constructor takes it. Its targets' offsets
 /// are those of the request, as far on as it begins.
 fn mirror(
-    short: &Short,
+    short: &SimpleRequest,
     source: &Place,
     start: u64,
     length: u64,
@@ -153,7 +157,7 @@ fn mirror(
 }
 
 /// What is done when a leg fails.
-pub fn policy(short: &Short) -> OnFailure {
+pub fn policy(short: &SimpleRequest) -> OnFailure {
     match short.hold {
         true => OnFailure::Hold,
         false => OnFailure::Drop,
@@ -164,8 +168,8 @@ pub fn policy(short: &Short) -> OnFailure {
 mod tests {
     use super::*;
 
-    fn short(line: &str) -> Short {
-        Short::parse(line).expect(line)
+    fn short(line: &str) -> SimpleRequest {
+        SimpleRequest::parse(line).expect(line)
     }
 
     fn made(line: &str, size: u64) -> Result<String> {

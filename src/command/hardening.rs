@@ -33,20 +33,20 @@ pub fn ensure() {
         let later = MlockAllFlags::from_bits_retain(libc::MCL_FUTURE | libc::MCL_ONFAULT);
         mlockall(later)
     });
-    told("locking memory", memory);
+    log_failure("locking memory", memory);
     let score = fs::write("/proc/self/oom_score_adj", NEVER);
-    told("the OOM score", score.map_err(|error| errno(&error)));
+    log_failure("the OOM score", score.map_err(|error| errno(&error)));
     // SAFETY: setpriority(2) and prctl(2) take numbers only.
     let (nice, flusher) = unsafe {
         let nice = libc::setpriority(libc::PRIO_PROCESS, 0, NICE);
         (nice, libc::prctl(IO_FLUSHER, 1, 0, 0, 0))
     };
-    told("the priority", Errno::result(nice).map(drop));
+    log_failure("the priority", Errno::result(nice).map(drop));
     // Memory that it needs is never got by writing to a disk (PR_SET_IO_FLUSHER(2const)).
-    told("memory without I/O", Errno::result(flusher).map(drop));
+    log_failure("memory without I/O", Errno::result(flusher).map(drop));
     // A dump would be written to a disk, maybe the very one that is held, and until it
     // is, this process is not gone and nothing is let go.
-    told("no dump of its memory", prctl::set_dumpable(false));
+    log_failure("no dump of its memory", prctl::set_dumpable(false));
 }
 
 /// Let what is freed go back to the system, which counts where memory is locked: malloc
@@ -68,7 +68,7 @@ fn errno(error: &std::io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
 }
 
-fn told(what: &str, done: Result<(), Errno>) {
+fn log_failure(what: &str, done: Result<(), Errno>) {
     if let Err(errno) = done {
         log::warn!(
             "{what}: {}; under pressure this daemon may not live",

@@ -6,7 +6,7 @@ use crate::model::snapshot::{Leg, Owner, Snapshot};
 use crate::plan::verb::Command;
 
 /// Of a verb that was done; the snapshot is of before.
-pub(crate) fn told(snapshot: &Snapshot, command: &Command) -> (Kind, String) {
+pub(crate) fn announcement(snapshot: &Snapshot, command: &Command) -> (Kind, String) {
     let node = |leg: usize| {
         let leg = snapshot.legs.get(leg);
         leg.map_or_else(|| "-".into(), |leg| leg.node())
@@ -51,7 +51,7 @@ fn finished(snapshot: &Snapshot, leg: usize) -> String {
 /// What is to be done about the disks that are let go: what is on them is called as
 /// what goes on. A file that was attached for the mirror is seen by nobody.
 fn twins(snapshot: &Snapshot, leg: usize) -> String {
-    let (kept, gone) = snapshot.sides(leg);
+    let (kept, gone) = snapshot.partition_legs(leg);
     let kept: Vec<String> = kept.into_iter().map(Leg::node).collect();
     let is_file = |leg: &Leg| leg.facts.as_ref().is_some_and(|facts| facts.file.is_some());
     let disks = gone.into_iter().filter(|leg| !is_file(leg));
@@ -71,7 +71,7 @@ fn twins(snapshot: &Snapshot, leg: usize) -> String {
 
 /// The nodes of one leg of each mirror target, and those of the others.
 fn sides(snapshot: &Snapshot, leg: usize) -> (Vec<String>, Vec<String>) {
-    let (kept, gone) = snapshot.sides(leg);
+    let (kept, gone) = snapshot.partition_legs(leg);
     let nodes = |legs: Vec<&Leg>| {
         let mut nodes: Vec<String> = legs.into_iter().map(Leg::node).collect();
         nodes.sort();

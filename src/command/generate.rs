@@ -4,16 +4,16 @@
 use clap::Command;
 use clap_complete::{Shell, generate};
 
-use super::config::Paper;
+use super::config::Generated;
 use super::{manual, options};
 
 /// Its text.
-pub fn text(paper: Paper) -> Vec<u8> {
+pub fn text(paper: Generated) -> Vec<u8> {
     match paper {
-        Paper::Man => manual::page().into_bytes(),
-        Paper::Bash => completion(Shell::Bash),
-        Paper::Zsh => completion(Shell::Zsh),
-        Paper::Fish => completion(Shell::Fish),
+        Generated::Man => manual::page().into_bytes(),
+        Generated::Bash => completion(Shell::Bash),
+        Generated::Zsh => completion(Shell::Zsh),
+        Generated::Fish => completion(Shell::Fish),
     }
 }
 
@@ -38,7 +38,7 @@ mod tests {
 
     #[test]
     fn each_option_is_completed_but_hidden_ones() {
-        for paper in [Paper::Bash, Paper::Zsh, Paper::Fish] {
+        for paper in [Generated::Bash, Generated::Zsh, Generated::Fish] {
             let text = String::from_utf8(text(paper)).expect("text");
             for option in options::table().get_arguments() {
                 let long = option.get_long().map(Into::into);

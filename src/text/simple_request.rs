@@ -29,7 +29,7 @@ pub enum LogAt {
 
 /// A request in the short form.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Short {
+pub struct SimpleRequest {
     /// What is copied.
     pub source: Place,
     /// What it is copied to.
@@ -59,8 +59,8 @@ pub struct Key {
     pub values: &'static str,
     /// What it does.
     pub doc: &'static str,
-    set: fn(&mut Short, &str) -> Result<()>,
-    show: fn(&Short) -> Option<String>,
+    set: fn(&mut SimpleRequest, &str) -> Result<()>,
+    show: fn(&SimpleRequest) -> Option<String>,
 }
 
 /// All keys, in the order in which `new` explains them.
@@ -179,7 +179,7 @@ fn neither(key: &str, value: &str, known: &str) -> Error {
     Error::invalid(format!("{key}= takes {known}, not {}", quote(value)))
 }
 
-impl Short {
+impl SimpleRequest {
     /// Whether a line without a name is in this form: it begins with a device.
     pub fn is_one(text: &str) -> bool {
         let first = Words::new(text).peek().unwrap_or_default();
@@ -191,9 +191,9 @@ impl Short {
     ///
     /// # Errors
     /// EINVAL names the word that is wrong.
-    pub fn parse(text: &str) -> Result<Short> {
+    pub fn parse(text: &str) -> Result<SimpleRequest> {
         let mut words = Words::new(text);
-        let mut short = Short {
+        let mut short = SimpleRequest {
             source: words.next("SOURCE")?.parse()?,
             targets: Vec::new(),
             length: None,
@@ -234,7 +234,7 @@ impl Short {
     }
 }
 
-impl Short {
+impl SimpleRequest {
     /// The source and the targets, as they are named.
     pub fn places(&mut self) -> impl Iterator<Item = &mut Place> {
         std::iter::once(&mut self.source).chain(&mut self.targets)
@@ -258,7 +258,7 @@ fn is_setting(word: &str) -> bool {
 }
 
 /// Set what one word says; answers its key.
-fn set(short: &mut Short, word: &str, seen: &[&str]) -> Result<&'static str> {
+fn set(short: &mut SimpleRequest, word: &str, seen: &[&str]) -> Result<&'static str> {
     let names: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
     if size::is_unit(word) {
         let sentence = format!("a size has no space before {word}: write 10{word}");
@@ -286,7 +286,7 @@ fn set(short: &mut Short, word: &str, seen: &[&str]) -> Result<&'static str> {
     Ok(key.name)
 }
 
-impl fmt::Display for Short {
+impl fmt::Display for SimpleRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.source.fmt(f)?;
         self.targets
@@ -317,7 +317,7 @@ mod tests {
     fn each_key_is_read_as_it_is_shown() {
         let line = "/dev/sdb@1M /dev/sdc 8:48@3s length=8M region=64K log=/var/l\\ og sync=no \
                     errors=hold live=yes force=yes";
-        let short = Short::parse(line).expect(line);
+        let short = SimpleRequest::parse(line).expect(line);
         assert_eq!(short.targets.len(), 2);
         assert_eq!((short.length, short.region), (Some(16384), Some(128)));
         assert!(short.equal && short.hold && short.live && short.force);
@@ -326,7 +326,7 @@ mod tests {
             LogAt::Device("/var/l\\ og".parse().expect("a path"))
         );
         let shown = short.to_string();
-        assert_eq!(Short::parse(&shown).as_ref(), Ok(&short), "{shown}");
+        assert_eq!(SimpleRequest::parse(&shown).as_ref(), Ok(&short), "{shown}");
         for key in KEYS {
             assert!(shown.contains(&format!(" {}=", key.name)), "{}", key.name);
             assert!(help().contains(key.doc));
@@ -335,10 +335,10 @@ mod tests {
 
     #[test]
     fn what_is_left_out_is_usual() {
-        let short = Short::parse("/dev/sdb /dev/sdc").expect("short");
+        let short = SimpleRequest::parse("/dev/sdb /dev/sdc").expect("short");
         assert_eq!(short.to_string(), "/dev/sdb /dev/sdc");
         let usual = "/dev/sdb /dev/sdc log=auto sync=yes errors=drop live=no force=no";
-        assert_eq!(Short::parse(usual), Ok(short));
+        assert_eq!(SimpleRequest::parse(usual), Ok(short));
     }
 
     #[test]
@@ -363,7 +363,7 @@ mod tests {
             ("/dev/sdb /my disk", r"a space in a path is written `\ `"),
             ("/a /b /b /b /b /b /b /b /b /b", "more than 8 targets"),
         ] {
-            let error = Short::parse(line).expect_err(line);
+            let error = SimpleRequest::parse(line).expect_err(line);
             assert_eq!(error.errno(), Errno::EINVAL, "{line}");
             assert!(error.sentence().contains(named), "{line}: {error}");
         }

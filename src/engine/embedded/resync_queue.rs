@@ -20,7 +20,7 @@ pub(super) struct Job {
 
 /// What has been handed out, and what came of it.
 #[derive(Debug, Default)]
-pub(super) struct Work {
+pub(super) struct ResyncQueue {
     /// A large region that has been handed out up to this byte of it.
     part: Option<(u64, u64)>,
     /// Regions that were handed out to their end since the last harvest.
@@ -38,7 +38,7 @@ pub(super) struct Harvest {
     pub(super) open: bool,
 }
 
-impl Work {
+impl ResyncQueue {
     /// The next piece; none where nothing is left.
     pub(super) fn next(&mut self, mirror: &Mirror) -> Option<Job> {
         loop {

@@ -3,22 +3,22 @@
 use super::make::Maker;
 use super::make::new_uuid;
 use crate::error::Result;
-use crate::plan::short;
+use crate::plan::simple_request;
 use crate::text::device::DeviceRef;
 use crate::text::request::Request;
-use crate::text::short::{LogAt, Short};
+use crate::text::simple_request::{LogAt, SimpleRequest};
 
 impl Maker {
     /// Make a mirror, and answer its name.
     ///
     /// # Errors
     /// As those of [`Maker::create`].
-    pub(crate) fn make_short(&self, name: Option<String>, short: &Short) -> Result<String> {
+    pub(crate) fn make_short(&self, name: Option<String>, short: &SimpleRequest) -> Result<String> {
         let source = self.below.devices.facts(&short.source.device);
         let source = source.map_err(|error| error.context("the source"))?;
         let uuid = new_uuid()?;
         // What cannot be a table needs no folder for its log.
-        short::table(short, source.size, None)?;
+        simple_request::table(short, source.size, None)?;
         let making = self.below.journal.managed.making();
         let log = match &short.log {
             LogAt::Auto => Some(DeviceRef::Path(making.place(&uuid, 0)?)),
@@ -30,7 +30,7 @@ impl Maker {
             uuid: Some(uuid),
             minor: None,
             read_only: false,
-            table: short::table(short, source.size, log)?,
+            table: simple_request::table(short, source.size, log)?,
         };
         self.make(&request, Some(short), short.force)
     }

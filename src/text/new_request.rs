@@ -4,59 +4,59 @@ use super::device::DeviceRef;
 use super::name;
 use super::place::Place;
 use super::request::{Request, named, printable, take_force};
-use super::short::Short;
+use super::simple_request::SimpleRequest;
 use crate::error::Result;
 
 /// What somebody asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wish {
+pub enum NewRequest {
     /// A mirror with this table; whether what its log holds may be written over, and
     /// larger blocks be taken.
     Table(Request, bool),
     /// A mirror of these devices, under this name if one was given.
-    Short(Option<String>, Short),
+    SimpleRequest(Option<String>, SimpleRequest),
 }
 
-impl Wish {
+impl NewRequest {
     /// Read one line, without or with its newline.
     ///
     /// # Errors
     /// EINVAL names the word that is wrong.
-    pub fn parse(line: &str) -> Result<Wish> {
+    pub fn parse(line: &str) -> Result<NewRequest> {
         let text = printable(line)?;
         let (name, rest) = named(text);
-        if !Short::is_one(rest) {
+        if !SimpleRequest::is_one(rest) {
             let (line, force) = take_force(text);
-            return Request::parse(line).map(|request| Wish::Table(request, force));
+            return Request::parse(line).map(|request| NewRequest::Table(request, force));
         }
         if let Some(name) = name {
             name::check(name)?;
         }
-        let short = Short::parse(rest)?;
-        Ok(Wish::Short(name.map(str::to_owned), short))
+        let short = SimpleRequest::parse(rest)?;
+        Ok(NewRequest::SimpleRequest(name.map(str::to_owned), short))
     }
 
     /// Every device that is named.
     pub fn devices(&mut self) -> Vec<&mut DeviceRef> {
         match self {
-            Wish::Table(request, _) => request.table.devices().collect(),
-            Wish::Short(_, short) => short.devices().collect(),
+            NewRequest::Table(request, _) => request.table.devices().collect(),
+            NewRequest::SimpleRequest(_, short) => short.devices().collect(),
         }
     }
 
     /// The places that are named with an `@`, or could be.
     pub fn places(&mut self) -> Vec<&mut Place> {
         match self {
-            Wish::Table(..) => Vec::new(),
-            Wish::Short(_, short) => short.places().collect(),
+            NewRequest::Table(..) => Vec::new(),
+            NewRequest::SimpleRequest(_, short) => short.places().collect(),
         }
     }
 
     /// The name that was asked for.
     pub fn name(&self) -> Option<&str> {
         match self {
-            Wish::Table(request, _) => request.name.as_deref(),
-            Wish::Short(name, _) => name.as_deref(),
+            NewRequest::Table(request, _) => request.name.as_deref(),
+            NewRequest::SimpleRequest(name, _) => name.as_deref(),
         }
     }
 }
@@ -77,8 +77,12 @@ mod tests {
             ("m: /dev/by,path /dev/sdc", true),
             ("/dev/a,b /dev/sdc", true),
         ] {
-            let wish = Wish::parse(line).expect(line);
-            assert_eq!(matches!(wish, Wish::Short(..)), short, "{line}");
+            let wish = NewRequest::parse(line).expect(line);
+            assert_eq!(
+                matches!(wish, NewRequest::SimpleRequest(..)),
+                short,
+                "{line}"
+            );
             assert_eq!(wish.name(), line.starts_with('m').then_some("m"));
         }
         for (line, wanted) in [
@@ -86,7 +90,7 @@ mod tests {
             ("0 4096 mirror core 1 8 2 8:0 0 8:1 0 force=yes\n", true),
             ("0 4096 mirror core 1 8 2 8:0 0 8:1 0", false),
         ] {
-            let Ok(Wish::Table(_, force)) = Wish::parse(line) else {
+            let Ok(NewRequest::Table(_, force)) = NewRequest::parse(line) else {
                 panic!("{line}")
             };
             assert_eq!(force, wanted, "{line}");
@@ -97,7 +101,7 @@ mod tests {
             "new: /dev/sdb /dev/sdc",
             "m:/dev/sdb /dev/sdc",
         ] {
-            Wish::parse(line).expect_err(line);
+            NewRequest::parse(line).expect_err(line);
         }
     }
 }

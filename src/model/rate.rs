@@ -34,11 +34,11 @@ impl Rate {
 
 /// The samples of one mirror, oldest first.
 #[derive(Debug, Clone, Default)]
-pub struct Pace {
+pub struct RateMeter {
     samples: VecDeque<(Instant, u64)>,
 }
 
-impl Pace {
+impl RateMeter {
     /// Note that `done` bytes were copied by `now`. Less than before means that
     /// the copy began anew: what came before no longer counts.
     pub fn sample(&mut self, now: Instant, done: u64) {
@@ -84,9 +84,9 @@ impl Pace {
 mod tests {
     use super::*;
 
-    fn pace(samples: &[(u64, u64)]) -> Pace {
+    fn pace(samples: &[(u64, u64)]) -> RateMeter {
         let start = Instant::now();
-        let mut pace = Pace::default();
+        let mut pace = RateMeter::default();
         for (millis, done) in samples {
             pace.sample(start + Duration::from_millis(*millis), *done);
         }

@@ -130,15 +130,15 @@ pub fn retry(snapshot: &Snapshot) -> Result<Vec<Step>> {
 
 /// Whether a sync word that taking a leg out has left is still there.
 pub fn has_word_to_lose(snapshot: &Snapshot) -> bool {
-    snapshot.known.settings.forged && has_forged_log(snapshot)
+    snapshot.known.settings.temporary_nosync && has_forged_log(snapshot)
 }
 
 fn has_forged_log(snapshot: &Snapshot) -> bool {
-    is_forged(&snapshot.table)
+    has_nosync(&snapshot.table)
 }
 
 /// Whether a disk log of a table has a sync word, which is believed at each resume.
-pub fn is_forged(table: &Table) -> bool {
+pub fn has_nosync(table: &Table) -> bool {
     let mut mirrors = table.mirrors();
     mirrors.any(|(_, mirror)| matches!(mirror.log, Log::Disk { sync: Some(_), .. }))
 }

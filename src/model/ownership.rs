@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// What root changed of a file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Look {
+pub struct Ownership {
     /// Another mode.
     pub mode: Option<u16>,
     /// Another owner.
@@ -14,10 +14,10 @@ pub struct Look {
     pub gid: Option<u32>,
 }
 
-impl Look {
+impl Ownership {
     /// This over what was changed before.
-    pub fn over(self, old: Look) -> Look {
-        Look {
+    pub fn over(self, old: Ownership) -> Ownership {
+        Ownership {
             mode: self.mode.or(old.mode),
             uid: self.uid.or(old.uid),
             gid: self.gid.or(old.gid),
@@ -26,6 +26,6 @@ impl Look {
 
     /// Whether nothing is changed.
     pub fn is_plain(self) -> bool {
-        self == Look::default()
+        self == Ownership::default()
     }
 }
