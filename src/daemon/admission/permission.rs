@@ -149,7 +149,7 @@ impl Admission {
     /// device that it holds, that part alone is his.
     ///
     /// # Errors
-    /// As those of [`Daemon::check_named`].
+    /// As those of [`Admission::check_named`].
     pub(crate) fn check_table(&self, caller: &Caller, table: &mut Table, own: &Own) -> Result<()> {
         let mut devices: Vec<&mut DeviceRef> = table.devices().collect();
         self.resolve(caller, &mut devices, &own.devices)?;
@@ -170,7 +170,7 @@ impl Admission {
     /// Check what a line of `new` names.
     ///
     /// # Errors
-    /// As those of [`Daemon::check_named`] and [`check_kinds`].
+    /// As those of [`Admission::check_named`] and [`check_kinds`].
     pub(crate) fn check_wish(&self, caller: &Caller, wish: &mut NewRequest) -> Result<()> {
         caller.settle(wish.places())?;
         if let NewRequest::Table(request, _) = wish {

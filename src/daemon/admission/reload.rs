@@ -58,7 +58,7 @@ impl Admission {
     /// What the device holds already stays its own.
     ///
     /// # Errors
-    /// As those of [`Daemon::admit`]; EINVAL where something stands on the device
+    /// As those of [`Admission::admit`]; EINVAL where something stands on the device
     /// itself, or has other logical blocks than it while it is in use.
     pub(crate) fn admit_successor(
         &self,

@@ -86,7 +86,7 @@ impl Maker {
     /// was not written as a table.
     ///
     /// # Errors
-    /// As those of [`Daemon::create`].
+    /// As those of [`Maker::create`].
     pub(crate) fn make(
         &self,
         request: &Request,

@@ -30,7 +30,7 @@ impl Switcher {
     /// again where that fails.
     ///
     /// # Errors
-    /// As those of [`Daemon::change`].
+    /// As those of [`Switcher::change`].
     pub(crate) fn change_to(
         &self,
         mirror_id: MirrorId,

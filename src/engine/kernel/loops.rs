@@ -29,10 +29,10 @@ const TRIES: usize = 50;
 pub(super) fn attach(facts: &Facts, read_only: bool) -> Result<Attachment> {
     let backing = backing(facts, read_only)?;
     let control = control()?;
-    let asked = format_args!("attaching {} to a loop device", facts.node.display());
+    let asked = || format!("attaching {} to a loop device", facts.node.display());
     let device = patiently(|| attach_once(&control, &backing, read_only))
-        .map_err(|e| Error::io(asked, &e))?;
-    let number = number(&device).map_err(|e| Error::io(asked, &e))?;
+        .map_err(|e| Error::io(asked(), &e))?;
+    let number = number(&device).map_err(|e| Error::io(asked(), &e))?;
     // Where it does not work (tmpfs, a file system of larger blocks) the page
     // cache is in between, and that is only slower.
     let direct = probe(facts).and_then(|()| device.set_direct_io(true));

@@ -111,7 +111,7 @@ impl Kernel {
     }
 
     fn make(&self, name: &str, uuid: &str, minor: Option<u32>) -> Result<()> {
-        let asked = format_args!("creating {name}");
+        let asked = format!("creating {name}");
         let known = ids::name(name)?;
         let unique = match uuid {
             "" => None,
@@ -119,7 +119,7 @@ impl Kernel {
         };
         match minor {
             Some(minor) => create::create(self.dm.file(), name, uuid, minor)
-                .map_err(|errno| refusal(asked, errno)),
+                .map_err(|errno| refusal(&asked, errno)),
             None => self
                 .dm
                 .device_create(&known, unique.as_deref(), DmOptions::default())
