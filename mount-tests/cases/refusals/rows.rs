@@ -21,47 +21,7 @@ pub fn rows<const COLUMNS: usize>(text: &'static str) -> Vec<[&'static str; COLU
 
 /// Parameters that `mirror_ctr` refuses in a target of 8192 sectors: its words,
 /// which ours repeat; the word or number that ours name; the parameters.
-pub const CONSTRUCTORS: &str = r#"
-Insufficient mirror log arguments                   | LOG_TYPE     | core
-Invalid mirror log argument count                   | "x"          | core x 1024
-Invalid mirror log argument count                   | "-1"         | core -1 1024
-Insufficient mirror log arguments                   | core 1       | core 1
-Insufficient mirror log arguments                   | core 5       | core 5 1024 2
-Module for logging type                             | cord         | cord 1 1024 2 {a} 0 {b} 0
-wrong number of arguments to dirty region log       | found 0      | core 0 2 {a} 0 {b} 0
-wrong number of arguments to dirty region log       | found 3      | core 3 1024 sync x 2 {a} 0 {b} 0
-unrecognised sync argument to dirty region log      | snyc         | core 2 1024 snyc 2 {a} 0 {b} 0
-invalid region size 1000                            | power of two | core 1 1000 2 {a} 0 {b} 0
-invalid region size 16384                           | 8192         | core 1 16384 2 {a} 0 {b} 0
-invalid region size 1                               | from 2       | core 1 1 2 {a} 0 {b} 0
-invalid region size 0                               | from 2       | core 1 0 2 {a} 0 {b} 0
-invalid region size +1024                           | +1024        | core 1 +1024 2 {a} 0 {b} 0
-invalid region size 8k                              | 8k           | core 1 8k 2 {a} 0 {b} 0
-invalid region size 4294967296                      | 2147483648   | core 1 4294967296 2 {a} 0 {b} 0
-wrong number of arguments to disk dirty region log  | found 1      | disk 1 {log} 2 {a} 0 {b} 0
-wrong number of arguments to disk dirty region log  | found 4      | disk 4 {log} 1024 sync x 2 {a} 0 {b} 0
-invalid region size 7                               | 7            | disk 2 {log} 7 2 {a} 0 {b} 0
-unrecognised sync argument to dirty region log      | no           | disk 3 {log} 1024 no 2 {a} 0 {b} 0
-Invalid number of mirrors                           | legs         | core 1 1024
-Invalid number of mirrors                           | "x"          | core 1 1024 x {a} 0 {b} 0
-Invalid number of mirrors                           | 0 legs       | core 1 1024 0
-Invalid number of mirrors                           | 1 leg        | core 1 1024 1 {a} 0
-Invalid number of mirrors                           | 10 legs      | core 1 1024 10 {a} 0 {b} 0 {a} 1 {b} 1 {a} 2 {b} 2 {a} 3 {b} 3 {a} 4 {b} 4
-Too few mirror arguments                            | 4 words      | core 1 1024 2 {a} 0 {b}
-Too few mirror arguments                            | 6 words      | core 1 1024 3 {a} 0 {b} 0
-Invalid offset                                      | "x"          | core 1 1024 2 {a} 0 {b} x
-Invalid offset                                      | "-8"         | core 1 1024 2 {a} 0 {b} -8
-Invalid offset                                      | "8s"         | core 1 1024 2 {a} 0 {b} 8s
-Device lookup failure                               | "sdb"        | core 1 1024 2 {a} 0 sdb 0
-Invalid number of features                          | "x"          | core 1 1024 2 {a} 0 {b} 0 x
-Not enough arguments to support feature count       | 1 feature    | core 1 1024 2 {a} 0 {b} 0 1
-Not enough arguments to support feature count       | 3 features   | core 1 1024 2 {a} 0 {b} 0 3 handle_errors keep_log
-Unrecognised feature requested                      | "errors"     | core 1 1024 2 {a} 0 {b} 0 1 errors
-keep_log feature requires the handle_errors feature | keep_log     | core 1 1024 2 {a} 0 {b} 0 1 keep_log
-Too many mirror arguments                           | "x"          | core 1 1024 2 {a} 0 {b} 0 0 x
-Too many mirror arguments                           | "x"          | core 1 1024 2 {a} 0 {b} 0 1 handle_errors x
-Too few arguments to userspace dirty log            | found 2      | userspace 2 U clustered-core 2 {a} 0 {b} 0
-"#;
+pub const CONSTRUCTORS: &str = include_str!("../../corpus/refused");
 
 /// Lines that are no request: the errno, what its reason names, the line.
 pub const LINES: &str = r#"
