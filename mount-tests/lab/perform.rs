@@ -16,7 +16,7 @@ use super::{Lab, long};
 
 /// What a case may need to clear up once it has failed, and once more after it was let
 /// go of everything.
-const AFTERWARDS: Duration = Duration::from_secs(30);
+const AFTERWARDS: Duration = Duration::from_secs(20);
 
 /// How much longer a case may take that is done at its full length.
 const LONG: u32 = 40;
