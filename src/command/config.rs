@@ -25,7 +25,7 @@ pub struct Options {
     pub restore: bool,
     /// Whether to stay in the foreground.
     pub foreground: bool,
-    /// Where to mount.
+    /// The folder to mount on, as it was given.
     pub mountpoint: PathBuf,
     /// The first word of the mount table's line.
     pub source: String,

@@ -7,7 +7,7 @@ use clap_complete::{Shell, generate};
 use super::config::Generated;
 use super::{manual, options};
 
-/// Its text.
+/// The bytes to print on standard output.
 pub fn text(paper: Generated) -> Vec<u8> {
     match paper {
         Generated::Man => manual::page().into_bytes(),

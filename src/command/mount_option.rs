@@ -9,16 +9,16 @@ use crate::error::{Error, Result};
 /// One mount option that only mirrorfs knows.
 #[derive(Debug)]
 pub struct MountOption {
-    /// Its name.
+    /// The word before `=`.
     pub name: &'static str,
     /// What may stand behind `=`, as a usage line shows it; nothing where none may.
     pub values: &'static str,
-    /// What it does.
+    /// A line of the man page.
     pub doc: &'static str,
     set: fn(&mut Options, &str) -> Result<()>,
 }
 
-/// All of them.
+/// The options that mount(8) hands over to mirrorfs.
 pub const OWN: &[MountOption] = &[
     MountOption {
         name: "engine",

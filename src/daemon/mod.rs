@@ -59,7 +59,7 @@ pub struct Daemon {
     pub devices: Arc<dyn Devices>,
     /// What is remembered of each mirror.
     pub registry: Arc<Registry>,
-    /// What happened.
+    /// The newest events, their counts, and who waits for more.
     pub events: Arc<Events>,
     /// Long work.
     pub deadlines: Arc<Deadlines>,

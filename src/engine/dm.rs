@@ -25,9 +25,9 @@ impl std::fmt::Display for Id {
 pub struct Listed {
     /// The device's name, as the kernel has it.
     pub name: String,
-    /// Its number.
+    /// The device's MAJOR:MINOR.
     pub dev: DevNo,
-    /// Its event counter.
+    /// Its event counter (`event_nr`), which wraps.
     pub event_nr: u32,
 }
 
@@ -39,9 +39,9 @@ pub struct Info {
     pub name: String,
     /// Its UUID, empty where it has none.
     pub uuid: String,
-    /// Its number.
+    /// The device's MAJOR:MINOR.
     pub dev: DevNo,
-    /// Its event counter.
+    /// Its event counter (`event_nr`), which wraps.
     pub event_nr: u32,
     /// How often it is open.
     pub open_count: u32,

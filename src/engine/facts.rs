@@ -98,9 +98,9 @@ pub struct Holder {
 /// Bytes of a device or file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
-    /// The first.
+    /// The first byte.
     pub start: u64,
-    /// How many.
+    /// Bytes.
     pub size: u64,
 }
 
@@ -119,7 +119,7 @@ impl Span {
 /// Bytes that are about to be written over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Doomed {
-    /// Where.
+    /// The bytes that are written over.
     pub span: Span,
     /// Whether what lies in front of them is a copy that goes on in them, so that
     /// what begins there is known.

@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 pub enum Identity {
     /// A regular file.
     File {
-        /// Where it is.
+        /// An absolute path without links.
         path: PathBuf,
-        /// Its inode.
+        /// Its inode number in that file system (stat(2)).
         inode: u64,
         /// The UUID of its file system, where that is known.
         file_system: Option<String>,

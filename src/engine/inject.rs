@@ -96,7 +96,7 @@ impl<E> Inject<E> {
         Inject { engine, script }
     }
 
-    /// The engine below.
+    /// The engine that the calls go to.
     pub fn engine(&self) -> &E {
         &self.engine
     }

@@ -22,7 +22,7 @@ pub enum Verdict {
     Hold(String),
 }
 
-/// The way on.
+/// A table that goes on without what has failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Switch {
     /// The table without what has failed.

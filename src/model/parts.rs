@@ -16,7 +16,7 @@ pub struct Part {
     pub length: u64,
     /// Its table; none where the kernel's text is of a kind unknown here.
     pub mirror: Option<Mirror>,
-    /// Its status.
+    /// What the kernel says of it; none where its status line was not understood.
     pub status: Option<MirrorStatus>,
 }
 

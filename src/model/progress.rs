@@ -35,7 +35,7 @@ impl SyncState {
 pub struct Progress {
     /// Regions in sync, the kernel's own figure.
     pub regions_done: u64,
-    /// All regions.
+    /// Regions of all mirror targets together.
     pub regions_total: u64,
     /// Bytes in sync, at least; exact where all regions are.
     pub bytes_done: u64,

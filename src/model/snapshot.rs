@@ -93,9 +93,9 @@ pub struct Snapshot {
     pub lines: Vec<Line>,
     /// Its table, parsed.
     pub table: Table,
-    /// Its mirror targets.
+    /// Its mirror targets, in the order of the table.
     pub parts: Vec<Part>,
-    /// All its legs.
+    /// The legs of all targets, numbered from 0 on.
     pub legs: Vec<Leg>,
     /// The logs of its mirror targets.
     pub logs: Vec<LogView>,

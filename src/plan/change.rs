@@ -5,7 +5,7 @@ use crate::text::table::Table;
 /// What is switched to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Change {
-    /// The table.
+    /// The table that the device gets.
     pub table: Table,
     /// Whether everything must be in sync and healthy, looked at once more while no
     /// write can be under way.

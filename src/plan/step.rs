@@ -10,16 +10,16 @@ use crate::text::table::Table;
 pub enum Step {
     /// A new device, without a table.
     Create {
-        /// Its name.
+        /// At most 127 bytes (`DM_NAME_LEN`).
         name: String,
-        /// Its UUID.
+        /// At most 128 bytes (`DM_UUID_LEN`).
         uuid: String,
         /// Its minor number, if it must be a certain one.
         minor: Option<u32>,
     },
     /// Load a table beside the live one.
     Load {
-        /// The table.
+        /// The table for the inactive slot.
         table: Table,
         /// Whether the device can only be read.
         read_only: bool,
@@ -47,7 +47,7 @@ pub enum Step {
     },
     /// Give the device another name.
     Rename {
-        /// The new name.
+        /// At most 127 bytes (`DM_NAME_LEN`).
         name: String,
     },
 }

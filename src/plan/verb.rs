@@ -25,16 +25,16 @@ pub enum Command {
     Drop(usize),
     /// Bring a leg in.
     Add {
-        /// The leg.
+        /// The device, and from which sector on.
         place: Place,
         /// Whether what it holds may be written over.
         force: bool,
     },
     /// Put another one in a leg's place.
     Replace {
-        /// The old leg.
+        /// The number of the leg that goes, from 0 on.
         leg: usize,
-        /// The new one.
+        /// The device that comes in its place.
         place: Place,
         /// As that of `Add`.
         force: bool,
@@ -72,11 +72,11 @@ const LEG: &str = "a leg's number, from 0 on";
 /// One verb.
 #[derive(Debug)]
 pub struct Verb {
-    /// Its first word.
+    /// The first word of its line.
     pub name: &'static str,
     /// What may follow, as a usage line shows it.
     pub arguments: &'static str,
-    /// What it does.
+    /// A line of `ctl`, at most 38 characters.
     pub doc: &'static str,
     parse: fn(&mut Words<'_>) -> Result<Command>,
 }

@@ -10,7 +10,7 @@ use crate::text::words::Words;
 /// The parameters of a linear target (drivers/md/dm-linear.c).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Linear {
-    /// The device below.
+    /// The device that the sectors are mapped to.
     pub device: DeviceRef,
     /// First sector there.
     pub offset: u64,

@@ -56,7 +56,7 @@ pub enum Log {
     },
     /// On a device, where it outlives a crash.
     Disk {
-        /// The log device.
+        /// The device that the log is on, from its first sector.
         device: DeviceRef,
         /// Sectors of a region.
         region: u64,

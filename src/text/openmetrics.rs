@@ -28,7 +28,7 @@ pub struct Family {
 pub struct Sample {
     /// What tells it from the others.
     pub labels: Vec<(&'static str, String)>,
-    /// The figure.
+    /// The value, in the unit of the family.
     pub value: u64,
 }
 

@@ -30,7 +30,7 @@ pub enum LogAt {
 /// A request in the short form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SimpleRequest {
-    /// What is copied.
+    /// The device or file that is copied, and from which sector on.
     pub source: Place,
     /// What it is copied to.
     pub targets: Vec<Place>,
@@ -38,7 +38,7 @@ pub struct SimpleRequest {
     pub length: Option<u64>,
     /// Sectors of a region; none leaves it to be chosen.
     pub region: Option<u64>,
-    /// The log.
+    /// Where clean regions are noted: `log=`.
     pub log: LogAt,
     /// Whether nothing is copied: the legs are equal.
     pub equal: bool,
@@ -53,11 +53,11 @@ pub struct SimpleRequest {
 /// One key.
 #[derive(Debug)]
 pub struct Key {
-    /// Its name.
+    /// The word before `=`.
     pub name: &'static str,
     /// What it may be, as a usage line shows it.
     pub values: &'static str,
-    /// What it does.
+    /// A line of `new`, at most 55 characters.
     pub doc: &'static str,
     set: fn(&mut SimpleRequest, &str) -> Result<()>,
     show: fn(&SimpleRequest) -> Option<String>,

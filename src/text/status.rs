@@ -16,7 +16,7 @@ pub enum LogStatus {
     Disk {
         /// The log device, `253:0`.
         device: String,
-        /// Its health letter.
+        /// Whether reads, writes and flushes of the log work.
         health: Letter,
     },
     /// What another kind of log says, with its word count as it stands: a
@@ -84,7 +84,7 @@ pub struct MirrorStatus {
     pub devices: Vec<String>,
     /// Regions that are in sync.
     pub in_sync: u64,
-    /// All regions.
+    /// Regions of the target.
     pub total: u64,
     /// A letter for each leg.
     pub health: Vec<Letter>,

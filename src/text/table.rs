@@ -100,7 +100,7 @@ pub struct Target {
     pub start: u64,
     /// Sectors.
     pub length: u64,
-    /// What it does.
+    /// Its type with its parameters.
     pub mapping: Mapping,
 }
 

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use crate::daemon::admission::permission::Caller;
 use crate::error::{Errno, Error};
 
-/// What is counted.
+/// What a user can use up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resource {
     /// Open files and folders.
@@ -26,7 +26,7 @@ pub enum Resource {
 /// The most of one thing.
 #[derive(Debug)]
 pub struct Limit {
-    /// What it is.
+    /// What is limited.
     pub of: Resource,
     /// It, as a sentence has it behind a number.
     pub words: &'static str,

@@ -37,7 +37,7 @@ pub const LEGS: usize = 1;
 /// A place in the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Node {
-    /// The root.
+    /// The mountpoint, inode 1.
     Root,
     /// A file at the root: its row.
     RootFile(usize),

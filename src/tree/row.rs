@@ -67,7 +67,7 @@ pub struct Row<S: 'static> {
     pub path: &'static str,
     /// A line for the reader of `help`.
     pub doc: &'static str,
-    /// What it shows.
+    /// What a reader gets.
     pub show: Show<S>,
     /// What writing does, if it can be written.
     pub store: Option<Order>,

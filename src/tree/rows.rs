@@ -22,7 +22,7 @@ pub enum AnyRow {
 /// What holds of a file whatever it is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Nature {
-    /// Its permission bits.
+    /// Permission bits, before anybody changes them.
     pub mode: u16,
     /// What a line written to it asks for.
     pub order: Option<Order>,

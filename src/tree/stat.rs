@@ -39,10 +39,10 @@ pub struct Attr {
 /// A name in a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name {
-    /// Where it leads.
+    /// The place that it leads to.
     pub node: Node,
     /// What sort of file is there.
     pub sort: NodeType,
-    /// The name.
+    /// The name in its folder, as the kernel has it.
     pub name: String,
 }

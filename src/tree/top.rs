@@ -7,7 +7,7 @@ use crate::model::snapshot::Snapshot;
 /// What the files at the root are made of: as much as each needs.
 #[derive(Default)]
 pub struct Top {
-    /// All mirrors.
+    /// A snapshot of each mirror, in the order of the list.
     pub mirrors: Vec<Snapshot>,
     /// Which engine, and its versions.
     pub engine: Option<(Kind, Versions)>,

@@ -31,7 +31,7 @@ pub struct Rooms {
     pub journal: Arc<Journal>,
     /// Switches tables.
     pub switcher: Arc<Switcher>,
-    /// Who is told.
+    /// Where results and refusals are recorded.
     pub events: Arc<Events>,
     /// Wakes the watch.
     pub bell: Arc<Bell>,

@@ -23,7 +23,7 @@ pub struct Entry {
     pub mirror_id: MirrorId,
     /// How to address it.
     pub id: Id,
-    /// Its device number.
+    /// Its device number; 0:0 where it is only recorded.
     pub dev: DevNo,
     /// The name under which it was last seen.
     pub name: String,
@@ -143,9 +143,9 @@ impl Entry {
 /// Something that runs on a mirror.
 #[derive(Debug, Clone)]
 pub(crate) struct Lease {
-    /// The verb.
+    /// The line as it was written, for `health` and for EBUSY.
     pub verb: String,
-    /// Who wants it.
+    /// Whether a verb waits for it.
     pub by: By,
     /// Since when.
     pub start: Instant,
@@ -163,7 +163,7 @@ pub(crate) enum By {
 /// A mirror that is recorded and could not be made again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Absent {
-    /// Its record.
+    /// The record that it is started from.
     pub record: Record,
     /// Why it is not there.
     pub reason: String,
@@ -191,6 +191,6 @@ pub struct Seen {
     pub log: Option<Letter>,
     /// Whether all regions were in sync.
     pub in_sync: bool,
-    /// Its health.
+    /// The first word of `health`; none before the first look.
     pub state: Option<State>,
 }

@@ -126,7 +126,7 @@ pub fn taken(name: &str) -> Error {
 #[derive(Debug)]
 pub struct Reserved<'a> {
     registry: &'a Registry,
-    /// The name.
+    /// The name that nobody else gets.
     pub name: String,
 }
 

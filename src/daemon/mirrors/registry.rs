@@ -91,7 +91,7 @@ impl Registry {
         self.inner.lock().entries.get_mut(&mirror_id).map(change)
     }
 
-    /// All ids.
+    /// Every mirror that is known, started or not, in no order.
     pub fn ids(&self) -> Vec<MirrorId> {
         self.inner.lock().entries.keys().copied().collect()
     }

@@ -29,9 +29,9 @@ const MADE: &str = "made";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     pub(crate) version: u32,
-    /// Its name.
+    /// The name of the mirror when it was recorded.
     pub name: String,
-    /// Its UUID.
+    /// The UUID of its device: also the name of the file.
     pub uuid: String,
     /// Whether it can only be read.
     pub read_only: bool,
@@ -56,7 +56,7 @@ pub struct Record {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Unfinished {
-    /// What.
+    /// What was begun.
     pub stage: Stage,
     /// Log files that are made for it or go with it: those that the mirror does not
     /// use afterwards are nobody's.

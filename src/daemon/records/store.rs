@@ -295,7 +295,7 @@ struct Version {
 /// Why a record is not used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unread {
-    /// Why.
+    /// What is wrong with the file, with its path.
     pub error: Error,
     /// Whether it is none at all: what may be one stays where it is.
     pub garbage: bool,

@@ -36,7 +36,7 @@ const PLANS: usize = 5;
 pub(crate) struct Switching<'a> {
     /// What it was planned from.
     pub snapshot: &'a Snapshot,
-    /// The plan.
+    /// The plan, with the load of the new table where there is one.
     pub steps: Vec<Step>,
     /// What it changes of what is kept.
     pub edit: SettingsEdit,

@@ -26,7 +26,7 @@ pub(super) const SAMPLED_FOR: Duration = Duration::from_secs(60);
 
 /// What a look at a mirror has found.
 pub struct Observed {
-    /// The mirror.
+    /// The mirror as it was at this look.
     pub snapshot: Snapshot,
     /// Whether it copies, and is to be looked at again soon.
     pub copying: bool,

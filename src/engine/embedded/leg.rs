@@ -21,7 +21,7 @@ pub(super) enum Failure {
 /// A leg, open.
 #[derive(Debug)]
 pub(super) struct Leg {
-    /// Its bytes.
+    /// Reads, writes and flushes of its file or device.
     pub(super) store: Store,
     /// Where the mirror begins on it, in bytes.
     pub(super) offset: u64,

@@ -34,7 +34,7 @@ type Piece = (u64, u64);
 
 #[derive(Debug, Default)]
 struct Pending {
-    /// All of it.
+    /// What was written and may not be on the disk yet.
     written: Vec<Piece>,
     /// What may not be on the disk yet, oldest first, and how many bytes it has.
     late: VecDeque<Piece>,

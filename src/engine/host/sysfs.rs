@@ -86,7 +86,7 @@ impl Sysfs {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Block {
     folder: PathBuf,
-    /// Its number.
+    /// MAJOR:MINOR, from its file `dev`.
     pub(super) dev: DevNo,
 }
 
