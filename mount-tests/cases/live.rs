@@ -1,6 +1,7 @@
 //! Changing what a mirror is made of while a writer is on it: no write fails, none
 //! is lost, and what must not be is refused.
 
+use std::os::unix::fs::symlink;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,7 @@ pub const CASES: &[Case] = &[
     kernel_only("resync", NO_IO, resync),
     kernel_only("grow", NO_IO, grow),
     both("grow_a_short_region", grow_a_short_region),
+    both("a_leg_by_its_path", a_leg_by_its_path),
     kernel_only("a_dying_disk", NO_IO, dying),
 ];
 
@@ -52,6 +54,31 @@ fn refused(bed: &Bed, verb: &str, wanted: Errno, word: &str) {
         verb == "finish" || suspended == "0\n",
         "{verb}: {suspended}"
     );
+}
+
+/// `drop` and `finish` with the path that `health` shows, or a link to it.
+fn a_leg_by_its_path(lab: &Lab) {
+    let mount = lab.mount();
+    let [a, b, c] = [0, 1, 2].map(|number| lab.disk(number));
+    let table = format!("core 2 512 nosync 3 {a} 0 {b} 0 {c} 0 1 handle_errors");
+    mount.write("new", &format!("m: 0 2048 mirror {table}"));
+    let (errno, why) = mount
+        .try_write("m/ctl", "drop /no/such/disk")
+        .expect_err("no leg");
+    assert_eq!(errno, Errno::EINVAL);
+    assert!(
+        why.contains("no leg on") && why.contains(&format!("leg 2 {c}")),
+        "{why}"
+    );
+    mount.write("m/ctl", &format!("drop {c}"));
+    assert_eq!(mount.list("m/legs"), ["0", "1"]);
+    let link = mount.scratch("link");
+    symlink(&b, &link).expect("a link");
+    mount.write("m/ctl", &format!("finish {link}"));
+    let kept = lab.number(&b);
+    assert_eq!(mount.read("m/table"), format!("0 2048 linear {kept} 0\n"));
+    mount.write("m/ctl", "remove");
+    std::fs::remove_file(link).expect("a link");
 }
 
 fn finish(lab: &Lab) {

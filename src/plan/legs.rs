@@ -17,14 +17,13 @@ use crate::text::table::{Line, Mapping, Table, Target};
 /// Legs that a mirror may have (drivers/md/dm-raid1.c, `mirror_ctr`).
 const MOST: usize = 9;
 
-/// Cut over to a leg of each mirror target, the first target where none is named.
+/// Cut over to a leg of each mirror target.
 ///
 /// # Errors
 /// EBUSY while anything is missing, has failed or was not tracked; EINVAL for a leg
 /// that it does not have.
-pub fn finish(snapshot: &Snapshot, leg: Option<usize>) -> Result<Change> {
+pub fn finish(snapshot: &Snapshot, leg: usize) -> Result<Change> {
     check_idle(snapshot)?;
-    let leg = leg.unwrap_or(1);
     if !snapshot.tracks_errors() {
         return Err(Error::busy(format!(
             "{} does not track errors (no handle_errors): what failed to copy counts as in sync",

@@ -6,6 +6,7 @@ pub mod afresh;
 pub mod change;
 pub mod execute;
 pub mod grow;
+pub mod leg_name;
 pub mod legs;
 pub mod simple_request;
 pub mod step;

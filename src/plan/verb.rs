@@ -1,7 +1,9 @@
 //! The verbs of `ctl`: one row each, which parses it and explains it.
 
+use super::leg_name::LegName;
 use crate::engine::Suspend;
 use crate::error::{Error, Result};
+use crate::model::snapshot::Snapshot;
 use crate::text::place::Place;
 use crate::text::size;
 use crate::text::words::{Words, meant, with_spaces};
@@ -18,11 +20,11 @@ pub enum Command {
     /// Copy everything again.
     Resync,
     /// Cut over to a leg, the first target where none is named.
-    Finish(Option<usize>),
+    Finish(Option<LegName>),
     /// Go back to the source.
     Abort,
     /// Take a leg out.
-    Drop(usize),
+    Drop(LegName),
     /// Bring a leg in.
     Add {
         /// The device, and from which sector on.
@@ -33,7 +35,7 @@ pub enum Command {
     /// Put another one in a leg's place.
     Replace {
         /// The number of the leg that goes, from 0 on.
-        leg: usize,
+        leg: LegName,
         /// The device that comes in its place.
         place: Place,
         /// As that of `Add`.
@@ -61,13 +63,32 @@ impl Command {
             _ => None,
         }
     }
+
+    /// The leg that a verb names.
+    pub fn leg(&mut self) -> Option<&mut LegName> {
+        match self {
+            Command::Finish(leg) => leg.as_mut(),
+            Command::Drop(leg) | Command::Replace { leg, .. } => Some(leg),
+            _ => None,
+        }
+    }
+
+    /// The same with the number of the leg that it names, as it is in this snapshot: the
+    /// one that the plan is made from.
+    ///
+    /// # Errors
+    /// EINVAL where no leg has the path, or two have it.
+    pub fn numbered(&self, snapshot: &Snapshot) -> Result<Command> {
+        let mut command = self.clone();
+        if let Some(leg) = command.leg() {
+            *leg = leg.numbered(snapshot)?;
+        }
+        Ok(command)
+    }
 }
 
 /// What is said where what a device holds may be written over.
 pub use crate::text::request::FORCE;
-
-/// What a sentence calls the number of a leg.
-const LEG: &str = "a leg's number, from 0 on";
 
 /// One verb.
 #[derive(Debug)]
@@ -108,7 +129,7 @@ pub const VERBS: &[Verb] = &[
         arguments: "[LEG]",
         doc: "cut over to a leg (default 1)",
         parse: |words| {
-            let leg = words.peek().map(|_| words.number(LEG));
+            let leg = words.peek().map(|_| LegName::parse(words));
             leg.transpose().map(Command::Finish)
         },
     },
@@ -122,7 +143,7 @@ pub const VERBS: &[Verb] = &[
         name: "drop",
         arguments: "LEG",
         doc: "remove a leg",
-        parse: |words| words.number(LEG).map(Command::Drop),
+        parse: |words| LegName::parse(words).map(Command::Drop),
     },
     Verb {
         name: "add",
@@ -141,7 +162,7 @@ pub const VERBS: &[Verb] = &[
         doc: "replace a leg by another device",
         parse: |words| {
             Ok(Command::Replace {
-                leg: words.number(LEG)?,
+                leg: LegName::parse(words)?,
                 place: place(words)?,
                 force: flag(words, FORCE)?,
             })

@@ -18,6 +18,7 @@ use super::looks::Looks;
 use super::own::Own;
 use super::rights::{Rights, Taken};
 use crate::error::{Errno, Error, Result};
+use crate::plan::leg_name::LegName;
 use crate::text::device::{DevNo, DeviceRef};
 use crate::text::new_request::NewRequest;
 use crate::text::place::Place;
@@ -94,6 +95,16 @@ impl Caller {
     pub(crate) fn settle<'a>(&self, places: impl IntoIterator<Item = &'a mut Place>) -> Result<()> {
         let mut places = places.into_iter();
         places.try_for_each(|place| place.settle(|path| self.sees(path)))
+    }
+
+    /// Let a leg that is named by a link be named by what the link leads to, where he sees
+    /// what the daemon sees. Whoever does not has to use the name that `health` shows.
+    pub(crate) fn follow_links(&self, leg: Option<&mut LegName>) {
+        if let Some(LegName::Path(path)) = leg.filter(|_| self.is_trusted() && self.sees_the_same)
+            && let Ok(real) = path.canonicalize()
+        {
+            *path = real;
+        }
     }
 
     fn sees(&self, path: &Path) -> bool {

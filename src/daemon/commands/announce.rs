@@ -12,7 +12,7 @@ pub(crate) fn announcement(snapshot: &Snapshot, command: &Command) -> (Kind, Str
         leg.map_or_else(|| "-".into(), |leg| leg.node())
     };
     match command {
-        Command::Finish(leg) => (Kind::Finished, finished(snapshot, leg.unwrap_or(1))),
+        Command::Finish(_) => (Kind::Finished, finished(snapshot, target(command))),
         Command::Abort => {
             let (kept, _) = sides(snapshot, 0);
             let twins = twins(snapshot, 0);
@@ -21,14 +21,26 @@ pub(crate) fn announcement(snapshot: &Snapshot, command: &Command) -> (Kind, Str
         }
         Command::Drop(leg) => (
             Kind::Dropped,
-            format!("leg {leg} {} by request", node(*leg)),
+            format!("leg {} {} by request", leg.number(), node(leg.number())),
         ),
         Command::Add { place, .. } => (Kind::Added, place.to_string()),
         Command::Replace { leg, place, .. } => (
             Kind::Added,
-            format!("{place} in place of leg {leg} {}", node(*leg)),
+            format!(
+                "{place} in place of leg {} {}",
+                leg.number(),
+                node(leg.number())
+            ),
         ),
         _ => (Kind::Retried, "copying everything again, by request".into()),
+    }
+}
+
+/// The leg that `finish` cuts over to: the first target where none is named.
+pub(super) fn target(command: &Command) -> usize {
+    match command {
+        Command::Finish(Some(leg)) => leg.number(),
+        _ => 1,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Verbs that change legs.
 
-use super::announce::announcement;
+use super::announce::{announcement, target};
 use super::rooms::Rooms;
 use crate::daemon::admission::own::Own;
 use crate::daemon::admission::permission::Caller;
@@ -50,9 +50,9 @@ impl Legs {
                 .admission
                 .check_table(caller, &mut change.table, &own)?;
         }
-        if let Command::Finish(leg) = command {
+        if let Command::Finish(_) = command {
             self.below.mirrors.check_nobody_beside(snapshot)?;
-            self.check_alone(mirror_id, snapshot, leg.unwrap_or(1))?;
+            self.check_alone(mirror_id, snapshot, target(command))?;
         }
         let turn = Turn {
             change,
@@ -75,11 +75,10 @@ impl Legs {
             Command::Abort | Command::Drop(_) | Command::Replace { .. } => {
                 self.below.admission.earlier.remember(snapshot);
             }
-            Command::Finish(leg) => self
-                .below
-                .admission
-                .earlier
-                .forget_target(snapshot, leg.unwrap_or(1)),
+            Command::Finish(_) => {
+                let earlier = &self.below.admission.earlier;
+                earlier.forget_target(snapshot, target(command));
+            }
             _ => {}
         }
         self.below.mirrors.let_alone(mirror_id);
@@ -117,11 +116,11 @@ fn edit(command: &Command) -> SettingsEdit {
 
 fn plan(snapshot: &Snapshot, command: &Command) -> Result<Change> {
     match command {
-        Command::Finish(leg) => legs::finish(snapshot, *leg),
+        Command::Finish(_) => legs::finish(snapshot, target(command)),
         Command::Abort => legs::abort(snapshot),
-        Command::Drop(leg) => legs::drop(snapshot, *leg),
+        Command::Drop(leg) => legs::drop(snapshot, leg.number()),
         Command::Add { place, .. } => legs::add(snapshot, place.into()),
-        Command::Replace { leg, place, .. } => legs::replace(snapshot, *leg, place.into()),
+        Command::Replace { leg, place, .. } => legs::replace(snapshot, leg.number(), place.into()),
         Command::Resync => legs::resync(snapshot),
         Command::Grow { length, .. } => grow(snapshot, *length),
         Command::Suspend(_) | Command::Resume | Command::Retry | Command::Remove { .. } => {

@@ -48,6 +48,7 @@ impl Verbs {
     pub fn verb(&self, caller: &Caller, mirror_id: MirrorId, line: &str) -> Result<()> {
         let result = verb::parse(line).and_then(|mut command| {
             caller.settle(command.brings())?;
+            caller.follow_links(command.leg());
             let new = command.brings().map(|place| &mut place.device);
             self.below.admission.check_named(caller, new.into_iter())?;
             self.command(caller, mirror_id, command, trim(line))
@@ -83,6 +84,7 @@ impl Verbs {
     fn command_now(&self, caller: &Caller, mirror_id: MirrorId, command: &Command) -> Result<()> {
         let snapshot = self.below.mirrors.snapshot(mirror_id, Detail::Devices)?;
         steps::check_owner(&snapshot)?;
+        let command = &command.numbered(&snapshot)?;
         let name = &snapshot.info.name;
         match command {
             Command::Suspend(how) => {
