@@ -119,7 +119,7 @@ fn finish_refused(lab: &Lab) {
     refused(&bed, "add /dev/ram5", Errno::EBUSY, "drop 1");
     bed.mount.write("m/on_failure", "drop");
     bed.expect("degraded", &["dropped"]);
-    refused(&bed, "finish", Errno::EINVAL, "no mirror target");
+    refused(&bed, "finish", Errno::EINVAL, "is linear on");
     bed.end(&[0]);
     let mount = lab.mount();
     let (one, other) = (lab.disk(0), lab.disk(1));
@@ -239,7 +239,7 @@ fn add_refused(lab: &Lab) {
     refused(&bed, &format!("add {used}"), Errno::EINVAL, "overlaps");
     refused(&bed, "add /dev/ram5@250M", Errno::ENOSPC, "too small");
     refused(&bed, "add /dev/nothing", Errno::ENOENT, "/dev/nothing");
-    refused(&bed, "add /dev/ram5@1", Errno::EINVAL, "sectors");
+    refused(&bed, "add /dev/ram5@1", Errno::EINVAL, "multiple of 512");
     refused(&bed, "add", Errno::EINVAL, "DEVICE");
     bed.goes_on(20);
     bed.end(&[0, 1]);
@@ -298,7 +298,7 @@ fn resync(lab: &Lab) {
 fn grow(lab: &Lab) {
     for disk in [false, true] {
         let bed = Bed::new(lab, way(2, true, disk), &[]);
-        refused(&bed, "grow 16M", Errno::EINVAL, "already");
+        refused(&bed, "grow 16M", Errno::EINVAL, "not larger");
         refused(&bed, "grow 300M", Errno::ENOSPC, "room for");
         put(&bed.legs[0], 20 * MIB, &[0x5a; 4096]);
         bed.mount.write("m/ctl", "grow 24M");

@@ -74,7 +74,7 @@ fn cookbook(_lab: &Lab) {
          groupadd -f storage; {}/mirrorfs /mnt/mirrors",
         folder.display()
     ));
-    let _undo = Undo(
+    let undo = Undo(
         "umount /srv /home; umount /mnt/mirrors; fusermount3 -u /root/mirrors; \
          dmsetup remove --retry home; rm -rf /root/mirrors /mnt/mirrors /root/.local/state/mirrorfs"
             .into(),
@@ -114,7 +114,11 @@ fn cookbook(_lab: &Lab) {
     output("cat /mnt/mirrors/old/follow");
     cook("The disk has bad spots", &[]);
     assert!(attempt("cmp /dev/sdb /dev/sdc").0 == 0);
-    output("echo remove >/root/mirrors/save/ctl; udevadm settle");
+    output("echo remove >/root/mirrors/save/ctl");
+    drop(undo);
+    output(
+        "for i in $(seq 50); do udevadm settle; modprobe -r scsi_debug && break; sleep 0.2; done",
+    );
 }
 
 fn commands_without_root(lab: &Lab) {

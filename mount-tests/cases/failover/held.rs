@@ -21,7 +21,7 @@ fn hold(lab: &Lab, broken: usize) -> Bed {
     let bed = Bed::new(lab, WAY, &[broken]);
     bed.mount.write("m/on_failure", "hold");
     bed.fragile[0].fail();
-    let warning = "warning writes are held, as on_failure says: `echo drop > m/on_failure`";
+    let warning = "warning writes are held (on_failure): `echo drop > m/on_failure`";
     bed.expect(
         "degraded",
         &[warning, &format!("leg {broken} {} D", bed.node(broken))],

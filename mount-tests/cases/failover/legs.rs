@@ -244,7 +244,7 @@ fn bad_target_written(lab: &Lab) {
         bed.expect("degraded", &["leg 1 ", " S sync failed"]);
         wait_longer(40, "writes are let go", || {
             let events = bed.mount.read("events");
-            events.contains(" m retried writes were held")
+            events.contains(" m retried writes held")
         });
         bed.goes_on(20);
         assert!(!bed.mount.read("events").contains(" m dropped "));

@@ -335,7 +335,7 @@ fn no_node(lab: &Lab) {
     mount.write("new", &format!("m0: {}", lab.equal(0, 1)));
     let events = mount.read("events");
     assert!(
-        events.contains(" m0 set /dev/mapper/m0 is not there yet"),
+        events.contains(" m0 set /dev/mapper/m0 does not exist yet"),
         "{events}"
     );
     drop(undo);
