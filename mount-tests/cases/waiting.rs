@@ -210,16 +210,22 @@ fn followed_and_removed(lab: &Lab) {
 fn interrupted(lab: &Lab) {
     let (_slow, mount) = copying(lab);
     for signal in [Signal::SIGINT, Signal::SIGKILL] {
-        let mut cat = cat(&mount, "a/follow");
-        thread::sleep(Duration::from_millis(1300));
-        let start = Instant::now();
-        kill(Pid::from_raw(cat.id() as i32), signal).expect("a signal");
-        cat.wait().expect("cat");
-        let took = start.elapsed();
-        println!("{signal}: ended after {took:?}");
-        assert!(took < Duration::from_millis(1400), "{took:?}");
+        // A read that waits too long does so each time; a busy machine, now and then.
+        let tries: Vec<Duration> = (0..3).map(|_| ends_after(&mount, signal)).collect();
+        println!("{signal}: ended after {tries:?}");
+        let soon = tries.iter().any(|took| *took < Duration::from_millis(1400));
+        assert!(soon, "{tries:?}");
     }
     mount.write("a/ctl", "remove");
+}
+
+fn ends_after(mount: &Mount, signal: Signal) -> Duration {
+    let mut cat = cat(mount, "a/follow");
+    thread::sleep(Duration::from_millis(1300));
+    let start = Instant::now();
+    kill(Pid::from_raw(cat.id() as i32), signal).expect("a signal");
+    cat.wait().expect("cat");
+    start.elapsed()
 }
 
 /// A hundred who follow keep nobody from reading.
