@@ -313,7 +313,7 @@ mod tests {
             ("grow 1.5G", "1.5G"),
             ("add", "DEVICE"),
             ("add sdb", "sdb"),
-            ("replace /dev/sdb", "/dev/sdb"),
+            ("replace /dev/sdb", "DEVICE"),
             ("add /dev/sdb force", "force"),
             ("add /dev/sdb force=no", "force=no"),
             ("replace 1 /dev/sdb 2", "2"),
