@@ -81,7 +81,7 @@ impl Fs {
     }
 }
 
-/// Ownership after a thread that waits for a lock, until it has it or a signal.
+/// Look after a thread that waits for a lock, until it has it or a signal.
 fn attend(tree: Arc<Tree>, ticket: u64, thread: u32) {
     let desk = Arc::clone(&tree.daemon.deadlines);
     desk.after(LOCK_BEAT, move || match tree.locks.is_waiting(ticket) {

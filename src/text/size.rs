@@ -61,15 +61,23 @@ pub fn is_unit(word: &str) -> bool {
     units.any(|unit| unit == word)
 }
 
+/// A number of bytes in the largest unit in which it is whole, with its letter; none for
+/// less than the smallest.
+pub fn exact(bytes: u64) -> (u64, Option<char>) {
+    let whole = |(_, factor): &&(char, u64)| bytes >= *factor && bytes.is_multiple_of(*factor);
+    let units = UNITS.iter().filter(|(letter, _)| *letter != 's');
+    match units.rev().find(whole) {
+        Some((letter, factor)) => (bytes / factor, Some(*letter)),
+        None => (bytes, None),
+    }
+}
+
 /// Sectors as a person writes them: `2M`.
 pub fn short(sectors: u64) -> String {
-    let bytes = sectors.saturating_mul(SECTOR);
-    let whole = |(_, factor): &&(char, u64)| bytes.is_multiple_of(*factor) && bytes >= *factor;
-    let unit = UNITS.iter().rev().find(whole);
-    unit.map_or_else(
-        || bytes.to_string(),
-        |(letter, factor)| format!("{}{letter}", bytes / factor),
-    )
+    match exact(sectors.saturating_mul(SECTOR)) {
+        (number, Some(letter)) => format!("{number}{letter}"),
+        (_, None) => word(sectors),
+    }
 }
 
 /// Sectors as a word that is read as so many.

@@ -73,7 +73,7 @@ impl Tree {
     }
 }
 
-/// NodeType, mode, and whether it is the list of events.
+/// What sort of file, its mode, and whether it is the list of events.
 fn describe(node: Node) -> Result<(NodeType, u16, bool)> {
     Ok(match row_of(node)?.map(|row| row.nature()) {
         None => (NodeType::Folder, 0o755, false),

@@ -10,6 +10,7 @@ use crate::model::snapshot::SECTOR;
 use crate::text::device::DeviceRef;
 use crate::text::disklog;
 use crate::text::mirror::{Leg, Log, Mirror};
+use crate::text::size::exact;
 use crate::text::table::{Mapping, Table, Target};
 
 /// A range of a device that the table uses.
@@ -152,14 +153,9 @@ impl TableRange {
 
 /// Bytes as a person compares them: exact, in the largest unit that is.
 fn amount(bytes: u64) -> String {
-    let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
-    let unit = units.iter().find(|(bits, _)| {
-        let unit = 1_u64 << bits;
-        bytes >= unit && bytes.is_multiple_of(unit)
-    });
-    match unit {
-        Some((bits, name)) => format!("{} {name}", bytes >> bits),
-        None => format!("{bytes} bytes"),
+    match exact(bytes) {
+        (number, Some(letter)) => format!("{number} {letter}iB"),
+        (bytes, None) => format!("{bytes} bytes"),
     }
 }
 

@@ -1,24 +1,20 @@
 //! What changed of a mirror since it was last looked at, as events.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use crate::daemon::events::kind::Kind;
 use crate::daemon::events::log::Events;
 use crate::daemon::journal::keep::Journal;
-use crate::daemon::mirrors::entry::Entry;
-use crate::daemon::mirrors::entry::Seen;
-use crate::daemon::mirrors::query::Detail;
-use crate::daemon::mirrors::query::Mirrors;
+use crate::daemon::mirrors::entry::{Entry, Seen};
+use crate::daemon::mirrors::query::{Detail, Mirrors};
 use crate::daemon::mirrors::registry::Registry;
-use crate::engine::Devices;
-use crate::engine::Engine;
-use crate::engine::Listed;
+use crate::engine::{Devices, Engine, Listed};
 use crate::model::health::State;
 use crate::model::id::MirrorId;
-use crate::model::progress::Progress;
-use crate::model::progress::SyncState;
+use crate::model::progress::{Progress, SyncState};
 use crate::model::snapshot::Snapshot;
 use crate::text::letter::Letter;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// A copy that has not got further for this long is not sampled until somebody
 /// looks or something happens.
@@ -55,7 +51,7 @@ impl Observer {
         }
     }
 
-    /// Ownership at one mirror if it copies or something happened to it.
+    /// Look at one mirror if it copies or something happened to it.
     pub fn observe(&self, mirror_id: MirrorId, device: &Listed) -> Option<Observed> {
         let entry = self.registry.get(mirror_id).ok()?;
         // Before the look: where it is the same afterwards, all that was seen is of it.

@@ -22,7 +22,7 @@ const CALM: Duration = Duration::from_secs(5);
 pub(super) enum Remedy {
     /// Nothing, or somebody is at it.
     Nothing,
-    /// Ownership once more, after a while.
+    /// Look once more, after a while.
     LookAgain(Duration),
     /// Resume what a failed step has left suspended.
     Free,

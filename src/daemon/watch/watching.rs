@@ -13,14 +13,12 @@ use super::observe::{Observer, SAMPLED_FOR};
 use crate::daemon::events::kind::Kind;
 use crate::daemon::events::log::Events;
 use crate::daemon::journal::keep::Journal;
-use crate::daemon::mirrors::query::Detail;
-use crate::daemon::mirrors::query::Mirrors;
+use crate::daemon::mirrors::query::{Detail, Mirrors};
 use crate::daemon::mirrors::registry::Registry;
 use crate::daemon::switch::act::Switcher;
 use crate::daemon::tasks::realtime::spawn_realtime;
-use crate::engine::Engine;
-use crate::engine::Listed;
 use crate::engine::bell::Bell;
+use crate::engine::{Engine, Listed};
 use crate::error::Result;
 use crate::model::id::MirrorId;
 use crate::text::table::Table;
@@ -82,7 +80,7 @@ impl Watch {
         }
     }
 
-    fn watch(self: &Arc<Self>) {
+    fn watch(&self) {
         let mut told = None;
         loop {
             // Armed before the list is read, so that nothing falls between.
@@ -118,8 +116,8 @@ impl Watch {
         self.bell.silence();
     }
 
-    /// Ownership at everything once; answers whether something copies.
-    fn pass(self: &Arc<Self>, appeared: Kind) -> Result<bool> {
+    /// Look at everything once; answers whether something copies.
+    fn pass(&self, appeared: Kind) -> Result<bool> {
         // Those that were known before the list was made, and are not on it, may
         // be gone; what was made meanwhile is not.
         let before = self.registry.ids();

@@ -65,7 +65,7 @@ impl Log {
         })
     }
 
-    /// Ownership at all regions again; a disk log is read anew, as each resume does
+    /// Look at all regions again; a disk log is read anew, as each resume does
     /// (`core_resume`, `disk_resume`). Answers whether the log has failed now.
     pub(super) fn resume(&self) -> Result<bool> {
         let Some(disk) = &self.disk else {

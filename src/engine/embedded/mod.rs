@@ -84,7 +84,7 @@ impl Embedded {
         users.next().map(|device| device.name.clone())
     }
 
-    /// Ownership at or change one device, for a moment.
+    /// Look at or change one device, for a moment.
     fn with<T>(&self, id: &Id, look: impl FnOnce(&mut Device) -> T) -> Result<T> {
         let mut devices = self.devices.lock();
         let found = devices.iter_mut().find(|device| device.is(id));

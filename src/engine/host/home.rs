@@ -59,7 +59,7 @@ pub(super) struct Spot {
     pub(super) node: Option<DevNo>,
 }
 
-/// Ownership at a path; none where there is nothing.
+/// Look at a path; none where there is nothing.
 pub(super) fn look(path: &Path) -> io::Result<Option<Spot>> {
     let opened = OpenOptions::new()
         .read(true)
