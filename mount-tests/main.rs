@@ -10,15 +10,15 @@ mod lab;
 use libtest_mimic::{Arguments, Completion, Trial, run};
 use mirrorfs::engine::Kind;
 
-use cases::kills::doomed;
+use cases::kills::crashable;
 use lab::case::Case;
 use lab::perform::{hear_panics, perform};
 use lab::{engine, state};
 
 fn main() {
     let mut words = std::env::args().skip(1);
-    if words.next().as_deref() == Some(doomed::WORD) {
-        doomed::main(words);
+    if words.next().as_deref() == Some(crashable::WORD) {
+        crashable::main(words);
     }
     let mut arguments = Arguments::from_args();
     // The kernel's mirrors, ram disks and throttle are one for all tests, and

@@ -21,9 +21,10 @@ impl Error {
     /// names it repeats: it is printed among lines of others.
     pub fn new(errno: Errno, sentence: impl Into<String>) -> Self {
         let sentence = sentence.into();
-        let sentence = match sentence.contains(breaks_a_line) {
-            true => one_line(&sentence),
-            false => sentence,
+        let sentence = if sentence.contains(breaks_a_line) {
+            one_line(&sentence)
+        } else {
+            sentence
         };
         Error { errno, sentence }
     }
@@ -67,9 +68,12 @@ impl Error {
 
 /// Text as it stands in a line: what would end it, or steer a terminal, is escaped.
 pub fn one_line(text: &str) -> String {
-    let pieces = text.chars().map(|c| match breaks_a_line(c) {
-        true => c.escape_default().to_string(),
-        false => c.to_string(),
+    let pieces = text.chars().map(|c| {
+        if breaks_a_line(c) {
+            c.escape_default().to_string()
+        } else {
+            c.to_string()
+        }
     });
     pieces.collect()
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use super::failover::bed::NO_IO;
+use super::failover::rig::NO_IO;
 use super::records::{events, refused};
 use super::short::own_logs;
 use crate::lab::bounded::Bounded;

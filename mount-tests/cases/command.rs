@@ -53,9 +53,10 @@ fn background_start(lab: &Lab) {
     let place = Place::new(lab);
     let text =
         place.run("{m} {p} && ls {p}/new && cat {p}/version && cat {p}/status && head -1 {p}/help");
-    let engine = match lab.is_kernel() {
-        true => "engine=kernel dm=4.",
-        false => "engine=embedded dm=none",
+    let engine = if lab.is_kernel() {
+        "engine=kernel dm=4."
+    } else {
+        "engine=embedded dm=none"
     };
     assert!(
         text.contains("mnt/new\nmirrorfs ") && text.contains(engine),

@@ -81,9 +81,10 @@ fn go_on_after_a_kill(lab: &Lab) {
     let (uuid, table) = (mount.read("m/uuid"), mount.read("m/table"));
     lab.assert_agrees(&mount, "m");
     // Made again, a mirror has to believe its log.
-    let again = match lab.is_kernel() {
-        true => table.clone(),
-        false => table.replace("disk 3", "disk 2").replace(" nosync", ""),
+    let again = if lab.is_kernel() {
+        table.clone()
+    } else {
+        table.replace("disk 3", "disk 2").replace(" nosync", "")
     };
     for round in 0..2 {
         mount.kill(Signal::SIGKILL);

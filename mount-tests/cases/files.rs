@@ -278,10 +278,7 @@ fn refuse_writers(lab: &Lab) {
 /// Nothing but mirrors can be made, removed, linked or renamed.
 fn neither_made_nor_removed(lab: &Lab) {
     let mount = three(lab);
-    let device = match lab.is_kernel() {
-        true => "rm a/device\n",
-        false => "",
-    };
+    let device = if lab.is_kernel() { "rm a/device\n" } else { "" };
     let commands = "touch x
 echo resume >x
 cp help x

@@ -103,9 +103,10 @@ fn a_verb_that_hangs(lab: &Lab) {
     let below = Below::new(lab);
     let mount = lab.mount();
     bystander(lab, &mount);
-    let (table, held) = match lab.is_kernel() {
-        true => in_sync(lab, &mount, &below),
-        false => below.mirror(lab, &mount),
+    let (table, held) = if lab.is_kernel() {
+        in_sync(lab, &mount, &below)
+    } else {
+        below.mirror(lab, &mount)
     };
     thread::scope(|scope| {
         let write = scope.spawn(|| write_through(lab));
@@ -153,9 +154,10 @@ fn in_sync(lab: &Lab, mount: &Mount, below: &Below) -> (String, Undo) {
 
 /// A write through the kernel's mirror; nothing is written through another.
 fn write_through(lab: &Lab) -> (i32, String) {
-    match lab.is_kernel() {
-        true => attempt(WRITE),
-        false => (0, String::new()),
+    if lab.is_kernel() {
+        attempt(WRITE)
+    } else {
+        (0, String::new())
     }
 }
 

@@ -29,9 +29,10 @@ fn health(lab: &Lab) {
     let b = mount.read("b/health");
     let lines: Vec<&str> = b.lines().collect();
     assert_eq!(lines[0], "ok");
-    let log = match lab.is_kernel() {
-        true => "log disk /dev/loop".into(),
-        false => format!("log disk {}", mount.scratch("log")),
+    let log = if lab.is_kernel() {
+        "log disk /dev/loop".into()
+    } else {
+        format!("log disk {}", mount.scratch("log"))
     };
     assert!(
         lines[4].starts_with(&log) && lines[4].contains(" A "),

@@ -2,10 +2,10 @@
 //! and copying: at the next mount each mirror is wholly there or wholly not, and
 //! nothing is without an owner.
 
-pub mod doomed;
+pub mod crashable;
 pub mod guards;
+mod invariants;
 pub mod steps;
-mod verdict;
 
 use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};

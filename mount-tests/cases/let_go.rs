@@ -7,8 +7,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use super::failover::bed::NO_IO;
-use super::kills::doomed::Doomed;
+use super::failover::rig::NO_IO;
+use super::kills::crashable::CrashableDaemon;
 use super::records::lasting;
 use crate::lab::Lab;
 use crate::lab::case::{Case, kernel_only};
@@ -164,11 +164,11 @@ fn killed(lab: &Lab) {
     output(&format!("mkfs.ext4 -q -F -U {UUID} {}", disks.paths[0]));
     let [one, other, _] = [0, 1, 2].map(|number| &disks.paths[number]);
     let line = format!("m: {one} {other} log=core");
-    let mut doomed = Doomed::new(&mount.state(), &line);
+    let mut crashable = CrashableDaemon::new(&mount.state(), &line);
     let stop = Some(("Deps", 1));
-    assert_eq!(doomed.work("ctl", "remove", stop), "there");
+    assert_eq!(crashable.work("ctl", "remove", stop), "there");
     assert_eq!(attempt("dmsetup info m >/dev/null 2>&1").0, 1);
-    doomed.kill();
+    crashable.kill();
     disks.settled();
     assert_eq!(disks.known(1), "nothing");
     mount.mount("");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use super::failover::bed::NO_IO;
+use super::failover::rig::NO_IO;
 use crate::lab::case::{Case, kernel_only};
 use crate::lab::disks::{self, MIB};
 use crate::lab::dm::{dm, run};

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use super::failover::bed::{Bed, NO_IO, Way};
+use super::failover::rig::{NO_IO, Rig, Shape};
 use crate::lab::Lab;
 use crate::lab::case::{Case, both, kernel_only};
 use crate::lab::disks::{MIB, SIZE, assert_equal, put};
@@ -31,8 +31,8 @@ pub const CASES: &[Case] = &[
     kernel_only("a_dying_disk", NO_IO, dying),
 ];
 
-fn way(legs: usize, whole: bool, disk: bool) -> Way {
-    Way { legs, whole, disk }
+fn way(legs: usize, whole: bool, disk: bool) -> Shape {
+    Shape { legs, whole, disk }
 }
 
 fn kind() -> String {
@@ -41,15 +41,15 @@ fn kind() -> String {
 }
 
 /// Refused with this errno and word, and nothing changed.
-fn refused(bed: &Bed, verb: &str, wanted: Errno, word: &str) {
+fn refused(rig: &Rig, verb: &str, wanted: Errno, word: &str) {
     let before = dm("table m");
-    let (errno, why) = bed.mount.try_write("m/ctl", verb).expect_err(verb);
+    let (errno, why) = rig.mount.try_write("m/ctl", verb).expect_err(verb);
     assert!(
         errno == wanted && why.contains(word),
         "{verb}: {errno}: {why}"
     );
     assert_eq!(dm("table m"), before, "{verb}");
-    let suspended = bed.mount.read("m/suspended");
+    let suspended = rig.mount.read("m/suspended");
     assert!(
         verb == "finish" || suspended == "0\n",
         "{verb}: {suspended}"
@@ -88,39 +88,39 @@ fn finish(lab: &Lab) {
         (3, true, "finish 2", 2),
         (2, false, "finish 0", 0),
     ] {
-        let bed = Bed::new(lab, way(legs, true, disk), &[]);
-        bed.mount.write("m/ctl", verb);
+        let rig = Rig::new(lab, way(legs, true, disk), &[]);
+        rig.mount.write("m/ctl", verb);
         assert_eq!(kind(), "linear", "{verb}");
-        bed.goes_on(50);
-        bed.expect("finished", &[]);
-        let events = bed.mount.read("events");
+        rig.goes_on(50);
+        rig.expect("finished", &[]);
+        let events = rig.mount.read("events");
         assert!(
-            events.contains(&format!(" m finished on leg {leg} {};", bed.legs[leg])),
+            events.contains(&format!(" m finished on leg {leg} {};", rig.legs[leg])),
             "{events}"
         );
-        let longest = bed.end(&[leg]);
+        let longest = rig.end(&[leg]);
         println!("{verb} of {legs}: the longest wait of a writer {longest:?}");
     }
 }
 
 fn finish_refused(lab: &Lab) {
-    let bed = Bed::new(lab, way(2, false, true), &[1]);
-    refused(&bed, "finish", Errno::EBUSY, "regions");
-    refused(&bed, "finish 7", Errno::EBUSY, "regions");
-    bed.finish_copy();
-    refused(&bed, "finish 7", Errno::EINVAL, "no leg 7");
-    bed.mount.write("m/ctl", "suspend");
-    refused(&bed, "finish", Errno::EBUSY, "suspended");
-    bed.mount.write("m/ctl", "resume");
-    bed.mount.write("m/on_failure", "hold");
-    bed.fragile[0].fail();
-    bed.expect("degraded", &["leg 1 "]);
-    refused(&bed, "finish", Errno::EBUSY, "");
-    refused(&bed, "add /dev/ram5", Errno::EBUSY, "drop 1");
-    bed.mount.write("m/on_failure", "drop");
-    bed.expect("degraded", &["dropped"]);
-    refused(&bed, "finish", Errno::EINVAL, "is linear on");
-    bed.end(&[0]);
+    let rig = Rig::new(lab, way(2, false, true), &[1]);
+    refused(&rig, "finish", Errno::EBUSY, "regions");
+    refused(&rig, "finish 7", Errno::EBUSY, "regions");
+    rig.finish_copy();
+    refused(&rig, "finish 7", Errno::EINVAL, "no leg 7");
+    rig.mount.write("m/ctl", "suspend");
+    refused(&rig, "finish", Errno::EBUSY, "suspended");
+    rig.mount.write("m/ctl", "resume");
+    rig.mount.write("m/on_failure", "hold");
+    rig.fragile[0].fail();
+    rig.expect("degraded", &["leg 1 "]);
+    refused(&rig, "finish", Errno::EBUSY, "");
+    refused(&rig, "add /dev/ram5", Errno::EBUSY, "drop 1");
+    rig.mount.write("m/on_failure", "drop");
+    rig.expect("degraded", &["dropped"]);
+    refused(&rig, "finish", Errno::EINVAL, "is linear on");
+    rig.end(&[0]);
     let mount = lab.mount();
     let (one, other) = (lab.disk(0), lab.disk(1));
     let table = format!("0 2048 mirror core 2 512 nosync 2 {one} 0 {other} 0");
@@ -175,43 +175,43 @@ fn finish_on_what_is_gone(lab: &Lab) {
 
 fn abort(lab: &Lab) {
     for disk in [false, true] {
-        let bed = Bed::new(lab, way(2, false, disk), &[]);
-        bed.check_way();
-        bed.mount.write("m/ctl", "abort");
+        let rig = Rig::new(lab, way(2, false, disk), &[]);
+        rig.check_way();
+        rig.mount.write("m/ctl", "abort");
         assert_eq!(kind(), "linear");
-        bed.goes_on(50);
-        bed.expect("finished", &[]);
-        bed.end(&[0]);
+        rig.goes_on(50);
+        rig.expect("finished", &[]);
+        rig.end(&[0]);
     }
 }
 
 fn drop_leg(lab: &Lab) {
-    let bed = Bed::new(lab, way(2, false, false), &[]);
-    refused(&bed, "drop 0", Errno::EBUSY, "only whole copy");
-    refused(&bed, "drop 2", Errno::EINVAL, "no leg 2");
-    bed.mount.write("m/ctl", "drop 1");
+    let rig = Rig::new(lab, way(2, false, false), &[]);
+    refused(&rig, "drop 0", Errno::EBUSY, "only whole copy");
+    refused(&rig, "drop 2", Errno::EINVAL, "no leg 2");
+    rig.mount.write("m/ctl", "drop 1");
     assert_eq!(kind(), "linear");
-    bed.goes_on(20);
-    bed.end(&[0]);
+    rig.goes_on(20);
+    rig.end(&[0]);
     for disk in [false, true] {
         for leg in [0, 1, 2] {
-            let bed = Bed::new(lab, way(3, true, disk), &[]);
-            bed.mount.write("m/ctl", &format!("drop {leg}"));
-            bed.goes_on(20);
-            bed.finish_copy();
-            bed.expect("ok", &[]);
+            let rig = Rig::new(lab, way(3, true, disk), &[]);
+            rig.mount.write("m/ctl", &format!("drop {leg}"));
+            rig.goes_on(20);
+            rig.finish_copy();
+            rig.expect("ok", &[]);
             if disk {
                 let end = Instant::now() + Duration::from_secs(30);
                 while dm("table m").contains("nosync") {
                     let texts = ["m/health", "m/status", "m/table", "events"];
-                    let texts: String = texts.iter().map(|file| bed.mount.read(file)).collect();
+                    let texts: String = texts.iter().map(|file| rig.mount.read(file)).collect();
                     assert!(Instant::now() < end, "the sync word stays: {texts}");
                     sleep(Duration::from_millis(50));
                 }
             }
-            bed.finish_copy();
+            rig.finish_copy();
             let left: Vec<usize> = (0..3).filter(|other| *other != leg).collect();
-            bed.end(&left);
+            rig.end(&left);
         }
     }
 }
@@ -220,75 +220,75 @@ fn add(lab: &Lab) {
     for disk in [false, true] {
         // The new leg has what it should not keep.
         let new = lab.random(5, 16 * MIB);
-        let bed = Bed::new(lab, way(2, true, disk), &[]);
-        bed.mount.write("m/ctl", &format!("add {new}"));
-        assert!(bed.mount.read("m/legs/2/path").contains(&new));
-        bed.goes_on(20);
-        bed.finish_copy();
-        bed.expect("ok", &[&format!("leg 2 {new} A")]);
+        let rig = Rig::new(lab, way(2, true, disk), &[]);
+        rig.mount.write("m/ctl", &format!("add {new}"));
+        assert!(rig.mount.read("m/legs/2/path").contains(&new));
+        rig.goes_on(20);
+        rig.finish_copy();
+        rig.expect("ok", &[&format!("leg 2 {new} A")]);
         assert!(!dm("table m").contains("sync"), "{}", dm("table m"));
-        let source = bed.legs[0].clone();
-        bed.end(&[0, 1]);
+        let source = rig.legs[0].clone();
+        rig.end(&[0, 1]);
         assert_equal(&source, &new, 16 * MIB);
     }
 }
 
 fn add_refused(lab: &Lab) {
-    let bed = Bed::new(lab, way(2, true, true), &[]);
-    let used = bed.legs[1].clone();
-    refused(&bed, &format!("add {used}"), Errno::EINVAL, "overlaps");
-    refused(&bed, "add /dev/ram5@250M", Errno::ENOSPC, "too small");
-    refused(&bed, "add /dev/nothing", Errno::ENOENT, "/dev/nothing");
-    refused(&bed, "add /dev/ram5@1", Errno::EINVAL, "multiple of 512");
-    refused(&bed, "add", Errno::EINVAL, "DEVICE");
-    bed.goes_on(20);
-    bed.end(&[0, 1]);
+    let rig = Rig::new(lab, way(2, true, true), &[]);
+    let used = rig.legs[1].clone();
+    refused(&rig, &format!("add {used}"), Errno::EINVAL, "overlaps");
+    refused(&rig, "add /dev/ram5@250M", Errno::ENOSPC, "too small");
+    refused(&rig, "add /dev/nothing", Errno::ENOENT, "/dev/nothing");
+    refused(&rig, "add /dev/ram5@1", Errno::EINVAL, "multiple of 512");
+    refused(&rig, "add", Errno::EINVAL, "DEVICE");
+    rig.goes_on(20);
+    rig.end(&[0, 1]);
 }
 
 fn add_to_one(lab: &Lab) {
-    let bed = Bed::new(lab, way(2, true, true), &[]);
-    bed.mount.write("m/ctl", "finish");
+    let rig = Rig::new(lab, way(2, true, true), &[]);
+    rig.mount.write("m/ctl", "finish");
     let new = lab.random(5, 16 * MIB);
-    bed.mount.write("m/ctl", &format!("add {new}"));
-    bed.goes_on(20);
-    bed.finish_copy();
-    bed.expect("ok", &["leg 0 ", "leg 1 "]);
-    let source = bed.legs[1].clone();
-    bed.end(&[1]);
+    rig.mount.write("m/ctl", &format!("add {new}"));
+    rig.goes_on(20);
+    rig.finish_copy();
+    rig.expect("ok", &["leg 0 ", "leg 1 "]);
+    let source = rig.legs[1].clone();
+    rig.end(&[1]);
     assert_equal(&source, &new, 16 * MIB);
 }
 
 fn replace(lab: &Lab) {
     for (disk, leg) in [(false, 1), (true, 1), (true, 0)] {
         let new = lab.random(5, 16 * MIB);
-        let bed = Bed::new(lab, way(2, true, disk), &[]);
-        bed.mount.write("m/ctl", &format!("replace {leg} {new}"));
-        bed.goes_on(20);
-        bed.finish_copy();
-        bed.expect("ok", &[&format!("leg 1 {new} A")]);
-        let left = bed.legs[1 - leg].clone();
-        bed.end(&[1 - leg]);
+        let rig = Rig::new(lab, way(2, true, disk), &[]);
+        rig.mount.write("m/ctl", &format!("replace {leg} {new}"));
+        rig.goes_on(20);
+        rig.finish_copy();
+        rig.expect("ok", &[&format!("leg 1 {new} A")]);
+        let left = rig.legs[1 - leg].clone();
+        rig.end(&[1 - leg]);
         assert_equal(&left, &new, 16 * MIB);
     }
-    let bed = Bed::new(lab, way(2, false, false), &[]);
-    refused(&bed, "replace 0 /dev/ram5", Errno::EBUSY, "only whole copy");
-    bed.end(&[0]);
+    let rig = Rig::new(lab, way(2, false, false), &[]);
+    refused(&rig, "replace 0 /dev/ram5", Errno::EBUSY, "only whole copy");
+    rig.end(&[0]);
 }
 
 /// What was written to a target behind the mirror's back is mended.
 fn resync(lab: &Lab) {
     for disk in [false, true] {
-        let bed = Bed::new(lab, way(2, true, disk), &[]);
-        bed.mount.write("m/ctl", "suspend");
-        put(&bed.legs[1], 8 * MIB, &[0x5a; 4096]);
-        bed.mount.write("m/ctl", "resume");
-        bed.mount.write("m/ctl", "resync");
-        bed.goes_on(20);
-        bed.finish_copy();
-        bed.expect("ok", &[]);
+        let rig = Rig::new(lab, way(2, true, disk), &[]);
+        rig.mount.write("m/ctl", "suspend");
+        put(&rig.legs[1], 8 * MIB, &[0x5a; 4096]);
+        rig.mount.write("m/ctl", "resume");
+        rig.mount.write("m/ctl", "resync");
+        rig.goes_on(20);
+        rig.finish_copy();
+        rig.expect("ok", &[]);
         assert!(!dm("table m").contains("sync"), "{}", dm("table m"));
-        let [one, other] = [bed.legs[0].clone(), bed.legs[1].clone()];
-        bed.end(&[0, 1]);
+        let [one, other] = [rig.legs[0].clone(), rig.legs[1].clone()];
+        rig.end(&[0, 1]);
         assert_equal(&one, &other, 16 * MIB);
     }
 }
@@ -297,28 +297,28 @@ fn resync(lab: &Lab) {
 /// Only what is new is copied where a disk log knows what is not.
 fn grow(lab: &Lab) {
     for disk in [false, true] {
-        let bed = Bed::new(lab, way(2, true, disk), &[]);
-        refused(&bed, "grow 16M", Errno::EINVAL, "not larger");
-        refused(&bed, "grow 300M", Errno::ENOSPC, "room for");
-        put(&bed.legs[0], 20 * MIB, &[0x5a; 4096]);
-        bed.mount.write("m/ctl", "grow 24M");
-        assert_eq!(bed.mount.read("m/size"), format!("{}\n", 24 * MIB));
+        let rig = Rig::new(lab, way(2, true, disk), &[]);
+        refused(&rig, "grow 16M", Errno::EINVAL, "not larger");
+        refused(&rig, "grow 300M", Errno::ENOSPC, "room for");
+        put(&rig.legs[0], 20 * MIB, &[0x5a; 4096]);
+        rig.mount.write("m/ctl", "grow 24M");
+        assert_eq!(rig.mount.read("m/size"), format!("{}\n", 24 * MIB));
         if disk {
-            let done = bed.mount.read("m/sync/regions_done");
+            let done = rig.mount.read("m/sync/regions_done");
             let done: u64 = done.trim().parse().expect("a number");
             assert!(
                 done > 200,
                 "{done} of 384 regions: the first 256 were in sync"
             );
         }
-        bed.goes_on(20);
-        bed.finish_copy();
-        bed.expect("ok", &[]);
-        bed.mount.write("m/ctl", "grow");
-        assert_eq!(bed.mount.read("m/size"), format!("{}\n", SIZE));
-        bed.finish_copy();
-        let [one, other] = [bed.legs[0].clone(), bed.legs[1].clone()];
-        bed.end(&[0, 1]);
+        rig.goes_on(20);
+        rig.finish_copy();
+        rig.expect("ok", &[]);
+        rig.mount.write("m/ctl", "grow");
+        assert_eq!(rig.mount.read("m/size"), format!("{}\n", SIZE));
+        rig.finish_copy();
+        let [one, other] = [rig.legs[0].clone(), rig.legs[1].clone()];
+        rig.end(&[0, 1]);
         assert_equal(&one, &other, 24 * MIB);
     }
 }
@@ -341,18 +341,18 @@ fn grow_a_short_region(lab: &Lab) {
 /// The main job: the copy of a disk fails, another one takes its place, then the
 /// mirror is cut over to it.
 fn dying(lab: &Lab) {
-    let bed = Bed::new(lab, way(2, true, true), &[1]);
-    bed.fragile[0].fail();
-    bed.expect("degraded", &["leg 1 ", "dropped"]);
-    bed.goes_on(20);
+    let rig = Rig::new(lab, way(2, true, true), &[1]);
+    rig.fragile[0].fail();
+    rig.expect("degraded", &["leg 1 ", "dropped"]);
+    rig.goes_on(20);
     let new = lab.random(5, 16 * MIB);
-    bed.mount.write("m/ctl", &format!("add {new}"));
-    bed.goes_on(20);
-    bed.finish_copy();
-    bed.expect("ok", &["leg 1 "]);
-    bed.mount.write("m/ctl", "finish");
+    rig.mount.write("m/ctl", &format!("add {new}"));
+    rig.goes_on(20);
+    rig.finish_copy();
+    rig.expect("ok", &["leg 1 "]);
+    rig.mount.write("m/ctl", "finish");
     assert_eq!(kind(), "linear");
-    bed.goes_on(20);
-    let written = bed.stop();
+    rig.goes_on(20);
+    let written = rig.stop();
     written.assert_on(&new);
 }

@@ -2,16 +2,16 @@
 //! no error reaches them, nobody waits longer than for a suspend, and afterwards all
 //! that was written is there, on every leg.
 
-mod bed;
 mod fio;
 mod fs;
+mod loaded;
 mod random;
 
 use std::time::Duration;
 
-use self::bed::Bed;
 use self::fs::Fs;
-use super::failover::bed::NO_IO;
+use self::loaded::LoadedMirror;
+use super::failover::rig::NO_IO;
 use crate::lab::case::{Case, kernel_only};
 use crate::lab::shell::attempt;
 use crate::lab::{Lab, long};
@@ -35,43 +35,43 @@ fn programs() -> Option<&'static str> {
 
 /// Each verb, then some in random order.
 fn verbs(lab: &Lab, fs: Fs) {
-    let mut bed = Bed::new(lab, fs);
-    each_verb(&mut bed);
+    let mut loaded = LoadedMirror::new(lab, fs);
+    each_verb(&mut loaded);
     let count = if long() { LONG } else { PLAIN };
-    let told = random::verbs(&mut bed, count);
-    bed.end(&told);
+    let told = random::verbs(&mut loaded, count);
+    loaded.end(&told);
 }
 
-fn each_verb(bed: &mut Bed<'_>) {
-    let lab = bed.lab;
+fn each_verb(loaded: &mut LoadedMirror<'_>) {
+    let lab = loaded.lab;
     let add = |number| format!("add {} force=yes", lab.disk(number));
-    bed.suspend("suspend", HELD);
-    bed.suspend("suspend noflush", HELD);
-    bed.write("ctl", "retry");
-    bed.write("ctl", "resync");
-    bed.write("ctl", &add(2));
-    bed.in_sync();
-    bed.write("ctl", "drop 0");
-    bed.write("ctl", &format!("replace 0 {} force=yes", lab.disk(3)));
-    bed.in_sync();
-    bed.write("ctl", "grow 56M force=yes");
+    loaded.suspend("suspend", HELD);
+    loaded.suspend("suspend noflush", HELD);
+    loaded.write("ctl", "retry");
+    loaded.write("ctl", "resync");
+    loaded.write("ctl", &add(2));
+    loaded.in_sync();
+    loaded.write("ctl", "drop 0");
+    loaded.write("ctl", &format!("replace 0 {} force=yes", lab.disk(3)));
+    loaded.in_sync();
+    loaded.write("ctl", "grow 56M force=yes");
     // Before the rename: its tools look for the name that it was mounted by.
-    bed.grow_fs();
-    bed.rename("other");
-    bed.write("table", &with_a_log(bed));
-    bed.in_sync();
-    bed.write("ctl", "finish");
-    assert!(!bed.is_mirror());
-    bed.write("ctl", &add(0));
-    bed.write("ctl", "abort");
-    assert!(!bed.is_mirror());
-    bed.write("ctl", &add(1));
+    loaded.grow_fs();
+    loaded.rename("other");
+    loaded.write("table", &with_a_log(loaded));
+    loaded.in_sync();
+    loaded.write("ctl", "finish");
+    assert!(!loaded.is_mirror());
+    loaded.write("ctl", &add(0));
+    loaded.write("ctl", "abort");
+    assert!(!loaded.is_mirror());
+    loaded.write("ctl", &add(1));
 }
 
 /// The table of its two legs with a log in a file.
-fn with_a_log(bed: &Bed<'_>) -> String {
-    let (legs, log) = (bed.legs(), bed.mount.scratch("log"));
-    let size: u64 = bed.read("size").parse().expect("a number");
+fn with_a_log(loaded: &LoadedMirror<'_>) -> String {
+    let (legs, log) = (loaded.legs(), loaded.mount.scratch("log"));
+    let size: u64 = loaded.read("size").parse().expect("a number");
     let sectors = size / 512;
     let (one, other) = (&legs[0], &legs[1]);
     format!("0 {sectors} mirror disk 2 {log} 512 2 {one} 0 {other} 0 1 handle_errors")

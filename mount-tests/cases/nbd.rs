@@ -3,7 +3,7 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::failover::bed::NO_IO;
+use super::failover::rig::NO_IO;
 use crate::lab::Lab;
 use crate::lab::case::{Case, kernel_only};
 use crate::lab::disks::{MIB, assert_equal};

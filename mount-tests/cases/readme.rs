@@ -1,5 +1,7 @@
 //! The README's commands, run as they stand.
 
+mod pages;
+
 use crate::lab::Lab;
 use crate::lab::case::{Case, embedded_only, kernel_only};
 use crate::lab::mount::COMMAND;
@@ -12,6 +14,7 @@ pub const CASES: &[Case] = &[
         commands_run,
     ),
     kernel_only("cookbook", "it mirrors block devices", cookbook),
+    kernel_only("pages", "they mirror block devices", pages::pages),
     embedded_only(
         "commands_without_root",
         "its second commands are for the embedded engine",
@@ -40,26 +43,37 @@ fn named_disks() {
     }
 }
 
-/// The indented lines of one section of the cookbook.
-fn recipe(title: &str) -> String {
-    let text = include_str!("../../docs/cookbook.md");
-    let section = text
-        .split("\n## ")
-        .find(|section| section.starts_with(title));
-    let lines = section.expect(title).lines();
+fn end_disks() {
+    output(
+        "for i in $(seq 50); do udevadm settle; modprobe -r scsi_debug && break; sleep 0.2; done",
+    );
+}
+
+/// Where the program is.
+fn folder() -> String {
+    let folder = std::path::Path::new(COMMAND).parent().expect("a folder");
+    folder.display().to_string()
+}
+
+/// The indented lines of one section of a page.
+fn indented(page: &str, title: &str) -> String {
+    let section = page
+        .split("\n#")
+        .map(|section| section.trim_matches(['#', ' ']));
+    let mut sections = section.filter(|section| section.starts_with(title));
+    let lines = sections.next().expect(title).lines();
     let lines = lines.filter_map(|line| line.strip_prefix("    "));
     lines.map(|line| format!("{line}\n")).collect()
 }
 
 /// A section of the cookbook as it stands, but for what it cannot know.
 fn cook(title: &str, known: &[(&str, &str)]) -> String {
-    let mut lines = recipe(title);
+    let mut lines = indented(include_str!("../../docs/cookbook.md"), title);
     for (unknown, known) in known {
         assert!(lines.contains(unknown), "{title} has no {unknown}");
         lines = lines.replace(unknown, known);
     }
-    let folder = std::path::Path::new(COMMAND).parent().expect("a folder");
-    let script = format!("set -eux\nPATH={}:$PATH\n{lines}", folder.display());
+    let script = format!("set -eux\nPATH={}:$PATH\n{lines}", folder());
     let (status, text) = attempt(&script);
     let events = attempt("tail -n 3 /mnt/mirrors/events").1;
     assert_eq!(status, 0, "{title}: {text}\n{events}");
@@ -68,11 +82,10 @@ fn cook(title: &str, known: &[(&str, &str)]) -> String {
 
 fn cookbook(_lab: &Lab) {
     named_disks();
-    let folder = std::path::Path::new(COMMAND).parent().expect("a folder");
     output(&format!(
         "mkfs.ext4 -q -F -U {UUID} /dev/sdb; udevadm settle; mkdir -p /mnt/mirrors /srv; \
          groupadd -f storage; {}/mirrorfs /mnt/mirrors",
-        folder.display()
+        folder()
     ));
     let undo = Undo(
         "umount /srv /home; umount /mnt/mirrors; fusermount3 -u /root/mirrors; \
@@ -116,20 +129,17 @@ fn cookbook(_lab: &Lab) {
     assert!(attempt("cmp /dev/sdb /dev/sdc").0 == 0);
     output("echo remove >/root/mirrors/save/ctl");
     drop(undo);
-    output(
-        "for i in $(seq 50); do udevadm settle; modprobe -r scsi_debug && break; sleep 0.2; done",
-    );
+    end_disks();
 }
 
 fn commands_without_root(lab: &Lab) {
-    let folder = std::path::Path::new(COMMAND).parent().expect("a folder");
     let home = lab.path("home");
     std::fs::create_dir(&home).expect("a home");
     let home = home.display();
     output(&format!("head -c 16M /dev/urandom >{home}/disk.img"));
     let script = format!(
         "set -eux\ncd {home}\nexport HOME={home} PATH={}:$PATH\nunset XDG_STATE_HOME\n{}",
-        folder.display(),
+        folder(),
         commands(2)
     );
     let (status, text) = attempt(&script);
@@ -152,11 +162,7 @@ fn commands_run(_lab: &Lab) {
          udevadm settle"
     ));
     let whole = output("sha256sum </dev/sdb");
-    let folder = std::path::Path::new(COMMAND)
-        .parent()
-        .expect("a folder")
-        .display();
-    let script = format!("set -eux\nPATH={folder}:$PATH\n{}", commands(1));
+    let script = format!("set -eux\nPATH={}:$PATH\n{}", folder(), commands(1));
     let (status, text) = attempt(&script);
     attempt("umount /mnt/mirrors");
     assert_eq!(status, 0, "{text}");
@@ -166,5 +172,6 @@ fn commands_run(_lab: &Lab) {
     assert_eq!(output("sha256sum </dev/sdc"), whole);
     let link = output(&format!("readlink -f /dev/disk/by-uuid/{UUID}"));
     assert_eq!(link, "/dev/sdc\n", "what is mounted by UUID");
-    output("rm -r /mnt/mirrors; udevadm settle; modprobe -r scsi_debug");
+    output("rm -r /mnt/mirrors");
+    end_disks();
 }

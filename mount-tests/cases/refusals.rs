@@ -3,8 +3,8 @@
 //! Where the kernel's constructor would refuse too, it is asked as well: we
 //! refuse nothing that it takes, and say what it says.
 
+mod checker;
 mod devices;
-mod field;
 mod rows;
 
 use std::fs::{self, File, OpenOptions};
@@ -12,8 +12,8 @@ use std::os::unix::fs::symlink;
 
 use nix::errno::Errno;
 
+use self::checker::RefusalChecker;
 use self::devices::{refused_blocks, refused_devices, refused_logs, refused_mapped};
-use self::field::Field;
 use self::rows::{
     CONSTRUCTORS, CORNERS, DEVICE_TABLES, GOOD, KERNEL, LINES, LVM_VERBS, OTHERS, TABLES, VERBS,
     rows,
@@ -54,11 +54,11 @@ fn refused_constructors(lab: &Lab) {
         Undo("dmsetup remove --retry refused".into())
     });
     let mount = lab.mount();
-    let mut field = Field::new(lab, &mount);
+    let mut checker = RefusalChecker::new(lab, &mount);
     let mut both = |params: &str, kernel: &str, word: &str| {
-        let table = field.fill(&format!("0 8192 mirror {params}"));
-        field.assess("new", &format!("x: {table}"), "EINVAL", &[kernel, word]);
-        field.ask_kernel(&table, kernel);
+        let table = checker.fill(&format!("0 8192 mirror {params}"));
+        checker.assess("new", &format!("x: {table}"), "EINVAL", &[kernel, word]);
+        checker.ask_kernel(&table, kernel);
     };
     for [kernel, word, params] in rows(CONSTRUCTORS) {
         both(params, kernel, word);
@@ -66,7 +66,7 @@ fn refused_constructors(lab: &Lab) {
     let long = "u".repeat(129);
     let params = format!("userspace 3 {long} clustered-core 8 2 {{a}} 0 {{b}} 0");
     both(&params, "UUID argument too long", "129");
-    field.end();
+    checker.end();
 }
 
 fn refused_lines(lab: &Lab) {
@@ -83,16 +83,16 @@ fn refused_lines(lab: &Lab) {
     mount.wait_in_sync("there");
     let minor = mount.read("there/dev");
     let minor = minor.trim().split_once(':').expect("a number").1;
-    let mut field = Field::new(lab, &mount);
+    let mut checker = RefusalChecker::new(lab, &mount);
     let others = if lab.is_kernel() { OTHERS } else { "" };
     for [errno, word, line] in rows(LINES).into_iter().chain(rows(others)) {
-        let line = field.fill(&line.replace("{minor}", minor));
-        field.assess("new", &line, errno, &[&word.replace("{minor}", minor)]);
+        let line = checker.fill(&line.replace("{minor}", minor));
+        checker.assess("new", &line, errno, &[&word.replace("{minor}", minor)]);
     }
-    for (bytes, word) in odd_bytes(&field.fill(GOOD)) {
-        field.judge_bytes("new", &bytes, "EINVAL", &[word]);
+    for (bytes, word) in odd_bytes(&checker.fill(GOOD)) {
+        checker.judge_bytes("new", &bytes, "EINVAL", &[word]);
     }
-    field.end();
+    checker.end();
     mount.write("there/ctl", "remove");
 }
 
@@ -130,23 +130,23 @@ fn refused_verbs(lab: &Lab) {
         &format!("m0: 0 64 mirror core 1 8 2 {one} 0 {other} 0"),
     );
     mount.wait_in_sync("m0");
-    let mut field = Field::new(lab, &mount);
+    let mut checker = RefusalChecker::new(lab, &mount);
     for [errno, word, file, line] in rows(VERBS) {
-        field.assess(file, &line.replace("^G", "\u{7}"), errno, &[word]);
+        checker.assess(file, &line.replace("^G", "\u{7}"), errno, &[word]);
     }
     if lab.is_kernel() {
         for [errno, word, file, line] in rows(LVM_VERBS) {
-            field.assess(file, line, errno, &[word]);
+            checker.assess(file, line, errno, &[word]);
         }
-        let table = field.fill(GOOD);
-        field.assess("lv/table", &table, "EPERM", &["LVM"]);
+        let table = checker.fill(GOOD);
+        checker.assess("lv/table", &table, "EPERM", &["LVM"]);
         let _open = File::open("/dev/mapper/m0").expect("the device");
-        field.assess("m0/ctl", "remove", "EBUSY", &["open"]);
+        checker.assess("m0/ctl", "remove", "EBUSY", &["open"]);
     }
     for line in ["0", "101", "x", "", "-1", "50 1"] {
-        field.assess("throttle", line, "EINVAL", &["1 to 100"]);
+        checker.assess("throttle", line, "EINVAL", &["1 to 100"]);
     }
-    field.end();
+    checker.end();
     twice(lab, &mount);
     mount.write("m0/ctl", "remove");
 }
@@ -188,7 +188,7 @@ fn refused_tables(lab: &Lab) {
         let upper = Undo("dmsetup remove --retry upper".into());
         (upper, undo, large)
     });
-    let mut field = Field::new(lab, &mount);
+    let mut checker = RefusalChecker::new(lab, &mount);
     let (table, others) = (
         mount.read("m0/table"),
         kernel.as_ref().map(|_| DEVICE_TABLES),
@@ -196,17 +196,17 @@ fn refused_tables(lab: &Lab) {
     for [errno, word, line] in [TABLES, others.unwrap_or("")].into_iter().flat_map(rows) {
         let large = kernel.as_ref().map_or("", |(.., large)| large);
         let fill = |text: &str| text.replace("{4k}", large).replace(" / ", "\n");
-        let (line, word) = (field.fill(&fill(line)), field.fill(&fill(word)));
-        field.assess("m0/table", &line, errno, &[&word]);
+        let (line, word) = (checker.fill(&fill(line)), checker.fill(&fill(word)));
+        checker.assess("m0/table", &line, errno, &[&word]);
         if let Some(what) = stopped(lab, &mount, &table) {
-            field.note(format!("after `{line}`: {what}"));
+            checker.note(format!("after `{line}`: {what}"));
         }
     }
     if lab.is_kernel() {
-        let own = field.fill("0 8192 mirror core 1 1024 2 {a} 0 /dev/mapper/m1 0");
-        field.assess("m1/table", &own, "EINVAL", &["itself"]);
+        let own = checker.fill("0 8192 mirror core 1 1024 2 {a} 0 /dev/mapper/m1 0");
+        checker.assess("m1/table", &own, "EINVAL", &["itself"]);
     }
-    field.end();
+    checker.end();
     drop(kernel);
     mount.write("m0/ctl", "remove");
     mount.write("m1/ctl", "remove");
@@ -251,15 +251,15 @@ fn refused_names(lab: &Lab) {
         mount.write("new", &format!("{name}: {table}"));
         mount.wait_in_sync(name);
     }
-    let mut field = Field::new(lab, &mount);
-    folders(lab, &mount, &mut field);
-    forbidden(&mount, &mut field);
-    field.end();
+    let mut checker = RefusalChecker::new(lab, &mount);
+    folders(lab, &mount, &mut checker);
+    forbidden(&mount, &mut checker);
+    checker.end();
     mount.write("one/ctl", "remove");
     mount.write("two/ctl", "remove");
 }
 
-fn folders(lab: &Lab, mount: &Mount, field: &mut Field<'_>) {
+fn folders(lab: &Lab, mount: &Mount, checker: &mut RefusalChecker<'_>) {
     use Errno::{EEXIST, EINVAL, ENOENT, EPERM};
     let long = &"x".repeat(128);
     let make = [
@@ -274,7 +274,7 @@ fn folders(lab: &Lab, mount: &Mount, field: &mut Field<'_>) {
     ];
     for (name, wanted) in make {
         let made = fs::create_dir(mount.path(name));
-        field.compare(&format!("mkdir {name}"), made, wanted);
+        checker.compare(&format!("mkdir {name}"), made, wanted);
     }
     let rename = [
         ("one", "control", EINVAL),
@@ -288,19 +288,19 @@ fn folders(lab: &Lab, mount: &Mount, field: &mut Field<'_>) {
     let lvm = lab.is_kernel().then_some(("lv", "x", EPERM));
     for (from, to, wanted) in rename.into_iter().chain(lvm) {
         let renamed = fs::rename(mount.path(from), mount.path(to));
-        field.compare(&format!("mv {from} {to}"), renamed, wanted);
+        checker.compare(&format!("mv {from} {to}"), renamed, wanted);
     }
     let remove = [("one/sync", EPERM), ("one/legs/0", EPERM), ("none", ENOENT)];
     let lvm = lab.is_kernel().then_some(("lv", EPERM));
     for (path, wanted) in remove.into_iter().chain(lvm) {
         let removed = fs::remove_dir(mount.path(path));
-        field.compare(&format!("rmdir {path}"), removed, wanted);
+        checker.compare(&format!("rmdir {path}"), removed, wanted);
     }
 }
 
 /// Files are neither made nor removed, and those that only show are not opened
 /// for writing.
-fn forbidden(mount: &Mount, field: &mut Field<'_>) {
+fn forbidden(mount: &Mount, checker: &mut RefusalChecker<'_>) {
     let path = |name: &str| mount.path(name);
     let made = [
         ("touch x", File::create(path("x")).map(drop)),
@@ -311,7 +311,7 @@ fn forbidden(mount: &Mount, field: &mut Field<'_>) {
         ("ln status x", fs::hard_link(path("status"), path("x"))),
     ];
     for (what, result) in made {
-        field.compare(what, result, Errno::EPERM);
+        checker.compare(what, result, Errno::EPERM);
     }
     for file in [
         "status",
@@ -326,7 +326,7 @@ fn forbidden(mount: &Mount, field: &mut Field<'_>) {
         "one/log/type",
     ] {
         let opened = OpenOptions::new().write(true).open(path(file));
-        field.compare(&format!("write {file}"), opened.map(drop), Errno::EACCES);
+        checker.compare(&format!("write {file}"), opened.map(drop), Errno::EACCES);
     }
 }
 
@@ -334,26 +334,26 @@ fn refused_by_the_kernel_alone(lab: &Lab) {
     output("modprobe dm-delay");
     let mount = lab.mount();
     let (large, _undo) = blocks_of_4k(&mount);
-    let mut field = Field::new(lab, &mount);
+    let mut checker = RefusalChecker::new(lab, &mount);
     for [errno, word, line] in rows(KERNEL) {
-        let line = field.fill(&line.replace("{4k}", &large));
-        field.assess("new", &line, errno, &[word]);
+        let line = checker.fill(&line.replace("{4k}", &large));
+        checker.assess("new", &line, errno, &[word]);
     }
-    field.end();
+    checker.end();
 }
 
 fn corners_are_accepted(lab: &Lab) {
     let mount = lab.mount();
-    let field = Field::new(lab, &mount);
+    let checker = RefusalChecker::new(lab, &mount);
     let mut wrong = Vec::new();
     for [line, printed] in rows(CORNERS) {
-        let table = field.fill(line);
-        let printed = field.fill(if printed.is_empty() { line } else { printed });
+        let table = checker.fill(line);
+        let printed = checker.fill(if printed.is_empty() { line } else { printed });
         disks::put(&lab.disk(2), 0, &[0; 4096]);
         let refused = not_accepted(&mount, &table, &(lab.printed(&printed) + "\n"));
         wrong.extend(refused.map(|what| format!("{what}{}", asked(lab, &table))));
     }
-    let good = field.fill(GOOD);
+    let good = checker.fill(GOOD);
     for line in [pad(&good, 65_536), format!("{}: {good}", "x".repeat(127))] {
         wrong.extend(not_accepted(&mount, &line, &(lab.printed(&good) + "\n")));
     }

@@ -71,9 +71,12 @@ fn of_create(lab: &Lab) {
                 .create(&Caller::daemon(), &format!("m0: {}", bench.table()))
                 .map(drop)
         },
-        |bench, before, done| match done {
-            true => bench.state("m0", false, 1024),
-            false => left(bench, before),
+        |bench, before, done| {
+            if done {
+                bench.state("m0", false, 1024)
+            } else {
+                left(bench, before)
+            }
         },
     );
     bench.end("create");
@@ -109,9 +112,12 @@ fn of_reload(lab: &Lab) {
                 .daemon
                 .reload(&Caller::daemon(), mirror_id, &bench.table())
         },
-        |bench, (_, before), done| match done {
-            true => bench.state("m0", false, 1024),
-            false => [bench.state("m0", false, 2048), left(bench, before)].concat(),
+        |bench, (_, before), done| {
+            if done {
+                bench.state("m0", false, 1024)
+            } else {
+                [bench.state("m0", false, 2048), left(bench, before)].concat()
+            }
         },
     );
     bench.end("reload");
@@ -133,9 +139,12 @@ fn of_remove(lab: &Lab) {
             )
         },
         |bench, (mirror_id, ..)| bench.daemon.verb(&Caller::daemon(), mirror_id, "remove"),
-        |bench, (_, none, before), done| match done {
-            true => left(bench, none),
-            false => [bench.state("m0", false, 1024), left(bench, before)].concat(),
+        |bench, (_, none, before), done| {
+            if done {
+                left(bench, none)
+            } else {
+                [bench.state("m0", false, 1024), left(bench, before)].concat()
+            }
         },
     );
     bench.end("remove");
@@ -192,9 +201,12 @@ macro_rules! of_verb {
                         .daemon
                         .verb(&Caller::daemon(), mirror_id, &verb(bench.lab))
                 },
-                |bench, _, done| match done {
-                    true => bench.shape($kind, $devices),
-                    false => [bench.shape("mirror", 3), bench.state("m0", false, 1024)].concat(),
+                |bench, _, done| {
+                    if done {
+                        bench.shape($kind, $devices)
+                    } else {
+                        [bench.shape("mirror", 3), bench.state("m0", false, 1024)].concat()
+                    }
                 },
             );
             bench.end(stringify!($name));

@@ -168,9 +168,12 @@ fn concise_fields(lab: &Lab) {
     let table = lab.equal(0, 1);
     let request = format!("c,MYUUID-1,77,ro,{table}");
     mount.write("new", &request);
-    let printed = || match lab.is_kernel() {
-        true => dm("table --concise c").trim().to_string(),
-        false => request.clone(),
+    let printed = || {
+        if lab.is_kernel() {
+            dm("table --concise c").trim().to_string()
+        } else {
+            request.clone()
+        }
     };
     let line = printed();
     for _ in 0..2 {

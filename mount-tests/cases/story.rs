@@ -1,7 +1,7 @@
 //! The whole story: a file system in use moves from a failing disk to a new one, and
 //! to another one when the first new one is not the right one.
 
-use super::failover::bed::NO_IO;
+use super::failover::rig::NO_IO;
 use crate::lab::Lab;
 use crate::lab::case::{Case, kernel_only};
 use crate::lab::disks::MIB;

@@ -5,7 +5,7 @@ use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::failover::bed::NO_IO;
+use super::failover::rig::NO_IO;
 use crate::lab::case::{Case, both, kernel_only};
 use crate::lab::mount::Mount;
 use crate::lab::shell::{Undo, output};

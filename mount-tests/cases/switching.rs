@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, sleep};
 use std::time::Duration;
 
-use super::failover::bed::{Bed, NO_IO, Way};
+use super::failover::rig::{NO_IO, Rig, Shape};
 use crate::lab::case::{Case, both, kernel_only};
 use crate::lab::disks::{MIB, assert_equal};
 use crate::lab::dm::{create, dm};
@@ -101,37 +101,37 @@ fn table_while_a_leg_dies(lab: &Lab) {
 }
 
 /// A mirror of which leg 1 has failed and whose writes are held.
-fn held(lab: &Lab) -> Bed {
-    let way = Way {
+fn held(lab: &Lab) -> Rig {
+    let shape = Shape {
         legs: 2,
         whole: true,
         disk: false,
     };
-    let bed = Bed::new(lab, way, &[1]);
-    bed.mount.write("m/on_failure", "hold");
-    bed.fragile[0].fail();
-    bed.expect("degraded", &["leg 1 ", " D write failed"]);
-    assert!(bed.writer.is_held(), "it is held");
-    bed
+    let rig = Rig::new(lab, shape, &[1]);
+    rig.mount.write("m/on_failure", "hold");
+    rig.fragile[0].fail();
+    rig.expect("degraded", &["leg 1 ", " D write failed"]);
+    assert!(rig.writer.is_held(), "it is held");
+    rig
 }
 
 fn suspend_of_what_is_held(lab: &Lab) {
-    let bed = held(lab);
-    bed.mount.write("m/ctl", "suspend");
-    assert!(bed.writer.is_held(), "it is suspended");
-    bed.mount.write("m/ctl", "resume");
-    bed.mount.write("m/on_failure", "drop");
-    bed.goes_on(20);
-    bed.end(&[0]);
+    let rig = held(lab);
+    rig.mount.write("m/ctl", "suspend");
+    assert!(rig.writer.is_held(), "it is suspended");
+    rig.mount.write("m/ctl", "resume");
+    rig.mount.write("m/on_failure", "drop");
+    rig.goes_on(20);
+    rig.end(&[0]);
 }
 
 fn table_of_what_is_held(lab: &Lab) {
-    let bed = held(lab);
+    let rig = held(lab);
     let sectors = 16 * MIB / 512;
-    let line = format!("0 {sectors} linear {} 0", bed.legs[0]);
-    bed.mount.write("m/table", &line);
-    bed.goes_on(20);
-    bed.end(&[0]);
+    let line = format!("0 {sectors} linear {} 0", rig.legs[0]);
+    rig.mount.write("m/table", &line);
+    rig.goes_on(20);
+    rig.end(&[0]);
 }
 
 /// What somebody sets while a verb runs is not taken back at its end.
@@ -155,43 +155,43 @@ fn settings(lab: &Lab) {
 
 /// While a failed leg is taken out, and afterwards, nothing says that it was cut over.
 fn never_finished(lab: &Lab) {
-    let way = Way {
+    let shape = Shape {
         legs: 2,
         whole: true,
         disk: false,
     };
     for broken in [0, 1] {
-        let bed = Bed::new(lab, way, &[broken]);
+        let rig = Rig::new(lab, shape, &[broken]);
         let over = AtomicBool::new(false);
         thread::scope(|scope| {
             let reader = scope.spawn(|| {
                 let mut said = Vec::new();
                 while !over.load(Ordering::Relaxed) {
-                    let health = bed.mount.read("m/health");
+                    let health = rig.mount.read("m/health");
                     said.push(health.lines().next().unwrap_or_default().to_owned());
                     said.dedup();
                 }
                 said
             });
-            bed.fragile[0].fail();
-            bed.expect("degraded", &[", dropped\n"]);
-            bed.goes_on(20);
+            rig.fragile[0].fail();
+            rig.expect("degraded", &[", dropped\n"]);
+            rig.goes_on(20);
             over.store(true, Ordering::Relaxed);
             let said = reader.join().expect("a reader");
             assert!(!said.contains(&"finished".to_owned()), "{said:?}");
         });
-        let events = bed.mount.read("events");
+        let events = rig.mount.read("events");
         assert!(!events.contains("finished"), "{events}");
-        let survivor = bed.legs[1 - broken].clone();
-        bed.expect("degraded", &[&format!("leg 0 {survivor} A linear")]);
-        assert_eq!(bed.mount.read("m/legs/0/path"), format!("{survivor}\n"));
-        let progress = bed.mount.read("m/progress");
+        let survivor = rig.legs[1 - broken].clone();
+        rig.expect("degraded", &[&format!("leg 0 {survivor} A linear")]);
+        assert_eq!(rig.mount.read("m/legs/0/path"), format!("{survivor}\n"));
+        let progress = rig.mount.read("m/progress");
         let number = lab.number(&survivor);
         assert!(
             progress.contains(&format!("no mirror, linear on {number}")),
             "{progress}"
         );
-        bed.end(&[1 - broken]);
+        rig.end(&[1 - broken]);
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 
-use super::failover::bed::NO_IO;
+use super::failover::rig::NO_IO;
 use super::records::{away, events, lasting, records, refused};
 use super::short::own_logs;
 use crate::lab::Lab;

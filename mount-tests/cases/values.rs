@@ -191,9 +191,10 @@ fn no_other_devices(lab: &Lab) {
 }
 
 fn version(lab: &Lab) {
-    let engine = match lab.is_kernel() {
-        true => of_the_kernel(),
-        false => "engine=embedded dm=none mirror=none".into(),
+    let engine = if lab.is_kernel() {
+        of_the_kernel()
+    } else {
+        "engine=embedded dm=none mirror=none".into()
     };
     let own = env!("CARGO_PKG_VERSION");
     assert_eq!(
@@ -234,9 +235,10 @@ fn throttle(lab: &Lab) {
         mount.write("throttle", percent);
         assert_set(percent);
     }
-    match lab.is_kernel() {
-        true => fs::write(KERNEL, "42").expect("written"),
-        false => mount.write("throttle", "42"),
+    if lab.is_kernel() {
+        fs::write(KERNEL, "42").expect("written")
+    } else {
+        mount.write("throttle", "42")
     }
     assert_set("42");
     for word in [

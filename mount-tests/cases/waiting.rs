@@ -12,7 +12,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::failover::bed::{Bed, NO_IO, Way};
+use super::failover::rig::{NO_IO, Rig, Shape};
 use crate::lab::Lab;
 use crate::lab::case::{Case, both, kernel_only};
 use crate::lab::mount::Mount;
@@ -111,17 +111,17 @@ fn polled_and_removed(lab: &Lab) {
 
 /// Who waits for `health` is woken by a leg that fails.
 fn polled_failure(lab: &Lab) {
-    let way = Way {
+    let shape = Shape {
         legs: 2,
         whole: true,
         disk: false,
     };
-    let bed = Bed::new(lab, way, &[1]);
-    let mut health = bed.mount.open("m/health");
+    let rig = Rig::new(lab, shape, &[1]);
+    let mut health = rig.mount.open("m/health");
     assert!(read(&mut health).starts_with("ok\n"));
     let woken = thread::scope(|scope| {
         let failed = scope.spawn(|| {
-            bed.fragile[0].fail();
+            rig.fragile[0].fail();
             Instant::now()
         });
         assert!(wait(&health, 20_000).contains(PollFlags::POLLPRI));
@@ -130,10 +130,10 @@ fn polled_failure(lab: &Lab) {
     });
     println!("woken {woken:?} after the leg was made to fail");
     assert!(woken < SOON, "{woken:?}");
-    bed.expect("degraded", &[]);
+    rig.expect("degraded", &[]);
     assert!(read(&mut health).starts_with("degraded\n"));
     drop(health);
-    bed.end(&[0]);
+    rig.end(&[0]);
 }
 
 fn cat(mount: &Mount, file: &str) -> Child {

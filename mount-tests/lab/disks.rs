@@ -134,9 +134,10 @@ impl Lab {
         if stat.file_type().is_block_device() {
             return DevNo::of_dev_t(stat.rdev()).to_string();
         }
-        match self.is_kernel() {
-            true => self.number(run("losetup", &["-nO", "NAME", "-j", path]).trim()),
-            false => path.into(),
+        if self.is_kernel() {
+            self.number(run("losetup", &["-nO", "NAME", "-j", path]).trim())
+        } else {
+            path.into()
         }
     }
 

@@ -43,17 +43,19 @@ impl Lab {
     /// Another program switches a mirror to another table; where there is none
     /// that could, the mount is asked.
     pub fn reload(&self, mount: &Mount, name: &str, table: &str) {
-        match self.is_kernel() {
-            true => reload(name, table),
-            false => mount.write(&format!("{name}/table"), table),
+        if self.is_kernel() {
+            reload(name, table)
+        } else {
+            mount.write(&format!("{name}/table"), table)
         }
     }
 
     /// The same of `suspend` and `resume`.
     pub fn verb(&self, mount: &Mount, name: &str, verb: &str) {
-        match self.is_kernel() {
-            true => drop(dm(&format!("{verb} {name}"))),
-            false => mount.write(&format!("{name}/ctl"), verb),
+        if self.is_kernel() {
+            drop(dm(&format!("{verb} {name}")))
+        } else {
+            mount.write(&format!("{name}/ctl"), verb)
         }
     }
 }

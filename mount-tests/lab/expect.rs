@@ -9,9 +9,12 @@ impl Lab {
     /// A table as the engine prints it: each device by its number, or a file by
     /// its path.
     pub fn printed(&self, table: &str) -> String {
-        let word = |word: &str| match word.starts_with('/') {
-            true => self.number(word),
-            false => word.into(),
+        let word = |word: &str| {
+            if word.starts_with('/') {
+                self.number(word)
+            } else {
+                word.into()
+            }
         };
         table.split(' ').map(word).collect::<Vec<_>>().join(" ")
     }

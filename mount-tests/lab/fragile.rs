@@ -39,9 +39,10 @@ impl Lab {
     /// As [`Lab::fragile`]; broken, only a hole of some sectors is: where it
     /// begins, and how many. On the embedded engine it needs root.
     pub fn holed(&self, number: usize, sectors: u64, hole: (u64, u64)) -> Fragile {
-        match self.is_kernel() {
-            true => mapped(&self.disk(number), number, sectors, hole),
-            false => self.filled(number, sectors, hole),
+        if self.is_kernel() {
+            mapped(&self.disk(number), number, sectors, hole)
+        } else {
+            self.filled(number, sectors, hole)
         }
     }
 

@@ -235,9 +235,10 @@ impl Drop for Mount {
 
 /// The line that unmounts, for whoever runs the tests.
 pub fn unmount(at: &Path) -> String {
-    match Uid::effective().is_root() {
-        true => format!("umount {}", at.display()),
-        false => format!("fusermount3 -u {}", at.display()),
+    if Uid::effective().is_root() {
+        format!("umount {}", at.display())
+    } else {
+        format!("fusermount3 -u {}", at.display())
     }
 }
 

@@ -99,12 +99,11 @@ fn wait(lab: &Lab, said: &Receiver<Said>, limit: Duration) -> Result<(), String>
             Err(_) => break,
         }
     }
-    let why = match told.is_empty() {
-        true => {
-            told = state::of(lab);
-            format!("not through after {limit:?}")
-        }
-        false => "it failed, and something still waits".to_string(),
+    let why = if told.is_empty() {
+        told = state::of(lab);
+        format!("not through after {limit:?}")
+    } else {
+        "it failed, and something still waits".to_string()
     };
     eprintln!("{why}: everything is let go\n{told}");
     state::release(lab);

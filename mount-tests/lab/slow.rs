@@ -27,9 +27,10 @@ impl Lab {
                 "modprobe dm-delay; dmsetup create {name} --table '0 {sectors} delay {disk} 0 0 {disk} 0 {millis}'"
             ));
         }
-        let path = match self.is_kernel() {
-            true => format!("/dev/mapper/{name}"),
-            false => disk,
+        let path = if self.is_kernel() {
+            format!("/dev/mapper/{name}")
+        } else {
+            disk
         };
         Slow {
             path,

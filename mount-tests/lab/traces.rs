@@ -104,9 +104,10 @@ fn files(folder: &Path) -> Vec<String> {
             lines.extend(files(&path));
         }
         let record = folder.ends_with("mirrors");
-        let size = match kind.is_file() && !record {
-            true => fs::metadata(&path).map_or(0, |metadata| metadata.len()),
-            false => 0,
+        let size = if kind.is_file() && !record {
+            fs::metadata(&path).map_or(0, |metadata| metadata.len())
+        } else {
+            0
         };
         if name != "mirrors" {
             lines.push(format!("{} {size}", path.display()));

@@ -24,12 +24,12 @@ pub fn reset() {
 fn is_ignored(signal: Signal) -> bool {
     // SAFETY: all zeros is a `struct sigaction`, and the call with no new one only
     // fills it in.
-    let (told, action) = unsafe {
+    let (result, action) = unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
-        let told = libc::sigaction(signal as i32, null(), &raw mut action);
-        (told, action)
+        let result = libc::sigaction(signal as i32, null(), &raw mut action);
+        (result, action)
     };
-    told == 0 && action.sa_sigaction == libc::SIG_IGN
+    result == 0 && action.sa_sigaction == libc::SIG_IGN
 }
 
 fn make_default(signal: Signal) {

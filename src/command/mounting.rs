@@ -52,9 +52,10 @@ pub fn attach(fs: Fs, folder: &Path, options: &Options) -> Result<Session<Fs>> {
 
 fn config(options: &Options, allow_other: bool) -> Config {
     let mut config = Config::default();
-    config.acl = match allow_other {
-        true => SessionACL::All,
-        false => SessionACL::Owner,
+    config.acl = if allow_other {
+        SessionACL::All
+    } else {
+        SessionACL::Owner
     };
     config.n_threads = Some(THREADS);
     config.clone_fd = true;

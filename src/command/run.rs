@@ -33,9 +33,10 @@ struct Mounted {
 /// Mount, serve until unmounted, and answer the exit status.
 pub fn run(options: Options) -> i32 {
     hardening::give_back();
-    let result = match options.foreground {
-        true => foreground(&options),
-        false => in_background(&options),
+    let result = if options.foreground {
+        foreground(&options)
+    } else {
+        in_background(&options)
     };
     logging::finish();
     match result {

@@ -152,9 +152,10 @@ impl Filesystem for Fs {
 
     fn open(&self, request: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         let writing = flags.acc_mode() != OpenAccMode::O_RDONLY;
-        let caller = match writing {
-            true => Caller::of(request.uid(), request.gid(), request.pid()),
-            false => Caller::reader(request.uid()),
+        let caller = if writing {
+            Caller::of(request.uid(), request.gid(), request.pid())
+        } else {
+            Caller::reader(request.uid())
         };
         match node(ino).and_then(|node| self.tree.open(node, caller, writing)) {
             // Direct: what is read is made when it is read, whatever its size.

@@ -32,7 +32,7 @@ pub struct Switch {
     /// Whether a failed log was replaced by one in memory.
     pub log: bool,
     /// Whether all that is left holds all that was acknowledged.
-    pub whole: bool,
+    pub was_in_sync: bool,
 }
 
 /// What errors do that take no leg out.
@@ -56,10 +56,12 @@ pub fn hurt(snapshot: &Snapshot) -> Hurt {
     });
     let legs: Vec<&Leg> = hurt.flat_map(|view| view.legs).collect();
     let has = |leg: &&Leg| leg.letter != Letter::Alive;
-    match () {
-        () if legs.iter().any(|leg| leg.source && has(leg)) => Hurt::Source,
-        () if legs.iter().any(has) => Hurt::Targets,
-        () => Hurt::None,
+    if legs.iter().any(|leg| leg.source && has(leg)) {
+        Hurt::Source
+    } else if legs.iter().any(has) {
+        Hurt::Targets
+    } else {
+        Hurt::None
     }
 }
 
@@ -76,7 +78,7 @@ pub fn assess(snapshot: &Snapshot) -> Verdict {
     if !views.iter().any(holds_writes) {
         return Verdict::Healthy;
     }
-    match survive(snapshot, &views, snapshot.whole, &Leg::is_dead) {
+    match survive(snapshot, &views, snapshot.was_in_sync, &Leg::is_dead) {
         Ok(switch) => Verdict::Switch(switch),
         Err(reason) => Verdict::Hold(reason),
     }
@@ -89,22 +91,22 @@ pub fn assess(snapshot: &Snapshot) -> Verdict {
 /// Why that cannot be.
 pub fn without(snapshot: &Snapshot, number: usize) -> Result<Switch, String> {
     // Without `handle_errors` what failed to copy counts as in sync.
-    let whole = snapshot.whole && snapshot.tracks_errors();
+    let was_in_sync = snapshot.was_in_sync && snapshot.tracks_errors();
     let gone = |leg: &Leg| leg.number == number || leg.is_dead();
-    survive(snapshot, &views(snapshot), whole, &gone)
+    survive(snapshot, &views(snapshot), was_in_sync, &gone)
 }
 
 fn survive(
     snapshot: &Snapshot,
     views: &[View<'_>],
-    whole: bool,
+    was_in_sync: bool,
     gone: &dyn Fn(&Leg) -> bool,
 ) -> Result<Switch, String> {
     let mut switch = Switch {
         table: Table::default(),
         legs: Vec::new(),
         log: false,
-        whole,
+        was_in_sync,
     };
     let mut views = views.iter();
     for target in &snapshot.table.targets {
@@ -158,15 +160,15 @@ fn survive_part(
     if matches!(mirror.log, Log::Userspace { .. }) {
         return Err("its log is kept by a daemon that other machines may share".into());
     }
-    let order = order(view, switch.whole, gone)?;
+    let order = order(view, switch.was_in_sync, gone)?;
     let dead = view.legs.iter().filter(|leg| gone(leg));
     switch.legs.extend(dead.map(|leg| leg.number));
     switch.log |= view.log.letter != Letter::Alive;
-    let equal = switch.whole
+    let equal = switch.was_in_sync
         && order
             .iter()
             .all(|(_, leg)| leg.letter != Letter::SyncFailed);
-    switch.whole &= equal || order.len() == 1;
+    switch.was_in_sync &= equal || order.len() == 1;
     let legs: Vec<mirror::Leg> = order
         .iter()
         .filter_map(|(number, _)| mirror.legs.get(*number).cloned())
@@ -195,14 +197,14 @@ pub fn again(snapshot: &Snapshot) -> Table {
     });
     for (mirror, view) in mirrors.zip(views(snapshot)) {
         let mut legs: Vec<(usize, &Leg)> = view.legs.iter().enumerate().collect();
-        legs.sort_by_key(|(number, leg)| rank(*number, leg, snapshot.whole));
+        legs.sort_by_key(|(number, leg)| rank(*number, leg, snapshot.was_in_sync));
         let order = legs.iter().map(|(number, _)| *number);
         mirror.legs = order
             .filter_map(|number| mirror.legs.get(number).cloned())
             .collect();
         let healthy = view.legs.iter().all(|leg| leg.letter == Letter::Alive);
         match &mut mirror.log {
-            Log::Core { .. } if healthy && snapshot.whole => {}
+            Log::Core { .. } if healthy && snapshot.was_in_sync => {}
             Log::Core { sync, .. } | Log::Disk { sync, .. } => *sync = None,
             Log::Userspace { .. } => {}
         }
@@ -213,7 +215,7 @@ pub fn again(snapshot: &Snapshot) -> Table {
 /// The legs that are left, the best one first: a new table copies from it.
 fn order<'a>(
     view: &View<'a>,
-    whole: bool,
+    was_in_sync: bool,
     gone: &dyn Fn(&Leg) -> bool,
 ) -> Result<Vec<(usize, &'a Leg)>, String> {
     let legs = view.legs.iter().enumerate();
@@ -221,7 +223,7 @@ fn order<'a>(
     if left.is_empty() {
         return Err("all legs have failed".into());
     }
-    if !whole && let Some(first) = view.legs.first().filter(|leg| gone(leg)) {
+    if !was_in_sync && let Some(first) = view.legs.first().filter(|leg| gone(leg)) {
         let (number, node) = (first.number, first.node());
         let since = if first.is_dead() {
             " when it failed"
@@ -232,14 +234,14 @@ fn order<'a>(
             "leg {number} {node} is the only whole copy: the others were not in sync{since}"
         ));
     }
-    left.sort_by_key(|(number, leg)| rank(*number, leg, whole));
+    left.sort_by_key(|(number, leg)| rank(*number, leg, was_in_sync));
     Ok(left)
 }
 
 /// The lower, the better: until all is in sync, only the first leg has everything.
-fn rank(number: usize, leg: &Leg, whole: bool) -> u8 {
+fn rank(number: usize, leg: &Leg, was_in_sync: bool) -> u8 {
     match leg.letter {
-        _ if !whole && number == 0 => 0,
+        _ if !was_in_sync && number == 0 => 0,
         _ if leg.is_dead() => 4,
         Letter::Alive => 1,
         Letter::ReadFailed => 2,

@@ -11,7 +11,7 @@ use crate::text::table::Line;
 pub struct Grounds {
     lines: Vec<Line>,
     life: Option<u64>,
-    whole: bool,
+    was_in_sync: bool,
     letters: Vec<(Letter, bool)>,
     logs: Vec<Letter>,
 }
@@ -23,21 +23,26 @@ impl Grounds {
         Grounds {
             lines: snapshot.lines.clone(),
             life: snapshot.life,
-            whole: snapshot.whole,
-            letters: legs.map(|leg| (leg.letter, leg.silent)).collect(),
+            was_in_sync: snapshot.was_in_sync,
+            letters: legs.map(|leg| (leg.letter, leg.unresponsive)).collect(),
             logs: snapshot.logs.iter().map(|log| log.letter).collect(),
         }
     }
 
     /// What differs, as a sentence ends; none where all is as it was.
     pub fn differ(&self, now: &Grounds) -> Option<&'static str> {
-        match () {
-            () if self.lines != now.lines => Some("it has another table"),
-            () if self.life != now.life => Some("its table was loaded again"),
-            () if self.letters != now.letters => Some("a leg has failed"),
-            () if self.logs != now.logs => Some("its log has failed"),
-            () if self.whole != now.whole => Some("it came in sync, or is so no more"),
-            () => None,
+        if self.lines != now.lines {
+            Some("it has another table")
+        } else if self.life != now.life {
+            Some("its table was loaded again")
+        } else if self.letters != now.letters {
+            Some("a leg has failed")
+        } else if self.logs != now.logs {
+            Some("its log has failed")
+        } else if self.was_in_sync != now.was_in_sync {
+            Some("it came in sync, or is so no more")
+        } else {
+            None
         }
     }
 }

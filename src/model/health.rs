@@ -58,18 +58,24 @@ impl State {
 
     /// The state of a snapshot.
     pub fn of(snapshot: &Snapshot) -> State {
-        match () {
-            () if snapshot.known.absent.is_some() => State::Failed,
-            () if !snapshot.info.live => State::Empty,
-            () if snapshot.info.suspended => State::Suspended,
-            () if has_failed(snapshot) => State::Failed,
-            () if is_degraded(snapshot) => State::Degraded,
-            () if snapshot.parts.is_empty() => State::Finished,
-            () => match Progress::of(snapshot).state {
+        if snapshot.known.absent.is_some() {
+            State::Failed
+        } else if !snapshot.info.live {
+            State::Empty
+        } else if snapshot.info.suspended {
+            State::Suspended
+        } else if has_failed(snapshot) {
+            State::Failed
+        } else if is_degraded(snapshot) {
+            State::Degraded
+        } else if snapshot.parts.is_empty() {
+            State::Finished
+        } else {
+            match Progress::of(snapshot).state {
                 SyncState::InSync | SyncState::None => State::Ok,
                 SyncState::Syncing => State::Syncing,
                 SyncState::Stopped => State::Degraded,
-            },
+            }
         }
     }
 }
@@ -82,11 +88,11 @@ fn has_failed(snapshot: &Snapshot) -> bool {
     let source_dead = snapshot.legs.iter().any(|leg| leg.source && leg.is_dead());
     let all_dead = snapshot.legs.iter().all(|leg| leg.is_dead());
     let log_dead = snapshot.logs.iter().any(|log| log.letter != Letter::Alive);
-    log_dead || all_dead || (source_dead && !snapshot.whole)
+    log_dead || all_dead || (source_dead && !snapshot.was_in_sync)
 }
 
 fn is_degraded(snapshot: &Snapshot) -> bool {
-    let hurt = |leg: &Leg| leg.letter != Letter::Alive || leg.silent || leg.gone;
+    let hurt = |leg: &Leg| leg.letter != Letter::Alive || leg.unresponsive || leg.gone;
     !snapshot.known.settings.dropped.is_empty() || snapshot.legs.iter().any(hurt)
 }
 
@@ -96,9 +102,10 @@ pub fn text(snapshot: &Snapshot) -> String {
     // Of what is not there no letter is known.
     let there = snapshot.known.absent.is_none();
     lines.extend(snapshot.legs.iter().filter(|_| there).map(|leg| {
-        let words = match snapshot.parts.is_empty() {
-            true => "linear, errors are not tracked",
-            false => leg.letter.leg_words(),
+        let words = if snapshot.parts.is_empty() {
+            "linear, errors are not tracked"
+        } else {
+            leg.letter.leg_words()
         };
         let (number, node, letter) = (leg.number, leg.node(), leg.letter);
         format!("leg {number} {node} {letter} {words}{}", plight(leg))
@@ -120,10 +127,12 @@ pub fn text(snapshot: &Snapshot) -> String {
 
 /// What is known of a leg that the kernel does not know.
 fn plight(leg: &Leg) -> &'static str {
-    match () {
-        () if leg.gone => " is gone",
-        () if leg.silent => ", does not answer",
-        () => "",
+    if leg.gone {
+        " is gone"
+    } else if leg.unresponsive {
+        ", does not answer"
+    } else {
+        ""
     }
 }
 

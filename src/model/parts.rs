@@ -31,7 +31,7 @@ impl Part {
     /// `remembered`, they were in this life of the table, and a leg has an error: its
     /// letter comes before the region of a write that it did not take goes. Fewer
     /// regions without an error are those of another life.
-    pub(super) fn is_whole(&self, remembered: bool) -> bool {
+    pub(super) fn was_in_sync(&self, remembered: bool) -> bool {
         self.status.as_ref().is_some_and(|status| {
             let hurt = status.health.iter().any(|letter| *letter != Letter::Alive);
             status.in_sync == status.total || remembered && hurt && self.tracks_errors()
@@ -44,7 +44,7 @@ impl Part {
     /// drivers/md/dm-log.c): until then what is written there is on the default leg
     /// alone, unless a leg has an error already, which holds such writes (`do_writes`,
     /// drivers/md/dm-raid1.c).
-    pub fn keeps_whole(&self) -> bool {
+    pub fn keeps_sync(&self) -> bool {
         let log = self.mirror.as_ref().map(|mirror| &mirror.log);
         let stays = matches!(
             log,
@@ -114,7 +114,7 @@ pub struct Leg {
     /// Errors that the daemon saw on it.
     pub errors: u64,
     /// Whether nothing can be read from it any more, as far as was tried.
-    pub silent: bool,
+    pub unresponsive: bool,
     /// Whether its device is not there any more, as far as was looked.
     pub gone: bool,
 }
@@ -129,7 +129,7 @@ impl Leg {
     /// Whether it no longer takes writes: a sync or read error leaves it in use
     /// (drivers/md/dm-raid1.c, `enum dm_raid1_error`), where it answers at all.
     pub fn is_dead(&self) -> bool {
-        self.silent
+        self.unresponsive
             || !matches!(
                 self.letter,
                 Letter::Alive | Letter::SyncFailed | Letter::ReadFailed
@@ -188,8 +188,8 @@ fn mirror_at(table: &Table, start: u64) -> Option<Mirror> {
     found.map(|(_, mirror)| mirror.clone())
 }
 
-pub(super) fn legs_of(part: &Part, whole: bool, look_up: Lookup<'_>) -> Vec<Leg> {
-    let source = source_of(part, whole);
+pub(super) fn legs_of(part: &Part, was_in_sync: bool, look_up: Lookup<'_>) -> Vec<Leg> {
+    let source = source_of(part, was_in_sync);
     let places = places_of(part).into_iter().enumerate();
     let leg = |(number, (device, offset))| Leg {
         number,
@@ -228,7 +228,7 @@ fn leg_at(device: DeviceRef, offset: u64, length: u64, look_up: Lookup<'_>) -> L
         letter: Letter::Alive,
         source: true,
         errors: 0,
-        silent: false,
+        unresponsive: false,
     }
 }
 
@@ -254,13 +254,15 @@ fn letter_of(part: &Part, index: usize) -> Letter {
 /// The leg that reads and copying come from. The kernel does not print it: it
 /// is leg 0 until, in sync and with `handle_errors`, it fails; then the lowest
 /// clean leg (`choose_mirror`, `fail_mirror` in drivers/md/dm-raid1.c).
-fn source_of(part: &Part, whole: bool) -> usize {
+fn source_of(part: &Part, was_in_sync: bool) -> usize {
     let Some(status) = &part.status else { return 0 };
     let clean = status
         .health
         .iter()
         .position(|letter| *letter == Letter::Alive);
-    clean.filter(|_| whole && part.tracks_errors()).unwrap_or(0)
+    clean
+        .filter(|_| was_in_sync && part.tracks_errors())
+        .unwrap_or(0)
 }
 
 pub(super) fn log_of(part: &Part, look_up: Lookup<'_>) -> LogView {

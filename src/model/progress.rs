@@ -72,9 +72,10 @@ impl Progress {
         let region = part.region_size().unwrap_or(0);
         // The last region may be short: which ones are done is not known, so
         // only a whole part counts to its last byte.
-        let done = match status.in_sync == status.total {
-            true => bytes,
-            false => region.saturating_mul(status.in_sync).min(bytes),
+        let done = if status.in_sync == status.total {
+            bytes
+        } else {
+            region.saturating_mul(status.in_sync).min(bytes)
         };
         self.bytes_done = self.bytes_done.saturating_add(done);
     }
@@ -140,12 +141,15 @@ impl Progress {
 /// only needed time.
 fn state_of(snapshot: &Snapshot, sum: &Progress) -> SyncState {
     let hurt = snapshot.legs.iter().any(|leg| leg.letter != Letter::Alive);
-    match () {
-        () if snapshot.known.absent.is_some() => SyncState::Stopped,
-        () if snapshot.parts.is_empty() => SyncState::None,
-        () if sum.regions_total > 0 && sum.regions_done == sum.regions_total => SyncState::InSync,
-        () if snapshot.info.suspended => SyncState::Stopped,
-        () if hurt && !matches!(sum.rate, Rate::Moving(_)) => SyncState::Stopped,
-        () => SyncState::Syncing,
+    if snapshot.known.absent.is_some() {
+        SyncState::Stopped
+    } else if snapshot.parts.is_empty() {
+        SyncState::None
+    } else if sum.regions_total > 0 && sum.regions_done == sum.regions_total {
+        SyncState::InSync
+    } else if snapshot.info.suspended || hurt && !matches!(sum.rate, Rate::Moving(_)) {
+        SyncState::Stopped
+    } else {
+        SyncState::Syncing
     }
 }

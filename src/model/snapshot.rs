@@ -49,7 +49,7 @@ pub struct Running {
 
 /// The legs that nothing could be read from, in one life of a table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Silent {
+pub struct Unresponsive {
     /// Their numbers.
     pub legs: Vec<usize>,
     /// The life in which that was tried; none before it was.
@@ -66,10 +66,10 @@ pub struct Known {
     /// For each leg, the errors that the daemon saw since the table was loaded.
     pub errors: Vec<u64>,
     /// The legs that nothing could be read from.
-    pub silent: Silent,
+    pub unresponsive: Unresponsive,
     /// The life of the table in which the daemon saw all regions in sync and no leg
     /// with an error.
-    pub whole_in: Option<u64>,
+    pub in_sync_life: Option<u64>,
     /// What is set for it.
     pub settings: Settings,
     /// Whether writes go through the mirror, which can be held.
@@ -106,7 +106,7 @@ pub struct Snapshot {
     /// in this life of the table and a leg has failed since. A write that a dead leg did
     /// not get takes its region out again, and the status alone no longer tells that
     /// from a first copy that has not come to its end.
-    pub whole: bool,
+    pub was_in_sync: bool,
     /// Who else holds a leg or a log, as sentences name them: what is written there goes
     /// past the mirror. Empty where nobody looked.
     pub beside: Vec<String>,
@@ -126,22 +126,23 @@ impl Snapshot {
     ) -> Self {
         let table = Table::from_lines(&lines);
         let parts = parts(&table, &lines, &status);
-        let remembered = is_this(known.whole_in, life);
-        let whole = parts.iter().all(|part| part.is_whole(remembered));
-        let heard = is_this(known.silent.life, life);
-        let legs = match parts.is_empty() {
-            true => linear_legs(&table, look_up),
-            false => parts
+        let remembered = is_this(known.in_sync_life, life);
+        let was_in_sync = parts.iter().all(|part| part.was_in_sync(remembered));
+        let heard = is_this(known.unresponsive.life, life);
+        let legs = if parts.is_empty() {
+            linear_legs(&table, look_up)
+        } else {
+            parts
                 .iter()
-                .flat_map(|part| legs_of(part, whole, look_up))
-                .collect(),
+                .flat_map(|part| legs_of(part, was_in_sync, look_up))
+                .collect()
         };
         let legs = legs
             .into_iter()
             .enumerate()
             .map(|(number, leg)| Leg {
                 number,
-                silent: heard && known.silent.legs.contains(&number),
+                unresponsive: heard && known.unresponsive.legs.contains(&number),
                 errors: known.errors.get(number).copied().unwrap_or(0),
                 ..leg
             })
@@ -156,7 +157,7 @@ impl Snapshot {
             legs,
             logs,
             life,
-            whole,
+            was_in_sync,
             beside: Vec::new(),
             known,
         }
@@ -188,9 +189,10 @@ impl Snapshot {
         let mut legs = self.legs.iter();
         for part in &self.parts {
             for (place, leg) in legs.by_ref().take(part.leg_count()).enumerate() {
-                let side = match place == number {
-                    true => &mut chosen,
-                    false => &mut others,
+                let side = if place == number {
+                    &mut chosen
+                } else {
+                    &mut others
                 };
                 side.push(leg);
             }

@@ -2,7 +2,7 @@
 
 use super::failure::{Hurt, Verdict, again, assess, hurt};
 use super::health::State;
-use super::snapshot::{Found, Known, Silent, Snapshot};
+use super::snapshot::{Found, Known, Snapshot, Unresponsive};
 use crate::engine::Info;
 use crate::text::device::DevNo;
 use crate::text::table::Line;
@@ -51,9 +51,9 @@ fn snapshot(log: &str, legs: usize, status: &str, known: Known) -> Snapshot {
 }
 
 /// What a mirror is switched to, or why it is not.
-fn way_on(log: &str, legs: usize, status: &str, whole: bool) -> String {
+fn way_on(log: &str, legs: usize, status: &str, was_in_sync: bool) -> String {
     let known = Known {
-        whole_in: whole.then_some(1),
+        in_sync_life: was_in_sync.then_some(1),
         ..Known::default()
     };
     match assess(&snapshot(log, legs, status, known)) {
@@ -72,7 +72,7 @@ fn the_way_on_after_a_failure() {
     let core = "core 1 8";
     let disk = "disk 2 8:9 8";
     let one = "8:1 1";
-    for (log, legs, status, whole, wanted) in [
+    for (log, legs, status, was_in_sync, wanted) in [
         (core, 2, "8/8 AA", true, "healthy"),
         (core, 2, "7/8 AS", true, "healthy"),
         (core, 2, "8/8 RA", true, "healthy"),
@@ -169,9 +169,9 @@ fn the_way_on_after_a_failure() {
         ),
     ] {
         assert_eq!(
-            way_on(log, legs, status, whole),
+            way_on(log, legs, status, was_in_sync),
             wanted,
-            "{log} {status} {whole}"
+            "{log} {status} {was_in_sync}"
         );
     }
 }
@@ -213,7 +213,7 @@ fn errors_hurt_until_all_is_in_sync() {
 #[test]
 fn a_silent_leg_goes() {
     let known = Known {
-        silent: Silent {
+        unresponsive: Unresponsive {
             legs: vec![1],
             life: Some(1),
         },
@@ -226,7 +226,7 @@ fn a_silent_leg_goes() {
 
 #[test]
 fn again_the_best_leg_comes_first_and_no_log_is_forged() {
-    for (log, status, whole, wanted) in [
+    for (log, status, was_in_sync, wanted) in [
         (
             "disk 3 8:9 8 nosync",
             "7/8 DA",
@@ -253,7 +253,7 @@ fn again_the_best_leg_comes_first_and_no_log_is_forged() {
         ),
     ] {
         let mut snapshot = snapshot(log, 2, status, Known::default());
-        snapshot.whole |= whole;
+        snapshot.was_in_sync |= was_in_sync;
         let lines = again(&snapshot).to_lines();
         assert_eq!(lines[0].params, wanted, "{log} {status}");
     }

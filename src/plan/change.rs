@@ -9,7 +9,7 @@ pub struct Change {
     pub table: Table,
     /// Whether everything must be in sync and healthy, looked at once more while no
     /// write can be under way.
-    pub whole: bool,
+    pub must_be_in_sync: bool,
     /// Whether a disk log begins afresh: it knows no legs, and would call a new one
     /// equal.
     pub afresh: bool,

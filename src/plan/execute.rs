@@ -1,7 +1,7 @@
 //! The executor: it alone acts. It runs steps in order and, where one fails,
 //! brings the device back to how it was.
 
-use super::legs::check_whole;
+use super::legs::check_in_sync;
 use super::step::Step;
 use super::steps::{has_nosync, without_sync_words};
 use crate::engine::{Engine, Id, Slot};
@@ -45,7 +45,7 @@ pub trait Bookkeeper {
         nobody("looks again")
     }
 
-    /// For [`Step::ExpectWhole`], beside what the kernel says.
+    /// For [`Step::ExpectInSync`], beside what the kernel says.
     ///
     /// # Errors
     /// EBUSY where somebody else writes to a leg.
@@ -113,9 +113,9 @@ fn run(
         Step::Record => books.record()?,
         Step::Confirm => books.confirm()?,
         Step::ClearLogs => books.clear_logs()?,
-        Step::ExpectWhole => {
+        Step::ExpectInSync => {
             books.check_alone()?;
-            check_whole(&engine.status(id)?.1)?;
+            check_in_sync(&engine.status(id)?.1)?;
         }
         Step::Resume => {
             books.before_resume();

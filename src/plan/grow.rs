@@ -86,14 +86,15 @@ fn check_log(snapshot: &Snapshot, mirror: &Mirror, length: u64) -> Result<()> {
         return Ok(());
     };
     let need = disklog::size_for(regions, facts.block_size);
-    match need.is_some_and(|need| need <= facts.size) {
-        true => Ok(()),
-        false => Err(Error::new(
+    if need.is_some_and(|need| need <= facts.size) {
+        Ok(())
+    } else {
+        Err(Error::new(
             Errno::ENOSPC,
             format!(
                 "the log {} is too small for {regions} regions: give the mirror a `table` with another log",
                 facts.node.display()
             ),
-        )),
+        ))
     }
 }

@@ -30,10 +30,10 @@ pub fn finish(snapshot: &Snapshot, leg: usize) -> Result<Change> {
             snapshot.info.name
         )));
     }
-    check_whole(&snapshot.status)?;
+    check_in_sync(&snapshot.status)?;
     Ok(Change {
         table: alone(snapshot, leg)?,
-        whole: true,
+        must_be_in_sync: true,
         equal: true,
         ..Change::default()
     })
@@ -64,10 +64,12 @@ pub fn abort(snapshot: &Snapshot) -> Result<Change> {
 /// EBUSY for the only whole copy, EINVAL for a leg that it does not have.
 pub fn drop(snapshot: &Snapshot, leg: usize) -> Result<Change> {
     check_idle(snapshot)?;
-    let Switch { table, whole, .. } = survivors(snapshot, leg)?;
+    let Switch {
+        table, was_in_sync, ..
+    } = survivors(snapshot, leg)?;
     Ok(Change {
         table,
-        equal: whole,
+        equal: was_in_sync,
         ..Change::default()
     })
 }
@@ -148,7 +150,7 @@ pub fn resync(snapshot: &Snapshot) -> Result<Change> {
 ///
 /// # Errors
 /// EBUSY with what is missing.
-pub fn check_whole(status: &[Line]) -> Result<()> {
+pub fn check_in_sync(status: &[Line]) -> Result<()> {
     let mirrors = status.iter().filter(|line| line.kind == "mirror");
     for line in mirrors {
         let status = MirrorStatus::parse(&line.params)?;
@@ -187,12 +189,14 @@ pub(super) fn check_idle(snapshot: &Snapshot) -> Result<()> {
 
 fn check_usable(snapshot: &Snapshot) -> Result<()> {
     let name = &snapshot.info.name;
-    match () {
-        () if !snapshot.info.live => Err(Error::invalid(format!("{name} has no table"))),
-        () if snapshot.info.suspended => Err(Error::busy(format!(
+    if !snapshot.info.live {
+        Err(Error::invalid(format!("{name} has no table")))
+    } else if snapshot.info.suspended {
+        Err(Error::busy(format!(
             "{name} is suspended: write `resume` first"
-        ))),
-        () => Ok(()),
+        )))
+    } else {
+        Ok(())
     }
 }
 

@@ -98,21 +98,26 @@ pub fn slide_under(
 fn check_live(snapshot: &Snapshot, short: &SimpleRequest) -> Result<()> {
     let name = &snapshot.info.name;
     let refused = |why: String| Err(Error::invalid(why));
-    match () {
-        () if snapshot.info.suspended => Err(Error::busy(format!(
+    if snapshot.info.suspended {
+        Err(Error::busy(format!(
             "{name} is suspended: resume it first (dmsetup resume {name})"
-        ))),
-        () if !snapshot.info.live => refused(format!("{name} has no table")),
-        () if snapshot.table.has_mirror() => refused(format!(
+        )))
+    } else if !snapshot.info.live {
+        refused(format!("{name} has no table"))
+    } else if snapshot.table.has_mirror() {
+        refused(format!(
             "{name} is a mirror already: write `add DEVICE` to its ctl"
-        )),
-        () if short.source.offset != 0 || short.length.is_some() => refused(format!(
+        ))
+    } else if short.source.offset != 0 || short.length.is_some() {
+        refused(format!(
             "with live=yes all of {name} is mirrored: leave the source's offset and length= out"
-        )),
-        () if short.equal => refused(format!(
+        ))
+    } else if short.equal {
+        refused(format!(
             "with live=yes nothing can be equal yet: {name} is in use, leave sync=no out"
-        )),
-        () => Ok(()),
+        ))
+    } else {
+        Ok(())
     }
 }
 
@@ -158,9 +163,10 @@ fn mirror(
 
 /// What is done when a leg fails.
 pub fn policy(short: &SimpleRequest) -> OnFailure {
-    match short.hold {
-        true => OnFailure::Hold,
-        false => OnFailure::Drop,
+    if short.hold {
+        OnFailure::Hold
+    } else {
+        OnFailure::Drop
     }
 }
 

@@ -35,7 +35,7 @@ pub enum Step {
     /// table is the plan's: whoever runs the steps looks.
     Confirm,
     /// Go on only if all is in sync and healthy.
-    ExpectWhole,
+    ExpectInSync,
     /// Let the disk logs of the table begin afresh: whoever runs the steps does.
     ClearLogs,
     /// Switch to the loaded table, if any, and resume I/O.
@@ -60,7 +60,7 @@ impl fmt::Display for Step {
             Step::CheckHeld => write!(f, "look at its devices"),
             Step::Suspend(_) => write!(f, "suspend"),
             Step::Record => write!(f, "record the table"),
-            Step::Confirm | Step::ExpectWhole => write!(f, "look at it again"),
+            Step::Confirm | Step::ExpectInSync => write!(f, "look at it again"),
             Step::ClearLogs => write!(f, "clear the log"),
             Step::Resume => write!(f, "resume"),
             Step::Remove { .. } => write!(f, "remove"),

@@ -98,7 +98,7 @@ pub fn go_on(snapshot: &Snapshot, table: Table) -> Vec<Step> {
 pub fn change(snapshot: &Snapshot, change: &Change) -> Vec<Step> {
     let mut steps = go_on(snapshot, change.table.clone());
     let resume = steps.pop();
-    steps.extend(change.whole.then_some(Step::ExpectWhole));
+    steps.extend(change.must_be_in_sync.then_some(Step::ExpectInSync));
     steps.extend(change.afresh.then_some(Step::ClearLogs));
     steps.extend(resume);
     steps
@@ -122,9 +122,10 @@ pub fn retry(snapshot: &Snapshot) -> Result<Vec<Step>> {
         return Err(Error::invalid(sentence));
     }
     let healthy = snapshot.legs.iter().all(|leg| leg.letter == Letter::Alive);
-    Ok(match healthy && !has_forged_log(snapshot) {
-        true => vec![Step::Record, Step::Suspend(Suspend::REQUEUE), Step::Resume],
-        false => go_on(snapshot, failure::again(snapshot)),
+    Ok(if healthy && !has_forged_log(snapshot) {
+        vec![Step::Record, Step::Suspend(Suspend::REQUEUE), Step::Resume]
+    } else {
+        go_on(snapshot, failure::again(snapshot))
     })
 }
 
@@ -150,16 +151,18 @@ pub fn has_nosync(table: &Table) -> bool {
 pub fn suspend(snapshot: &Snapshot, how: Suspend) -> Vec<Step> {
     let legs = snapshot.legs.iter().map(|leg| leg.letter);
     let mut letters = legs.chain(snapshot.logs.iter().map(|log| log.letter));
-    let how = match letters.all(|letter| letter == Letter::Alive) {
-        true => how,
-        false => Suspend {
+    let how = if letters.all(|letter| letter == Letter::Alive) {
+        how
+    } else {
+        Suspend {
             passing: false,
             ..Suspend::REQUEUE
-        },
+        }
     };
-    match snapshot.info.suspended {
-        true => vec![],
-        false => vec![Step::Suspend(how)],
+    if snapshot.info.suspended {
+        vec![]
+    } else {
+        vec![Step::Suspend(how)]
     }
 }
 

@@ -229,9 +229,10 @@ pub fn parse(line: &str) -> Result<Command> {
     let command = (verb.parse)(&mut words)?;
     let end = words.end(&format!("`{}`", usage(verb)));
     // What is too much may be the rest of a name.
-    match verb.arguments.contains("DEVICE") {
-        true => end.map_err(with_spaces)?,
-        false => end?,
+    if verb.arguments.contains("DEVICE") {
+        end.map_err(with_spaces)?
+    } else {
+        end?
     }
     Ok(command)
 }

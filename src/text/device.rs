@@ -148,9 +148,12 @@ fn tagged(word: &str) -> Option<PathBuf> {
 /// As udev writes a label into a name (`encode_devnode_name`, systemd).
 fn encoded(value: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "#+-.:=@_".contains(c) || !c.is_ascii();
-    let pieces = value.chars().map(|c| match plain(c) {
-        true => c.to_string(),
-        false => format!("\\x{:02x}", u32::from(c)),
+    let pieces = value.chars().map(|c| {
+        if plain(c) {
+            c.to_string()
+        } else {
+            format!("\\x{:02x}", u32::from(c))
+        }
     });
     pieces.collect()
 }

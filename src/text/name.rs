@@ -65,12 +65,13 @@ pub fn check(name: &str) -> Result<()> {
 pub fn check_any(name: &str) -> Result<()> {
     let odd = |c: char| c == '/' || c.is_control();
     let wrong = name.is_empty() || name.len() > MAX_NAME || name.contains(odd);
-    match wrong || TAKEN.contains(&name) || RESERVED.contains(&name) {
-        true => Err(Error::invalid(format!(
+    if wrong || TAKEN.contains(&name) || RESERVED.contains(&name) {
+        Err(Error::invalid(format!(
             "{} cannot be a mirror's name",
             quote(name)
-        ))),
-        false => Ok(()),
+        )))
+    } else {
+        Ok(())
     }
 }
 
@@ -119,13 +120,12 @@ pub fn shown(name: &str) -> Cow<'_, str> {
             text.push('…');
             break;
         }
-        match plain(c) {
-            true => text.push(c),
-            false => {
-                let mut bytes = [0; 4];
-                let bytes = c.encode_utf8(&mut bytes).bytes();
-                bytes.for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
-            }
+        if plain(c) {
+            text.push(c)
+        } else {
+            let mut bytes = [0; 4];
+            let bytes = c.encode_utf8(&mut bytes).bytes();
+            bytes.for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
         }
     }
     Cow::Owned(text)

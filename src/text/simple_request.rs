@@ -208,9 +208,10 @@ impl SimpleRequest {
             let target = word.parse();
             short
                 .targets
-                .push(match word.starts_with('/') || is_tagged(word) {
-                    true => target?,
-                    false => target.map_err(with_spaces)?,
+                .push(if word.starts_with('/') || is_tagged(word) {
+                    target?
+                } else {
+                    target.map_err(with_spaces)?
                 });
             if short.targets.len() > MOST {
                 return Err(Error::invalid(format!(

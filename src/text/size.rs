@@ -31,9 +31,10 @@ pub fn bytes(word: &str, what: &str) -> Result<u64> {
     let number: Option<u64> = digits.parse().ok().filter(|_| is_digits(digits));
     let bytes = number.and_then(|number| number.checked_mul(factor));
     bytes.ok_or_else(|| {
-        let advice = match word.ends_with('B') {
-            true => "write M for 1048576 bytes, without B",
-            false => "write bytes, or a number with s, K, M, G or T",
+        let advice = if word.ends_with('B') {
+            "write M for 1048576 bytes, without B"
+        } else {
+            "write bytes, or a number with s, K, M, G or T"
         };
         let word = quote(word);
         Error::invalid(format!("{what} {word} is not a size: {advice}"))

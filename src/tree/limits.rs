@@ -79,7 +79,7 @@ type Used = [usize; LIMITS.len()];
 struct User {
     used: Used,
     /// Whether it was told that he is at a limit; once, until he is well below it.
-    told: [bool; LIMITS.len()],
+    warned: [bool; LIMITS.len()],
 }
 
 #[derive(Debug, Default)]
@@ -145,23 +145,24 @@ impl Inner {
         let (Some(used), Some(together)) = (user.used.get_mut(number), all.get_mut(number)) else {
             return Ok(());
         };
-        let (each, most) = match own {
-            true => (limit.own, limit.own),
-            false => (limit.each, limit.all),
+        let (each, most) = if own {
+            (limit.own, limit.own)
+        } else {
+            (limit.each, limit.all)
         };
-        let sentence = match () {
-            () if *used + amount > each => limit.of_one(uid, *used, each),
-            () if *together + amount > most => limit.of_all(*together),
-            () => {
-                *used += amount;
-                *together += amount;
-                return Ok(());
-            }
+        let sentence = if *used + amount > each {
+            limit.of_one(uid, *used, each)
+        } else if *together + amount > most {
+            limit.of_all(*together)
+        } else {
+            *used += amount;
+            *together += amount;
+            return Ok(());
         };
-        let told = user.told.get_mut(number);
+        let warned = user.warned.get_mut(number);
         Err(Refused {
             error: Error::new(Errno::EMFILE, sentence),
-            first: told.is_some_and(|told| !std::mem::replace(told, true)),
+            first: warned.is_some_and(|warned| !std::mem::replace(warned, true)),
         })
     }
 
@@ -178,9 +179,10 @@ impl Inner {
         let Some(user) = self.users.get_mut(&share.uid) else {
             return;
         };
-        if let (Some(used), Some(told)) = (user.used.get_mut(number), user.told.get_mut(number)) {
+        if let (Some(used), Some(warned)) = (user.used.get_mut(number), user.warned.get_mut(number))
+        {
             *used -= share.amount;
-            *told &= *used > limit(share.of).each / 2;
+            *warned &= *used > limit(share.of).each / 2;
         }
         if user.used.iter().all(|used| *used == 0) {
             self.users.remove(&share.uid);

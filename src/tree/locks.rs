@@ -52,9 +52,9 @@ impl Locks {
     pub fn get(&self, place: u64, owner: Owner, want: Want) -> Result<()> {
         let mut inner = self.inner.lock();
         let got = inner.get(place, owner, want);
-        let told = inner.wake(place);
+        let granted = inner.wake(place);
         drop(inner);
-        tell(told);
+        tell(granted);
         got.then_some(()).ok_or_else(taken)
     }
 
@@ -63,10 +63,10 @@ impl Locks {
     pub fn wait(&self, place: u64, owner: Owner, want: Want, answer: Answer) -> Option<u64> {
         let mut inner = self.inner.lock();
         if inner.get(place, owner, want) {
-            let told = inner.wake(place);
+            let granted = inner.wake(place);
             drop(inner);
             answer(Ok(()));
-            tell(told);
+            tell(granted);
             return None;
         }
         inner.last += 1;
@@ -105,9 +105,9 @@ impl Locks {
     pub fn release(&self, place: u64, owner: Owner) {
         let mut inner = self.inner.lock();
         inner.drop_of(place, owner);
-        let told = inner.wake(place);
+        let granted = inner.wake(place);
         drop(inner);
-        tell(told);
+        tell(granted);
     }
 }
 
@@ -138,20 +138,21 @@ impl Inner {
 
     /// Those who have waited longest first.
     fn wake(&mut self, place: u64) -> Vec<Answer> {
-        let (mut told, mut at) = (Vec::new(), 0);
+        let (mut granted, mut at) = (Vec::new(), 0);
         while let Some(waiter) = self.waiting.get(at) {
             let (owner, want) = (waiter.owner, waiter.want);
-            match waiter.place == place && self.get(place, owner, want) {
-                true => told.push(self.waiting.remove(at).answer),
-                false => at += 1,
+            if waiter.place == place && self.get(place, owner, want) {
+                granted.push(self.waiting.remove(at).answer)
+            } else {
+                at += 1
             }
         }
-        told
+        granted
     }
 }
 
-fn tell(told: Vec<Answer>) {
-    told.into_iter().for_each(|answer| answer(Ok(())));
+fn tell(granted: Vec<Answer>) {
+    granted.into_iter().for_each(|answer| answer(Ok(())));
 }
 
 fn taken() -> Error {
@@ -198,8 +199,8 @@ mod tests {
         assert!(locks.is_waiting(second));
         locks.give_up(second);
         assert!(!locks.is_waiting(second));
-        let told = never.try_recv().expect("told");
-        assert_eq!(told.map_err(|error| error.errno()), Err(Errno::EINTR));
+        let granted = never.try_recv().expect("granted");
+        assert_eq!(granted.map_err(|error| error.errno()), Err(Errno::EINTR));
         locks.give_up(first.expect("it waited"));
         locks.release(1, 2);
         assert!(locks.inner.lock().held.is_empty());

@@ -132,7 +132,7 @@ fn states(mirror: &Snapshot) -> Vec<Sample> {
 fn legs(mirror: &Snapshot) -> Vec<Sample> {
     let figure = |leg: &Leg| Sample {
         labels: vec![("leg", leg.number.to_string()), ("device", leg.path())],
-        value: u64::from(leg.letter == Letter::Alive && !leg.silent),
+        value: u64::from(leg.letter == Letter::Alive && !leg.unresponsive),
     };
     // Of what is not there no letter is known.
     let there = mirror.known.absent.is_none();
@@ -150,14 +150,14 @@ fn log(mirror: &Snapshot) -> Vec<Sample> {
 /// 1 no reader sees that it rose.
 fn events(root: &Top, name: &str) -> Vec<Sample> {
     let tally = root.counts.of(name);
-    let told = Kind::ALL
+    let counted = Kind::ALL
         .into_iter()
         .filter(|kind| kind.is_alarming() || tally.of(*kind) > 0);
     let figure = |kind: Kind| Sample {
         labels: vec![("mirror", name.into()), ("kind", kind.word().into())],
         value: tally.of(kind),
     };
-    told.map(figure).collect()
+    counted.map(figure).collect()
 }
 
 fn build(root: &Top) -> Sample {

@@ -215,9 +215,10 @@ impl Tree {
 
     fn leg_of(&self, id: MirrorId, leg: usize, need: Detail) -> Result<Leg> {
         let mut snapshot = self.mirror(id, need)?;
-        match leg < snapshot.legs.len() {
-            true => Ok(snapshot.legs.swap_remove(leg)),
-            false => Err(Error::new(Errno::ENODEV, "the leg is gone")),
+        if leg < snapshot.legs.len() {
+            Ok(snapshot.legs.swap_remove(leg))
+        } else {
+            Err(Error::new(Errno::ENODEV, "the leg is gone"))
         }
     }
 

@@ -101,9 +101,10 @@ impl Tree {
     /// EPERM below the root, and those of [`crate::daemon::Daemon::create_empty`].
     pub fn make_folder(&self, parent: Node, name: &str, maker: (u32, u32)) -> Result<Node> {
         at_root(parent)?;
-        let looks = match maker.0 == self.owner.0 {
-            true => BTreeMap::new(),
-            false => owned_by(maker),
+        let looks = if maker.0 == self.owner.0 {
+            BTreeMap::new()
+        } else {
+            owned_by(maker)
         };
         self.daemon.create_empty(name, looks).map(Node::Mirror)
     }
@@ -126,9 +127,10 @@ impl Tree {
     pub fn rename(&self, from: (Node, &str), to: (Node, &str)) -> Result<()> {
         at_root(from.0).and(at_root(to.0))?;
         let mirror_id = self.mirror_named(from.0, from.1)?;
-        match from.1 == to.1 {
-            true => Ok(()),
-            false => self.daemon.rename(mirror_id, to.1),
+        if from.1 == to.1 {
+            Ok(())
+        } else {
+            self.daemon.rename(mirror_id, to.1)
         }
     }
 

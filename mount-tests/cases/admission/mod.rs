@@ -99,14 +99,15 @@ pub fn assess(
         (Err((errno, why)), None) => vec![told(format!("is {errno:?}: {}", why.trim()))],
         (Err((errno, why)), Some((wanted, word))) => {
             // A table's reason stands in `events`.
-            let why = match file.ends_with("/table") {
-                true => mount
+            let why = if file.ends_with("/table") {
+                mount
                     .read("events")
                     .lines()
                     .last()
                     .unwrap_or_default()
-                    .into(),
-                false => why,
+                    .into()
+            } else {
+                why
             };
             let mut wrong = Vec::new();
             if format!("{errno:?}") != wanted || !why.contains(word) {

@@ -69,9 +69,10 @@ pub fn users_logs_stay(lab: &Lab) {
     let mount = lab.mount();
     for (way, go) in WAYS {
         for ours in [false, true] {
-            let log = match ours {
-                true => mount.scratch("ours"),
-                false => blank(&mount, "users"),
+            let log = if ours {
+                mount.scratch("ours")
+            } else {
+                blank(&mount, "users")
             };
             mount.write("new", &format!("m: {}", table(lab, &log)));
             go(lab, &mount);
@@ -94,24 +95,27 @@ pub fn over_a_restart(lab: &Lab) {
         for reboot in [false, true] {
             let mount = lasting(lab);
             mount.mount("");
-            let log = match ours {
-                true => mount.scratch("ours"),
-                false => blank(&mount, "users"),
+            let log = if ours {
+                mount.scratch("ours")
+            } else {
+                blank(&mount, "users")
             };
             mount.write("new", &format!("m: {}", table(lab, &log)));
             mount.wait_in_sync("m");
-            match reboot {
-                true => away(&mount, &["m"]),
-                false => mount.stop(),
+            if reboot {
+                away(&mount, &["m"])
+            } else {
+                mount.stop()
             }
             mount.mount("");
             assert!(!is_missing(&log), "ours: {ours}, reboot: {reboot}");
             mount.write("m/ctl", "remove");
             assert_eq!(is_missing(&log), ours, "reboot: {reboot}");
             // Forgotten without having been started again.
-            let log = match ours {
-                true => mount.scratch("ours2"),
-                false => blank(&mount, "users2"),
+            let log = if ours {
+                mount.scratch("ours2")
+            } else {
+                blank(&mount, "users2")
             };
             mount.write("new", &format!("m: {}", table(lab, &log)));
             away(&mount, &["m"]);
@@ -130,9 +134,10 @@ pub fn given_again(lab: &Lab) {
     mount.write("new", &format!("m: {}", table(lab, &log)));
     mount.wait_in_sync("m");
     // Somebody takes the device away; its log stays, and so does its record.
-    match lab.is_kernel() {
-        true => drop(dm("remove --retry m")),
-        false => away(&mount, &["m"]),
+    if lab.is_kernel() {
+        drop(dm("remove --retry m"))
+    } else {
+        away(&mount, &["m"])
     }
     if !lab.is_kernel() {
         mount.mount("--no-restore");
@@ -157,9 +162,10 @@ pub fn of_old_records(lab: &Lab) {
     mount.mount("");
     let outside = mount.scratch("outside");
     for auto in [false, true] {
-        let line = match auto {
-            false => format!("m: {}", table(lab, &outside)),
-            true => format!("m: {} {} length=1M force=yes", lab.disk(0), lab.disk(1)),
+        let line = if auto {
+            format!("m: {} {} length=1M force=yes", lab.disk(0), lab.disk(1))
+        } else {
+            format!("m: {}", table(lab, &outside))
         };
         mount.write("new", &line);
         mount.wait_in_sync("m");

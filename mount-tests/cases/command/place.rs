@@ -27,9 +27,10 @@ impl<'a> Place<'a> {
     pub fn fill(&self, line: &str) -> String {
         let folder = self.folder.path().display().to_string();
         // The kernel's engine is the default.
-        let engine = match self.lab.is_kernel() {
-            true => "",
-            false => " -e embedded",
+        let engine = if self.lab.is_kernel() {
+            ""
+        } else {
+            " -e embedded"
         };
         line.replace("{m}", &format!("{{b}} -s {folder}/state"))
             .replace("{b}", &format!("{COMMAND}{engine}"))

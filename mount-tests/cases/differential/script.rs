@@ -152,13 +152,12 @@ impl State<'_> {
     /// Break a disk, or repair it. A copy may be under way then on no side.
     fn hurt(&mut self) {
         let disk = self.random.below(DISKS as u64) as usize;
-        let hole = match self.random.one_in(3) {
-            true => None,
-            false => {
-                let start = self.random.below(SECTORS / 8) * 8;
-                Some((start, (1 + self.random.below(64)) * 8))
-                    .map(|(start, length)| (start, length.min(SECTORS - start)))
-            }
+        let hole = if self.random.one_in(3) {
+            None
+        } else {
+            let start = self.random.below(SECTORS / 8) * 8;
+            Some((start, (1 + self.random.below(64)) * 8))
+                .map(|(start, length)| (start, length.min(SECTORS - start)))
         };
         self.told.push(format!("disk {disk}: hole {hole:?}"));
         self.twins.hurt(disk, hole);
@@ -182,9 +181,10 @@ impl State<'_> {
         let disk_log = random.one_in(2);
         // A disk that is no leg; its log may be there from before.
         let log_disk = (first + count) % DISKS;
-        let log = match disk_log {
-            true => format!("disk {} {{{log_disk}}} {region} {sync}", 2 + words),
-            false => format!("core {} {region} {sync}", 1 + words),
+        let log = if disk_log {
+            format!("disk {} {{{log_disk}}} {region} {sync}", 2 + words)
+        } else {
+            format!("core {} {region} {sync}", 1 + words)
         };
         let tracked = !random.one_in(3);
         let features = if tracked { "1 handle_errors" } else { "" };

@@ -48,9 +48,10 @@ impl<'a> User<'a> {
     /// Run a line of shell in the home; what it ends with and prints.
     fn attempt(&self, line: &str) -> (i32, String) {
         let (home, program) = (self.home.display(), self.lab.path("mirrorfs"));
-        let other = match Uid::effective().is_root() {
-            true => format!("setpriv --reuid={NOBODY} --regid={NOBODY} --clear-groups"),
-            false => String::new(),
+        let other = if Uid::effective().is_root() {
+            format!("setpriv --reuid={NOBODY} --regid={NOBODY} --clear-groups")
+        } else {
+            String::new()
         };
         let line = line.replace("{m}", &format!("{} -e embedded", program.display()));
         attempt(&format!(

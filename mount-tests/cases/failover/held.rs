@@ -1,6 +1,6 @@
 //! `on_failure hold`: writes wait until the administrator says how to go on.
 
-use super::bed::{Bed, NO_IO, Way};
+use super::rig::{NO_IO, Rig, Shape};
 use crate::lab::Lab;
 use crate::lab::case::{Case, both, kernel_only};
 use crate::lab::dm::dm;
@@ -11,51 +11,51 @@ pub const CASES: &[Case] = &[
     both("the_setting", setting),
 ];
 
-const WAY: Way = Way {
+const WAY: Shape = Shape {
     legs: 2,
     whole: true,
     disk: true,
 };
 
-fn hold(lab: &Lab, broken: usize) -> Bed {
-    let bed = Bed::new(lab, WAY, &[broken]);
-    bed.mount.write("m/on_failure", "hold");
-    bed.fragile[0].fail();
+fn hold(lab: &Lab, broken: usize) -> Rig {
+    let rig = Rig::new(lab, WAY, &[broken]);
+    rig.mount.write("m/on_failure", "hold");
+    rig.fragile[0].fail();
     let warning = "warning writes are held (on_failure): `echo drop > m/on_failure`";
-    bed.expect(
+    rig.expect(
         "degraded",
-        &[warning, &format!("leg {broken} {} D", bed.node(broken))],
+        &[warning, &format!("leg {broken} {} D", rig.node(broken))],
     );
-    assert!(bed.writer.is_held(), "the write was not held");
-    let events = bed.mount.read("events");
+    assert!(rig.writer.is_held(), "the write was not held");
+    let events = rig.mount.read("events");
     assert_eq!(
         events.matches(" m held writes wait: ").count(),
         1,
         "{events}"
     );
-    bed
+    rig
 }
 
 fn repaired(lab: &Lab) {
     for broken in [0, 1] {
         let before = "disk 3 ";
-        let bed = hold(lab, broken);
+        let rig = hold(lab, broken);
         assert!(dm("table m").contains(before));
-        bed.fragile[0].repair();
-        bed.retry();
-        bed.goes_on(50);
-        bed.expect("ok", &[]);
-        bed.end(&[0, 1]);
+        rig.fragile[0].repair();
+        rig.retry();
+        rig.goes_on(50);
+        rig.expect("ok", &[]);
+        rig.end(&[0, 1]);
     }
 }
 
 fn told(lab: &Lab) {
     for broken in [0, 1] {
-        let bed = hold(lab, broken);
-        bed.mount.write("m/on_failure", "drop");
-        bed.expect("degraded", &[" D write failed, dropped"]);
-        bed.goes_on(50);
-        bed.end(&[1 - broken]);
+        let rig = hold(lab, broken);
+        rig.mount.write("m/on_failure", "drop");
+        rig.expect("degraded", &[" D write failed, dropped"]);
+        rig.goes_on(50);
+        rig.end(&[1 - broken]);
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use super::bed::{Bed, NO_IO, Way};
+use super::rig::{NO_IO, Rig, Shape};
 use crate::lab::case::{Case, kernel_only};
 use crate::lab::dm::dm;
 use crate::lab::{Lab, long, wait_for, wait_longer};
@@ -24,10 +24,10 @@ pub const CASES: &[Case] = &[
 ];
 
 /// Every way to make a mirror of 2 to 4 legs; without the time for it, of 2 and 3.
-fn ways(whole: bool) -> impl Iterator<Item = Way> {
+fn ways(whole: bool) -> impl Iterator<Item = Shape> {
     let most = if long() { 4 } else { 3 };
     let logs = [false, true].into_iter();
-    logs.flat_map(move |disk| (2..=most).map(move |legs| Way { legs, whole, disk }))
+    logs.flat_map(move |disk| (2..=most).map(move |legs| Shape { legs, whole, disk }))
 }
 
 fn without(legs: usize, broken: &[usize]) -> Vec<usize> {
@@ -35,46 +35,46 @@ fn without(legs: usize, broken: &[usize]) -> Vec<usize> {
 }
 
 /// Break one leg: writes go on, without an error, and the leg is out.
-fn lose(lab: &Lab, way: Way, broken: usize) -> Duration {
-    let bed = Bed::new(lab, way, &[broken]);
-    bed.check_way();
-    bed.fragile[0].fail();
-    let dead = format!("leg {broken} {} ", bed.node(broken));
-    bed.expect("degraded", &[&dead, ", dropped\n"]);
-    bed.goes_on(20);
+fn lose(lab: &Lab, shape: Shape, broken: usize) -> Duration {
+    let rig = Rig::new(lab, shape, &[broken]);
+    rig.check_way();
+    rig.fragile[0].fail();
+    let dead = format!("leg {broken} {} ", rig.node(broken));
+    rig.expect("degraded", &[&dead, ", dropped\n"]);
+    rig.goes_on(20);
     // Writes go on before udev, which is waited for, has made its links.
     let dropped = format!(" m dropped leg {broken} ");
-    wait_for(&dropped, || bed.mount.read("events").contains(&dropped));
-    let events = bed.mount.read("events");
+    wait_for(&dropped, || rig.mount.read("events").contains(&dropped));
+    let events = rig.mount.read("events");
     assert!(events.contains(" m health degraded"), "{events}");
     let table = dm("table m");
-    let kind = if way.legs == 2 { "linear" } else { "mirror" };
+    let kind = if shape.legs == 2 { "linear" } else { "mirror" };
     assert_eq!(table.split_whitespace().nth(2), Some(kind), "{table}");
     assert!(!table.contains("keep_log"), "{table}");
     // A leg that works again stays out: what it lacks nobody knows.
-    bed.fragile[0].repair();
-    bed.goes_on(20);
+    rig.fragile[0].repair();
+    rig.goes_on(20);
     assert_eq!(dm("table m").split_whitespace().nth(2), Some(kind));
-    bed.finish_copy();
-    bed.expect("degraded", &[&dead]);
-    bed.end(&without(way.legs, &[broken]))
+    rig.finish_copy();
+    rig.expect("degraded", &[&dead]);
+    rig.end(&without(shape.legs, &[broken]))
 }
 
 fn in_sync(lab: &Lab) {
-    for way in ways(true) {
-        for broken in 0..way.legs {
-            let longest = lose(lab, way, broken);
-            println!("{way:?}, leg {broken}: the longest wait of a writer {longest:?}");
+    for shape in ways(true) {
+        for broken in 0..shape.legs {
+            let longest = lose(lab, shape, broken);
+            println!("{shape:?}, leg {broken}: the longest wait of a writer {longest:?}");
             assert!(longest < Duration::from_secs(3), "{longest:?}");
         }
     }
 }
 
 fn half_way(lab: &Lab) {
-    for way in ways(false) {
-        for broken in 1..way.legs {
-            let longest = lose(lab, way, broken);
-            println!("{way:?}, leg {broken}: the longest wait of a writer {longest:?}");
+    for shape in ways(false) {
+        for broken in 1..shape.legs {
+            let longest = lose(lab, shape, broken);
+            println!("{shape:?}, leg {broken}: the longest wait of a writer {longest:?}");
         }
     }
 }
@@ -83,19 +83,19 @@ fn half_way(lab: &Lab) {
 /// fails a write to a region that was not copied yet, or holds it; all goes on once
 /// the source works again.
 fn source_half_way(lab: &Lab) {
-    for way in ways(false) {
-        let bed = Bed::new(lab, way, &[0]);
-        bed.check_way();
+    for shape in ways(false) {
+        let rig = Rig::new(lab, shape, &[0]);
+        rig.check_way();
         let before = dm("table m");
-        bed.fragile[0].fail();
+        rig.fragile[0].fail();
         wait_for("the failure shows", || {
-            let health = bed.mount.read("m/health");
+            let health = rig.mount.read("m/health");
             health.starts_with("degraded\n") || health.starts_with("failed\n")
         });
-        assert!(bed.writer.is_held(), "who took the write?");
+        assert!(rig.writer.is_held(), "who took the write?");
         assert_eq!(dm("table m"), before);
-        assert!(!bed.mount.read("events").contains(" m dropped "));
-        let (errno, why) = bed
+        assert!(!rig.mount.read("events").contains(" m dropped "));
+        let (errno, why) = rig
             .mount
             .try_write("m/ctl", "retry")
             .expect_err("too early");
@@ -103,42 +103,42 @@ fn source_half_way(lab: &Lab) {
             errno == Errno::EIO && why.contains("does not answer"),
             "{why}"
         );
-        bed.fragile[0].repair();
-        bed.retry();
-        bed.finish_copy();
-        bed.expect("ok", &[]);
-        let failed = bed.writer.has_ended();
+        rig.fragile[0].repair();
+        rig.retry();
+        rig.finish_copy();
+        rig.expect("ok", &[]);
+        let failed = rig.writer.has_ended();
         println!(
-            "{way:?}: a write {}",
+            "{shape:?}: a write {}",
             if failed { "failed" } else { "was held" }
         );
         if !failed {
-            bed.goes_on(20);
+            rig.goes_on(20);
         }
-        bed.check_acknowledged();
+        rig.check_acknowledged();
     }
 }
 
 fn two(lab: &Lab) {
     for disk in [false, true] {
         for (legs, broken) in [(3, [1, 2]), (3, [0, 1]), (3, [2, 0]), (4, [0, 3])] {
-            let way = Way {
+            let shape = Shape {
                 legs,
                 whole: true,
                 disk,
             };
-            let bed = Bed::new(lab, way, &broken);
+            let rig = Rig::new(lab, shape, &broken);
             let start = Instant::now();
-            bed.fragile.iter().for_each(|leg| leg.fail());
-            println!("{way:?}, legs {broken:?}, within {:?}", start.elapsed());
+            rig.fragile.iter().for_each(|leg| leg.fail());
+            println!("{shape:?}, legs {broken:?}, within {:?}", start.elapsed());
             for leg in broken {
-                bed.expect("degraded", &[]);
-                let dropped = format!(" {} D write failed, dropped", bed.node(leg));
-                wait_for(&dropped, || bed.mount.read("m/health").contains(&dropped));
+                rig.expect("degraded", &[]);
+                let dropped = format!(" {} D write failed, dropped", rig.node(leg));
+                wait_for(&dropped, || rig.mount.read("m/health").contains(&dropped));
             }
-            bed.goes_on(20);
-            bed.finish_copy();
-            let longest = bed.end(&without(legs, &broken));
+            rig.goes_on(20);
+            rig.finish_copy();
+            let longest = rig.end(&without(legs, &broken));
             println!("the longest wait of a writer {longest:?}");
         }
     }
@@ -146,123 +146,123 @@ fn two(lab: &Lab) {
 
 fn suspended(lab: &Lab) {
     for broken in [0, 1] {
-        let way = Way {
+        let shape = Shape {
             legs: 2,
             whole: true,
             disk: true,
         };
-        let bed = Bed::new(lab, way, &[broken]);
-        bed.mount.write("m/ctl", "suspend");
-        bed.fragile[0].fail();
-        assert!(bed.writer.is_held(), "it is suspended");
-        bed.expect("suspended", &[]);
-        bed.mount.write("m/ctl", "resume");
-        bed.expect("degraded", &[" D write failed, dropped"]);
-        bed.goes_on(20);
-        bed.end(&without(2, &[broken]));
+        let rig = Rig::new(lab, shape, &[broken]);
+        rig.mount.write("m/ctl", "suspend");
+        rig.fragile[0].fail();
+        assert!(rig.writer.is_held(), "it is suspended");
+        rig.expect("suspended", &[]);
+        rig.mount.write("m/ctl", "resume");
+        rig.expect("degraded", &[" D write failed, dropped"]);
+        rig.goes_on(20);
+        rig.end(&without(2, &[broken]));
     }
 }
 
 /// Nothing is left: the kernel ends what waits, with an error, and no leg is
 /// pretended to be good.
 fn all(lab: &Lab) {
-    let way = Way {
+    let shape = Shape {
         legs: 2,
         whole: true,
         disk: false,
     };
-    let bed = Bed::new(lab, way, &[0, 1]);
-    bed.mount.write("m/ctl", "suspend");
-    bed.fragile.iter().for_each(|leg| leg.fail());
-    bed.mount.write("m/ctl", "resume");
-    bed.expect("failed", &["leg 0 ", "leg 1 ", "all legs have failed"]);
-    let written = bed.writer.end();
+    let rig = Rig::new(lab, shape, &[0, 1]);
+    rig.mount.write("m/ctl", "suspend");
+    rig.fragile.iter().for_each(|leg| leg.fail());
+    rig.mount.write("m/ctl", "resume");
+    rig.expect("failed", &["leg 0 ", "leg 1 ", "all legs have failed"]);
+    let written = rig.writer.end();
     assert!(
         written.error.is_some(),
         "a write to nowhere was acknowledged"
     );
-    let events = bed.mount.read("events");
+    let events = rig.mount.read("events");
     assert!(events.contains(" m health failed"), "{events}");
     assert!(events.contains(" m held writes wait: all legs"), "{events}");
-    bed.mount.write("m/ctl", "remove");
+    rig.mount.write("m/ctl", "remove");
 }
 
 /// What failed while no daemon ran is found at the mount: a target is taken out;
 /// of the source nobody knows whether the others were whole.
 fn unwatched(lab: &Lab) {
-    let way = Way {
+    let shape = Shape {
         legs: 2,
         whole: true,
         disk: true,
     };
     for broken in [0, 1] {
-        let bed = Bed::new(lab, way, &[broken]);
-        bed.mount.kill(nix::sys::signal::Signal::SIGKILL);
-        bed.fragile[0].fail();
-        assert!(bed.writer.is_held(), "nobody listens");
-        bed.mount.mount("");
+        let rig = Rig::new(lab, shape, &[broken]);
+        rig.mount.kill(nix::sys::signal::Signal::SIGKILL);
+        rig.fragile[0].fail();
+        assert!(rig.writer.is_held(), "nobody listens");
+        rig.mount.mount("");
         if broken == 0 {
-            bed.expect("failed", &["the only whole copy"]);
-            bed.fragile[0].repair();
-            bed.retry();
-            bed.expect("ok", &[]);
+            rig.expect("failed", &["the only whole copy"]);
+            rig.fragile[0].repair();
+            rig.retry();
+            rig.expect("ok", &[]);
         } else {
-            bed.expect("degraded", &[" D write failed, dropped"]);
+            rig.expect("degraded", &[" D write failed, dropped"]);
         }
-        bed.goes_on(20);
-        bed.end(&without(2, &[broken]));
+        rig.goes_on(20);
+        rig.end(&without(2, &[broken]));
     }
 }
 
 /// A region that cannot be copied stays out of the count and takes no leg out.
 fn bad_target(lab: &Lab) {
     for disk in [true, false] {
-        let way = Way {
+        let shape = Shape {
             legs: 2,
             whole: false,
             disk,
         };
-        let bed = Bed::with_a_bad_spot(lab, way, 1);
-        bed.mount.write("m/on_failure", "hold");
-        bed.mount.write("throttle", "100");
-        bed.expect("degraded", &["leg 1 ", " S sync failed", "may be held"]);
-        assert!(!bed.mount.read("events").contains(" m dropped "));
-        bed.mended();
+        let rig = Rig::with_a_bad_spot(lab, shape, 1);
+        rig.mount.write("m/on_failure", "hold");
+        rig.mount.write("throttle", "100");
+        rig.expect("degraded", &["leg 1 ", " S sync failed", "may be held"]);
+        assert!(!rig.mount.read("events").contains(" m dropped "));
+        rig.mended();
     }
 }
 
 /// The kernel holds each write to a region that cannot be copied: it is let go.
 fn bad_target_written(lab: &Lab) {
     for disk in [true, false] {
-        let way = Way {
+        let shape = Shape {
             legs: 2,
             whole: false,
             disk,
         };
-        let bed = Bed::with_a_bad_spot(lab, way, 1);
-        bed.mount.write("throttle", "100");
-        bed.expect("degraded", &["leg 1 ", " S sync failed"]);
+        let rig = Rig::with_a_bad_spot(lab, shape, 1);
+        rig.mount.write("throttle", "100");
+        rig.expect("degraded", &["leg 1 ", " S sync failed"]);
         wait_longer(40, "writes are let go", || {
-            let events = bed.mount.read("events");
+            let events = rig.mount.read("events");
             events.contains(" m retried writes held")
         });
-        bed.goes_on(20);
-        assert!(!bed.mount.read("events").contains(" m dropped "));
-        let longest = bed.mended();
-        println!("{way:?}: the longest wait of a writer {longest:?}");
+        rig.goes_on(20);
+        assert!(!rig.mount.read("events").contains(" m dropped "));
+        let longest = rig.mended();
+        println!("{shape:?}: the longest wait of a writer {longest:?}");
     }
 }
 
 /// A source that cannot be read somewhere stays the source.
 fn bad_source(lab: &Lab) {
-    let way = Way {
+    let shape = Shape {
         legs: 2,
         whole: false,
         disk: true,
     };
-    let bed = Bed::with_a_bad_spot(lab, way, 0);
-    bed.mount.write("throttle", "100");
-    bed.expect("degraded", &["leg 0 ", " S sync failed", "write `retry`"]);
-    assert!(!bed.mount.read("events").contains(" m dropped "));
-    bed.mended();
+    let rig = Rig::with_a_bad_spot(lab, shape, 0);
+    rig.mount.write("throttle", "100");
+    rig.expect("degraded", &["leg 0 ", " S sync failed", "write `retry`"]);
+    assert!(!rig.mount.read("events").contains(" m dropped "));
+    rig.mended();
 }

@@ -1,6 +1,6 @@
 //! The log fails: the mirror goes on with one in memory.
 
-use super::bed::{Bed, NO_IO, Way};
+use super::rig::{NO_IO, Rig, Shape};
 use crate::lab::Lab;
 use crate::lab::case::{Case, kernel_only};
 use crate::lab::dm::dm;
@@ -13,15 +13,15 @@ pub const CASES: &[Case] = &[
 
 fn lose(lab: &Lab, whole: bool) {
     for legs in [2, 3] {
-        let way = Way {
+        let shape = Shape {
             legs,
             whole,
             disk: true,
         };
-        let bed = Bed::new(lab, way, &[]);
-        bed.check_way();
-        bed.log.as_ref().expect("a log").fail();
-        bed.expect(
+        let rig = Rig::new(lab, shape, &[]);
+        rig.check_way();
+        rig.log.as_ref().expect("a log").fail();
+        rig.expect(
             "degraded",
             &[
                 "\nlog /dev/mapper/fragile8 ",
@@ -29,9 +29,9 @@ fn lose(lab: &Lab, whole: bool) {
                 "\nlog core - A",
             ],
         );
-        bed.goes_on(20);
+        rig.goes_on(20);
         wait_for("the event", || {
-            let events = bed.mount.read("events");
+            let events = rig.mount.read("events");
             events.contains(" m dropped log /dev/mapper/fragile8 ")
         });
         let table = dm("table m");
@@ -41,9 +41,9 @@ fn lose(lab: &Lab, whole: bool) {
             "core 1 128"
         };
         assert!(table.contains(&format!("{word} {legs} ")), "{table}");
-        bed.finish_copy();
+        rig.finish_copy();
         let all: Vec<usize> = (0..legs).collect();
-        let longest = bed.end(&all);
-        println!("{way:?}: the longest wait of a writer {longest:?}");
+        let longest = rig.end(&all);
+        println!("{shape:?}: the longest wait of a writer {longest:?}");
     }
 }

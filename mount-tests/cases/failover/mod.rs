@@ -2,7 +2,7 @@
 //! error, the health says what happened, what is left holds every acknowledged
 //! byte.
 
-pub mod bed;
 pub mod held;
 pub mod legs;
 pub mod logs;
+pub mod rig;

@@ -158,9 +158,8 @@ impl Caller<'_> {
             return;
         }
         let (mut text, part) = (Vec::new(), self.random.one_in(3));
-        let done = match part {
-            false => file.read_to_end(&mut text).map(drop),
-            true => (|| {
+        let done = if part {
+            (|| {
                 // In small pieces it is the same snapshot.
                 let mut piece = [0; 7];
                 loop {
@@ -170,7 +169,9 @@ impl Caller<'_> {
                     }
                     text.extend(&piece[..read]);
                 }
-            })(),
+            })()
+        } else {
+            file.read_to_end(&mut text).map(drop)
         };
         let done = done.map_err(|error| errno(&error));
         if self
@@ -225,9 +226,10 @@ impl Caller<'_> {
         if target.lasting && target.path.ends_with("table") && target.sort == Sort::Taken {
             return;
         }
-        let text = match target.lasting && target.path.ends_with("ctl") {
-            true => "resume\nnonsense".into(),
-            false => self.line(),
+        let text = if target.lasting && target.path.ends_with("ctl") {
+            "resume\nnonsense".into()
+        } else {
+            self.line()
         };
         let start = Instant::now();
         let mut options = OpenOptions::new();
@@ -317,22 +319,20 @@ impl Caller<'_> {
             lasting: false,
         };
         let start = Instant::now();
-        match self.random.one_in(2) {
-            true => {
-                let made = fs::create_dir(&target.path).map_err(|error| errno(&error));
-                self.assess("mkdir", Call::Make, &target, start, made);
-            }
-            false => {
-                let gone = fs::remove_dir(&target.path).map_err(|error| errno(&error));
-                self.assess("rmdir", Call::Unmake, &target, start, gone);
-            }
+        if self.random.one_in(2) {
+            let made = fs::create_dir(&target.path).map_err(|error| errno(&error));
+            self.assess("mkdir", Call::Make, &target, start, made);
+        } else {
+            let gone = fs::remove_dir(&target.path).map_err(|error| errno(&error));
+            self.assess("rmdir", Call::Unmake, &target, start, gone);
         }
     }
 
     fn rename(&mut self, target: &Target) {
-        let from = match self.random.one_in(3) && target.sort != Sort::Mirror {
-            true => target.path.clone(),
-            false => self.mount.at.join(self.passing()),
+        let from = if self.random.one_in(3) && target.sort != Sort::Mirror {
+            target.path.clone()
+        } else {
+            self.mount.at.join(self.passing())
         };
         let name = match self.random.below(8) {
             0 => "new".into(),

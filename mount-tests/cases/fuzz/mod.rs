@@ -3,6 +3,7 @@
 //! again.
 
 pub mod calls;
+mod input;
 pub mod model;
 pub mod parsers;
 

@@ -4,9 +4,9 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use super::doomed::Doomed;
-use super::verdict::shape;
-use crate::cases::failover::bed::NO_IO;
+use super::crashable::CrashableDaemon;
+use super::invariants::shape;
+use crate::cases::failover::rig::NO_IO;
 use crate::cases::records::lasting;
 use crate::lab::Lab;
 use crate::lab::case::{Case, kernel_only};
@@ -39,7 +39,7 @@ const FOR_WRITERS: &str = "/dev/mapper/m";
 /// A daemon with a mirror `m` that is in sync.
 struct Bench {
     mount: Mount,
-    doomed: Doomed,
+    crashable: CrashableDaemon,
     table: String,
 }
 
@@ -49,11 +49,11 @@ impl Bench {
         let [one, other] = [0, 1].map(|number| lab.zeroed(number));
         let log = mount.scratch("log");
         let line = format!("m: 0 8192 mirror disk 2 {log} 256 2 {one} 0 {other} 0 1 handle_errors");
-        let doomed = Doomed::new(&mount.state(), &line);
+        let crashable = CrashableDaemon::new(&mount.state(), &line);
         let table = shape();
         Bench {
             mount,
-            doomed,
+            crashable,
             table,
         }
     }
@@ -80,12 +80,12 @@ impl Bench {
             state()
         );
         nobody_waits();
-        self.doomed.kill();
+        self.crashable.kill();
         self.end();
     }
 
     fn end(self) {
-        drop(self.doomed);
+        drop(self.crashable);
         self.mount.mount("");
         self.mount.write("m/ctl", "remove");
     }
@@ -115,11 +115,11 @@ fn children(pid: i32) -> String {
 fn between(lab: &Lab) {
     let mut bench = Bench::new(lab);
     assert_eq!(
-        bench.doomed.work("ctl", "finish", Some(("Resume", 1))),
+        bench.crashable.work("ctl", "finish", Some(("Resume", 1))),
         "there"
     );
     assert!(waits(), "{}", state());
-    let pid = bench.doomed.pid();
+    let pid = bench.crashable.pid();
     bench.kill_under_a_writer(pid);
 }
 
@@ -136,12 +136,12 @@ fn with_a_hung_thread(lab: &Lab) {
     bench.table = shape();
     output("dmsetup suspend below");
     let resumed = Undo("dmsetup resume below".into());
-    bench.doomed.prepare("hang /dev/mapper/below");
+    bench.crashable.prepare("hang /dev/mapper/below");
     assert_eq!(
-        bench.doomed.work("ctl", "finish", Some(("Resume", 1))),
+        bench.crashable.work("ctl", "finish", Some(("Resume", 1))),
         "there"
     );
-    let pid = bench.doomed.pid();
+    let pid = bench.crashable.pid();
     // What waits for its end must not wait for the thread that hangs.
     let release = std::thread::spawn(move || {
         wait_longer(20, "the child has ended", || !waits());
@@ -154,12 +154,12 @@ fn with_a_hung_thread(lab: &Lab) {
 /// The plan fails and its undoing too: who suspended stays, and resumes at the end.
 fn with_a_failed_resume(lab: &Lab) {
     let mut bench = Bench::new(lab);
-    bench.doomed.prepare("fail Resume 1");
-    bench.doomed.prepare("fail Resume 2");
-    let said = bench.doomed.work("ctl", "finish", None);
+    bench.crashable.prepare("fail Resume 1");
+    bench.crashable.prepare("fail Resume 2");
+    let said = bench.crashable.work("ctl", "finish", None);
     assert!(said.starts_with("failed"), "{said}");
     assert!(waits(), "{}", state());
-    let pid = bench.doomed.pid();
+    let pid = bench.crashable.pid();
     bench.kill_under_a_writer(pid);
 }
 
@@ -168,7 +168,7 @@ fn with_a_failed_resume(lab: &Lab) {
 fn after_the_resume(lab: &Lab) {
     let mut bench = Bench::new(lab);
     assert_eq!(
-        bench.doomed.work("ctl", "finish", Some(("Resume", 1))),
+        bench.crashable.work("ctl", "finish", Some(("Resume", 1))),
         "there"
     );
     dm("resume m");
@@ -176,7 +176,7 @@ fn after_the_resume(lab: &Lab) {
     assert!(finished.contains("linear"), "{finished}");
     // Somebody else's, who means to switch to it.
     run("dmsetup", &["load", "m", "--table", "0 8192 error"]);
-    bench.doomed.kill();
+    bench.crashable.kill();
     nobody_waits();
     assert_eq!(shape(), finished);
     assert!(dm("table --inactive m").contains("error"), "{}", state());
@@ -222,10 +222,10 @@ fn panic(lab: &Lab) {
     let mount = lab.mount();
     let log = mount.scratch("stderr");
     let file = fs::File::create(&log).expect("a file");
-    let mut doomed = Doomed::telling(&mount.folder().join("other"), "", file.into());
-    doomed.prepare("watch List 2");
-    wait_for("it ends", || doomed.ended().is_some());
-    assert_eq!(doomed.ended(), Some(Some(libc::SIGABRT)));
+    let mut crashable = CrashableDaemon::telling(&mount.folder().join("other"), "", file.into());
+    crashable.prepare("watch List 2");
+    wait_for("it ends", || crashable.ended().is_some());
+    assert_eq!(crashable.ended(), Some(Some(libc::SIGABRT)));
     let told = fs::read_to_string(&log).expect("what it logged");
     assert!(
         told.contains("`watch` panicked") && told.contains("List (injected)"),

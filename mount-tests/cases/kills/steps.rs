@@ -2,8 +2,8 @@
 //! or the new one at the next mount, it works, its record says the same, and nothing
 //! is without an owner.
 
-use super::doomed::Doomed;
-use super::verdict::{Judge, shape};
+use super::crashable::CrashableDaemon;
+use super::invariants::{Invariants, shape};
 use crate::lab::case::{Case, kernel_only};
 use crate::lab::disks::MIB;
 use crate::lab::{Lab, long};
@@ -39,132 +39,142 @@ const CHANGING: [&str; 7] = [
 ];
 
 /// A table of two legs with a log file of this name.
-fn table(judge: &Judge<'_>, log: &str, sync: &str) -> String {
-    let [one, other] = [0, 1].map(|number| judge.lab.disk(number));
+fn table(invariants: &Invariants<'_>, log: &str, sync: &str) -> String {
+    let [one, other] = [0, 1].map(|number| invariants.lab.disk(number));
     let (count, log) = (
         2 + sync.split_whitespace().count(),
-        judge.mount.scratch(log),
+        invariants.mount.scratch(log),
     );
     format!("0 8192 mirror disk {count} {log} 256{sync} 2 {one} 0 {other} 0 1 handle_errors")
 }
 
-fn mirror(judge: &Judge<'_>) -> String {
-    format!("m: {}", table(judge, "log", ""))
+fn mirror(invariants: &Invariants<'_>) -> String {
+    format!("m: {}", table(invariants, "log", ""))
 }
 
 fn of_create(lab: &Lab) {
-    let judge = Judge::new(lab);
-    each_point(&judge, "", "new", &mirror(&judge));
+    let invariants = Invariants::new(lab);
+    each_point(&invariants, "", "new", &mirror(&invariants));
 }
 
 fn of_mkdir(lab: &Lab) {
-    each_point(&Judge::new(lab), "", "mkdir", "m");
+    each_point(&Invariants::new(lab), "", "mkdir", "m");
 }
 
 fn of_table(lab: &Lab) {
-    let judge = Judge::new(lab);
-    each_point(&judge, &mirror(&judge), "table", &table(&judge, "log2", ""));
+    let invariants = Invariants::new(lab);
+    each_point(
+        &invariants,
+        &mirror(&invariants),
+        "table",
+        &table(&invariants, "log2", ""),
+    );
 }
 
 fn of_rename(lab: &Lab) {
-    let judge = Judge::new(lab);
-    each_point(&judge, &mirror(&judge), "name", "n");
+    let invariants = Invariants::new(lab);
+    each_point(&invariants, &mirror(&invariants), "name", "n");
 }
 
 fn of_remove(lab: &Lab) {
-    of_verb(&Judge::new(lab), "remove");
+    of_verb(&Invariants::new(lab), "remove");
 }
 
 fn of_retry(lab: &Lab) {
-    of_verb(&Judge::new(lab), "retry");
+    of_verb(&Invariants::new(lab), "retry");
 }
 
 /// One that is switched to a table without a sync word.
 fn of_retry_with_a_word(lab: &Lab) {
-    let judge = Judge::new(lab);
-    let first = format!("m: {}", table(&judge, "log", " nosync"));
-    each_point(&judge, &first, "ctl", "retry");
+    let invariants = Invariants::new(lab);
+    let first = format!("m: {}", table(&invariants, "log", " nosync"));
+    each_point(&invariants, &first, "ctl", "retry");
 }
 
 fn of_finish(lab: &Lab) {
-    of_verb(&Judge::new(lab), "finish");
+    of_verb(&Invariants::new(lab), "finish");
 }
 
 fn of_abort(lab: &Lab) {
-    of_verb(&Judge::new(lab), "abort");
+    of_verb(&Invariants::new(lab), "abort");
 }
 
 fn of_drop(lab: &Lab) {
-    of_verb(&Judge::new(lab), "drop 0");
+    of_verb(&Invariants::new(lab), "drop 0");
 }
 
 fn of_add(lab: &Lab) {
-    of_verb(&Judge::new(lab), &format!("add {}", lab.disk(2)));
+    of_verb(&Invariants::new(lab), &format!("add {}", lab.disk(2)));
 }
 
 fn of_add_and_a_power_cut(lab: &Lab) {
-    let mut judge = Judge::new(lab);
-    judge.power_cut = true;
-    of_verb(&judge, &format!("add {}", lab.disk(2)));
+    let mut invariants = Invariants::new(lab);
+    invariants.power_cut = true;
+    of_verb(&invariants, &format!("add {}", lab.disk(2)));
 }
 
 fn of_replace(lab: &Lab) {
-    of_verb(&Judge::new(lab), &format!("replace 1 {}", lab.disk(2)));
+    of_verb(&Invariants::new(lab), &format!("replace 1 {}", lab.disk(2)));
 }
 
 fn of_resync(lab: &Lab) {
-    of_verb(&Judge::new(lab), "resync");
+    of_verb(&Invariants::new(lab), "resync");
 }
 
 fn of_grow(lab: &Lab) {
-    of_verb(&Judge::new(lab), "grow 6M");
+    of_verb(&Invariants::new(lab), "grow 6M");
 }
 
 /// A mirror is slid under another program's device.
 fn of_live(lab: &Lab) {
-    let mut judge = Judge::new(lab);
-    judge.beneath = Some(format!("0 8192 linear {} 0", lab.disk(0)));
-    let (target, log) = (lab.disk(2), judge.mount.scratch("log"));
+    let mut invariants = Invariants::new(lab);
+    invariants.beneath = Some(format!("0 8192 linear {} 0", lab.disk(0)));
+    let (target, log) = (lab.disk(2), invariants.mount.scratch("log"));
     each_point(
-        &judge,
+        &invariants,
         "",
         "new",
         &format!("/dev/mapper/m {target} live=yes log={log} region=128K"),
     );
 }
 
-fn of_verb(judge: &Judge<'_>, verb: &str) {
-    each_point(judge, &mirror(judge), "ctl", verb);
+fn of_verb(invariants: &Invariants<'_>, verb: &str) {
+    each_point(invariants, &mirror(invariants), "ctl", verb);
 }
 
 /// Write `line` to what `file` names, of a daemon that has made the mirror of the line
 /// `first`; once to the end, then once up to each point.
-fn each_point(judge: &Judge<'_>, first: &str, file: &str, line: &str) {
-    let mut doomed = judge.doomed(first);
+fn each_point(invariants: &Invariants<'_>, first: &str, file: &str, line: &str) {
+    let mut crashable = invariants.crashable(first);
     let old = shape();
-    let said = doomed.work(file, line, None);
+    let said = crashable.work(file, line, None);
     let calls = said.strip_prefix("done ").expect(&said);
     let new = shape();
-    kill(judge, &mut doomed, &[&new], "at its end");
+    kill(invariants, &mut crashable, &[&new], "at its end");
     let calls: Vec<&str> = calls.split(' ').collect();
     let all = 0..calls.len();
     let points: Vec<usize> = all.filter(|at| is_point(file, &calls, *at)).collect();
     for at in &points {
         let op = calls[*at];
         let nth = calls[..=*at].iter().filter(|other| **other == op).count();
-        let mut doomed = judge.doomed(first);
-        assert_eq!(doomed.work(file, line, Some((op, nth))), "there");
+        let mut crashable = invariants.crashable(first);
+        assert_eq!(crashable.work(file, line, Some((op, nth))), "there");
         let what = format!("before call {at}, {op}, of {calls:?}");
-        kill(judge, &mut doomed, &[&old, &new], &what);
+        kill(invariants, &mut crashable, &[&old, &new], &what);
     }
     println!("{file} {line}: killed {} times", points.len() + 1);
 }
 
-fn kill(judge: &Judge<'_>, doomed: &mut Doomed, allowed: &[&String], what: &str) {
-    doomed.kill();
-    let wrong = judge.wrong(allowed);
+fn kill(
+    invariants: &Invariants<'_>,
+    crashable: &mut CrashableDaemon,
+    allowed: &[&String],
+    what: &str,
+) {
+    crashable.kill();
+    let wrong = invariants.wrong(allowed);
     assert!(wrong.is_empty(), "killed {what}:\n{}", wrong.join("\n"));
-    judge.clear();
+    invariants.clear();
 }
 
 /// Whether it is killed before this call: a change that something came before, which

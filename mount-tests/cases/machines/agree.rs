@@ -144,10 +144,7 @@ fn dropped(value: &Value, health: &str) -> Option<(Value, String)> {
 fn only<'a>(text: &'a str, part: impl Fn(&'a str) -> Option<&'a str>) -> String {
     let lines = text.lines().filter_map(part);
     let lines: String = lines.map(|line| format!("{line}\n")).collect();
-    match lines.is_empty() {
-        true => "\n".into(),
-        false => lines,
-    }
+    if lines.is_empty() { "\n".into() } else { lines }
 }
 
 /// Where the link leads; null where no device is there.

@@ -106,9 +106,12 @@ fn degraded(lab: &Lab) {
     mount.write("m/ctl", "resync");
     let gone = |m: &Value| m["dropped"][0]["leg"] == 1 && m["dropped"][0]["path"] == leg.path;
     let failed = |m: &Value| m["legs"][1]["health"] == "S" && m["sync"]["state"] == "stopped";
-    wait_for("the failure", || match lab.is_kernel() {
-        true => gone(&info(&mount, "m")),
-        false => failed(&info(&mount, "m")),
+    wait_for("the failure", || {
+        if lab.is_kernel() {
+            gone(&info(&mount, "m"))
+        } else {
+            failed(&info(&mount, "m"))
+        }
     });
     assert_all(&mount, &["m"]);
     assert_eq!(info(&mount, "m")["health"], "degraded");

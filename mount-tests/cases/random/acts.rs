@@ -96,9 +96,10 @@ pub fn fail(state: &mut State, random: &mut Random) -> String {
         .copied()
         .filter(|_| !random.one_in(5))
         .unwrap_or(any);
-    let spot = match random.one_in(3) {
-        true => Spot::At(random.below(BLOCKS as u64) as usize),
-        false => Spot::All,
+    let spot = if random.one_in(3) {
+        Spot::At(random.below(BLOCKS as u64) as usize)
+    } else {
+        Spot::All
     };
     let broken = &mut state.ground.disks[disk];
     match random.below(4) {
@@ -164,9 +165,10 @@ pub fn lines(device: &Device) -> Vec<Line> {
 
 /// How `dmsetup` suspends; what it fails is its own matter.
 fn held(random: &mut Random) -> Held {
-    match random.one_in(3) {
-        true => Held::Fail,
-        false => Held::Requeue,
+    if random.one_in(3) {
+        Held::Fail
+    } else {
+        Held::Requeue
     }
 }
 

@@ -77,9 +77,10 @@ pub fn read_all(file: &File) -> Vec<Result<Version, ()>> {
 /// waited for, which reads from whatever changes.
 pub fn switch(number: usize, below: &str, fails: bool) {
     let (name, length) = (format!("random{number}"), SIZE / 512);
-    let table = match fails {
-        true => format!("0 {length} error"),
-        false => format!("0 {length} linear {below} 0"),
+    let table = if fails {
+        format!("0 {length} error")
+    } else {
+        format!("0 {length} linear {below} 0")
     };
     run("dmsetup", &["reload", &name, "--table", &table]);
     run("dmsetup", &["resume", "--noudevsync", &name]);

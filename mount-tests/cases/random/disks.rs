@@ -70,9 +70,10 @@ impl Disk {
     }
 
     pub fn read(&self, block: usize) -> Result<Version, Broken> {
-        match self.reads.hits(block) {
-            true => Err(Broken),
-            false => Ok(self.blocks[block]),
+        if self.reads.hits(block) {
+            Err(Broken)
+        } else {
+            Ok(self.blocks[block])
         }
     }
 

@@ -240,9 +240,10 @@ impl Devices for Sim {
     fn flush(&self, device: &DeviceRef) -> Result<()> {
         let number = device.number().map_or(0, |number| number.minor);
         let state = self.state();
-        match state.ground.disks[number as usize].flushes() {
-            true => Ok(()),
-            false => Err(Error::sys(device, Errno::EIO)),
+        if state.ground.disks[number as usize].flushes() {
+            Ok(())
+        } else {
+            Err(Error::sys(device, Errno::EIO))
         }
     }
 

@@ -75,9 +75,10 @@ impl Log {
         };
         let bits = &bytes[BITSET_OFFSET as usize..];
         for (region, clean) in self.clean.iter_mut().enumerate() {
-            *clean = match region < known {
-                true => bits[region / 8] >> (region % 8) & 1 == 1,
-                false => self.word == Some(Sync::NoSync),
+            *clean = if region < known {
+                bits[region / 8] >> (region % 8) & 1 == 1
+            } else {
+                self.word == Some(Sync::NoSync)
             };
         }
         self.sync.clone_from(&self.clean);

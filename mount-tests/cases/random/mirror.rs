@@ -172,9 +172,10 @@ impl Mirror {
         alone.iter().for_each(|bio| self.begin(bio));
         self.log_failure |= !self.flush(ground);
         for bio in equal {
-            match self.log_failure && self.handled {
-                true => self.failures.push(bio),
-                false => self.write_all(bio, ground),
+            if self.log_failure && self.handled {
+                self.failures.push(bio)
+            } else {
+                self.write_all(bio, ground)
             }
         }
         for bio in alone {
@@ -191,12 +192,11 @@ impl Mirror {
         let region = self.region_of(bio.block);
         *self.pending.entry(region).or_default() += 1;
         if !self.states.contains_key(&region) {
-            match self.log.in_sync(region) {
-                true => {
-                    self.states.insert(region, State::Dirty);
-                    self.log.mark(region);
-                }
-                false => drop(self.states.insert(region, State::NoSync)),
+            if self.log.in_sync(region) {
+                self.states.insert(region, State::Dirty);
+                self.log.mark(region);
+            } else {
+                self.states.insert(region, State::NoSync);
             }
         }
     }
@@ -238,13 +238,13 @@ impl Mirror {
                 self.queue.append(&mut self.delayed);
             }
         }
-        match () {
-            () if self.faults.valid().is_none() => self.end(bio, Err(Why::AllFailed), ground),
-            () if self.handled => self.hold(bio, ground),
-            () => {
-                ground.unsure.push(bio.block);
-                self.end(bio, Ok(()), ground);
-            }
+        if self.faults.valid().is_none() {
+            self.end(bio, Err(Why::AllFailed), ground)
+        } else if self.handled {
+            self.hold(bio, ground)
+        } else {
+            ground.unsure.push(bio.block);
+            self.end(bio, Ok(()), ground);
         }
     }
 
@@ -306,9 +306,10 @@ impl Mirror {
         let region = self.region_of(block);
         let mut queued = !self.log.in_sync(region);
         loop {
-            let leg = match queued && !self.is_in_sync(region) {
-                true => Some(faults.default).filter(|leg| !faults.has(*leg)),
-                false => faults.choose(),
+            let leg = if queued && !self.is_in_sync(region) {
+                Some(faults.default).filter(|leg| !faults.has(*leg))
+            } else {
+                faults.choose()
             };
             let leg = leg.ok_or(())?;
             let (disk, offset) = self.legs[leg];

@@ -27,7 +27,7 @@ use mirrorfs::daemon::records::store::Records;
 use mirrorfs::engine::{Devices, Engine};
 
 use super::differential::Random;
-use super::failover::bed::NO_IO;
+use super::failover::rig::NO_IO;
 use crate::lab::case::{Case, embedded_only, kernel_only};
 use crate::lab::{Lab, long};
 use machine::Sim;
@@ -80,9 +80,10 @@ fn simulated(_: &Lab) {
     let some = seeds.is_some();
     let mut figures = Figures::default();
     for seed in seeds.unwrap_or_else(new) {
-        let enough = match long() {
-            true => figures.steps >= LONG,
-            false => figures.steps >= PLAIN && begun.elapsed() > WHILE,
+        let enough = if long() {
+            figures.steps >= LONG
+        } else {
+            figures.steps >= PLAIN && begun.elapsed() > WHILE
         };
         if enough && !some {
             break;

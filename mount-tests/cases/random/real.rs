@@ -53,9 +53,10 @@ impl Real {
     /// A mirror `m` of two disks or three, the first of which has everything.
     pub fn new(lab: &Lab, random: &mut Random) -> Real {
         let disks = Disks::new(lab);
-        let log = match random.one_in(2) {
-            true => format!("disk 2 {} {REGION}", lab.blank(LOG)),
-            false => format!("core 1 {REGION}"),
+        let log = if random.one_in(2) {
+            format!("disk 2 {} {REGION}", lab.blank(LOG))
+        } else {
+            format!("core 1 {REGION}")
         };
         let legs = 2 + random.below(2) as usize;
         let places = (0..legs).map(|leg| format!("{} 0", disks.path(leg)));

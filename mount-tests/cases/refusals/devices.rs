@@ -6,7 +6,7 @@ use std::path::Path;
 
 use libc::O_EXCL;
 
-use super::field::Field;
+use super::checker::RefusalChecker;
 use super::rows::{BLOCKS, DEVICES, MAPPED, rows};
 use crate::lab::Lab;
 use crate::lab::disks::{self, MIB};
@@ -23,28 +23,28 @@ pub fn refused_devices(lab: &Lab) {
     );
     mount.wait_in_sync("there");
     files(lab, &mount);
-    let mut field = Field::new(lab, &mount);
+    let mut checker = RefusalChecker::new(lab, &mount);
     let other = fs::read(mount.scratch("other")).expect("a log");
-    assess(&mut field, DEVICES, &[("{leg}", &leg)]);
+    assess(&mut checker, DEVICES, &[("{leg}", &leg)]);
     if fs::read(mount.scratch("other")).expect("a log") != other {
-        field.note("another mirror's log is not what it was".into());
+        checker.note("another mirror's log is not what it was".into());
     }
     if Path::new("/dev/nolog").exists() {
-        field.note("/dev/nolog was made".into());
+        checker.note("/dev/nolog was made".into());
     }
-    field.end();
+    checker.end();
     mount.write("there/ctl", "remove");
 }
 
 /// Judge each row, with names of its own.
-fn assess(field: &mut Field<'_>, text: &'static str, names: &[(&str, &str)]) {
+fn assess(checker: &mut RefusalChecker<'_>, text: &'static str, names: &[(&str, &str)]) {
     for [errno, word, line] in rows(text) {
         let fill = |text: &str| {
             let named = |text: String, (name, path): &(&str, &str)| text.replace(name, path);
-            names.iter().fold(field.fill(text), named)
+            names.iter().fold(checker.fill(text), named)
         };
         let (line, word) = (fill(line), fill(word));
-        field.assess("new", &line, errno, &[&word]);
+        checker.assess("new", &line, errno, &[&word]);
     }
 }
 
@@ -77,10 +77,10 @@ pub fn refused_blocks(lab: &Lab) {
     let mut options = OpenOptions::new();
     let open = options.read(true).custom_flags(O_EXCL).open(&exclusive);
     let _open = open.expect("for itself alone");
-    let mut field = Field::new(lab, &mount);
+    let mut checker = RefusalChecker::new(lab, &mount);
     let names = [("{mounted}", mounted.as_str()), ("{exclusive}", &exclusive)];
-    assess(&mut field, BLOCKS, &names);
-    field.end();
+    assess(&mut checker, BLOCKS, &names);
+    checker.end();
 }
 
 /// A disk as a block device; it is one no more when the second is dropped.
@@ -117,15 +117,15 @@ pub fn refused_mapped(lab: &Lab) {
         ),
     ];
     let _undo = users.map(|(make, end)| (output(&make), Undo(end)).1);
-    let mut field = Field::new(lab, &mount);
+    let mut checker = RefusalChecker::new(lab, &mount);
     let names = [
         ("{swap}", swap.as_str()),
         ("{mapped}", &mapped),
         ("{image}", &image),
         ("{whole}", &whole),
     ];
-    assess(&mut field, MAPPED, &names);
-    field.end();
+    assess(&mut checker, MAPPED, &names);
+    checker.end();
 }
 
 /// A disk log of this version for so many regions, none of them clean.
@@ -161,18 +161,18 @@ pub fn refused_logs(lab: &Lab) {
     let version = mount.scratch("version3");
     fs::write(&version, log(3, 8)).expect("a log");
     let unwritable = lab.is_kernel().then(|| unwritable(lab));
-    let mut field = Field::new(lab, &mount);
-    refused_whole(lab, &mount, &mut field, &version, "2 {log} 1024");
+    let mut checker = RefusalChecker::new(lab, &mount);
+    refused_whole(lab, &mount, &mut checker, &version, "2 {log} 1024");
     if let Some((path, _)) = &unwritable {
         // `sync` asks for a log that is begun afresh, whatever it was.
         for words in ["2 {log} 1024", "3 {log} 1024 sync"] {
-            refused_whole(lab, &mount, &mut field, path, words);
+            refused_whole(lab, &mount, &mut checker, path, words);
         }
     }
     if fs::read(&version).expect("the log") != log(3, 8) {
-        field.note("the log of version 3 is not what it was".into());
+        checker.note("the log of version 3 is not what it was".into());
     }
-    field.end();
+    checker.end();
 }
 
 /// A device that can be read and not be written.
@@ -186,15 +186,21 @@ fn unwritable(lab: &Lab) -> (String, Undo) {
 }
 
 /// Whatever the errno: it names the log, and `b` is not copied to.
-fn refused_whole(lab: &Lab, mount: &Mount, field: &mut Field<'_>, path: &str, words: &str) {
+fn refused_whole(
+    lab: &Lab,
+    mount: &Mount,
+    checker: &mut RefusalChecker<'_>,
+    path: &str,
+    words: &str,
+) {
     let words = words.replace("{log}", path);
-    let line = field.fill(&format!("0 8192 mirror disk {words} 2 {{a}} 0 {{b}} 0"));
+    let line = checker.fill(&format!("0 8192 mirror disk {words} 2 {{a}} 0 {{b}} 0"));
     let target = lab.disk(1);
     let before = disks::bytes(&target, 0, MIB);
     match mount.try_write("new", &line) {
-        Ok(name) => field.note(format!("`{line}` made {name}")),
+        Ok(name) => checker.note(format!("`{line}` made {name}")),
         Err((errno, reason)) if !reason.contains(path) => {
-            field.note(format!(
+            checker.note(format!(
                 "{errno:?}: `{}` does not name {path}",
                 reason.trim()
             ));
@@ -202,7 +208,7 @@ fn refused_whole(lab: &Lab, mount: &Mount, field: &mut Field<'_>, path: &str, wo
         Err(_) => {}
     }
     if disks::bytes(&target, 0, MIB) != before {
-        field.note(format!("`{line}` was refused after it had copied"));
+        checker.note(format!("`{line}` was refused after it had copied"));
         lab.random(1, MIB);
     }
 }

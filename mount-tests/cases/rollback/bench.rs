@@ -105,7 +105,7 @@ impl<'a> Bench<'a> {
         let mirror_id = self.daemon.find("m0").expect("the mirror");
         wait_for("in sync", || {
             let snapshot = self.daemon.snapshot(mirror_id, Detail::Kernel);
-            snapshot.is_ok_and(|snapshot| snapshot.whole)
+            snapshot.is_ok_and(|snapshot| snapshot.was_in_sync)
         });
         mirror_id
     }

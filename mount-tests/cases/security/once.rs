@@ -51,21 +51,18 @@ fn flips(lab: &Lab) {
     output(&format!(
         "head -c {MIB} /dev/urandom >{source}; cp {source} {free}"
     ));
-    let _undo = match lab.is_kernel() {
-        true => {
-            let node = output(&format!("losetup --find --show {used}"));
-            Undo(format!("losetup -d {}", node.trim()))
-        }
-        false => {
-            mount.write(
-                "new",
-                &format!(
-                    "user: {} {used} sync=no log=core length=1M force=yes",
-                    lab.disk(2)
-                ),
-            );
-            Undo("true".into())
-        }
+    let _undo = if lab.is_kernel() {
+        let node = output(&format!("losetup --find --show {used}"));
+        Undo(format!("losetup -d {}", node.trim()))
+    } else {
+        mount.write(
+            "new",
+            &format!(
+                "user: {} {used} sync=no log=core length=1M force=yes",
+                lab.disk(2)
+            ),
+        );
+        Undo("true".into())
     };
     let link = mount.folder().join("link");
     symlink(&free, &link).expect("a link");

@@ -14,7 +14,7 @@ use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
 
 use super::STRANGER;
 use super::abuse::{many_files, memory, most, open_all};
-use crate::cases::failover::bed::{Bed, NO_IO, Way};
+use crate::cases::failover::rig::{NO_IO, Rig, Shape};
 use crate::lab::case::{Case, kernel_only};
 use crate::lab::mount::Mount;
 use crate::lab::shell::output;
@@ -90,17 +90,17 @@ impl User<'_> {
 fn worst(lab: &Lab) {
     many_files();
     let time = Duration::from_secs(if long() { 300 } else { 20 });
-    let way = Way {
+    let shape = Shape {
         legs: 2,
         whole: true,
         disk: false,
     };
-    let bed = Bed::new(lab, way, &[1]);
-    let at = bed.mount.at.display();
+    let rig = Rig::new(lab, shape, &[1]);
+    let at = rig.mount.at.display();
     output(&format!(
         "chown {STRANGER} {at}/m/ctl {at}/m/table; chmod 711 {at}/.."
     ));
-    let pid = bed.mount.pid();
+    let pid = rig.mount.pid();
     let count = |what: &str| {
         fs::read_dir(format!("/proc/{pid}/{what}"))
             .expect(what)
@@ -108,7 +108,7 @@ fn worst(lab: &Lab) {
     };
     let before = (memory(pid), count("task"), count("fd"));
     let user = User {
-        mount: &bed.mount,
+        mount: &rig.mount,
         over: AtomicBool::new(false),
         calls: AtomicU64::new(0),
     };
@@ -133,17 +133,17 @@ fn worst(lab: &Lab) {
                 highest.2.max(now.2),
             );
             if !broken && start.elapsed() > time / 2 {
-                bed.fragile[0].fail();
+                rig.fragile[0].fail();
                 broken = true;
             }
         }
         user.over.store(true, Ordering::Relaxed);
     });
     wait_longer(20, "the leg is out", || {
-        bed.mount.read("m/health").starts_with("degraded")
+        rig.mount.read("m/health").starts_with("degraded")
     });
-    bed.fragile[0].repair();
-    bed.goes_on(20);
+    rig.fragile[0].repair();
+    rig.goes_on(20);
     let calls = user.calls.load(Ordering::Relaxed);
     println!(
         "before: KiB, threads, files {before:?}; highest {highest:?}; {calls} rounds in {time:?}"
@@ -154,7 +154,7 @@ fn worst(lab: &Lab) {
         "{before:?} {highest:?}"
     );
     assert!(highest.2 < before.2 + 64, "{before:?} {highest:?}");
-    let longest = bed.end(&[0]);
+    let longest = rig.end(&[0]);
     println!("the longest wait of a writer while the leg was taken out: {longest:?}");
     assert!(longest < LONGEST, "{longest:?}");
 }

@@ -108,13 +108,12 @@ impl Caller {
     }
 
     fn sees(&self, path: &Path) -> bool {
-        match self.is_trusted() {
-            true => self.sees_the_same && path.exists(),
-            false => {
-                let device = DeviceRef::Path(path.into());
-                let looked = || self.rights.with(|taken| Ok(taken.stat(path).is_ok()));
-                check_in_dev(&device).is_ok() && looked().unwrap_or(false)
-            }
+        if self.is_trusted() {
+            self.sees_the_same && path.exists()
+        } else {
+            let device = DeviceRef::Path(path.into());
+            let looked = || self.rights.with(|taken| Ok(taken.stat(path).is_ok()));
+            check_in_dev(&device).is_ok() && looked().unwrap_or(false)
         }
     }
 
@@ -287,11 +286,12 @@ pub(crate) fn check_kinds(caller: &Caller, table: &Table) -> Result<()> {
 /// EINVAL for what is another thing to each process.
 fn check_same(device: &DeviceRef) -> Result<()> {
     let path = device.path().unwrap_or(Path::new("/"));
-    match OF_EACH.iter().any(|other| path.starts_with(other)) {
-        true => Err(Error::invalid(format!(
+    if OF_EACH.iter().any(|other| path.starts_with(other)) {
+        Err(Error::invalid(format!(
             "{device} is a different file for each process: name the file or device itself"
-        ))),
-        false => Ok(()),
+        )))
+    } else {
+        Ok(())
     }
 }
 
@@ -299,12 +299,13 @@ fn check_same(device: &DeviceRef) -> Result<()> {
 fn check_in_dev(device: &DeviceRef) -> Result<()> {
     let path = device.path().unwrap_or(Path::new("/"));
     let up = path.components().any(|part| part == Component::ParentDir);
-    match path.starts_with("/dev") && !up {
-        true => Ok(()),
-        false => refused(
+    if path.starts_with("/dev") && !up {
+        Ok(())
+    } else {
+        refused(
             device,
             "only the daemon's own user may name what is not in /dev",
-        ),
+        )
     }
 }
 

@@ -68,9 +68,10 @@ impl Rights {
         // They answer what was before, and no error: asked again they say what is.
         setfsgid(gid);
         setfsuid(uid);
-        match setfsgid(gid) == gid && setfsuid(uid) == uid {
-            true => Ok(Taken(())),
-            false => Err(refused()),
+        if setfsgid(gid) == gid && setfsuid(uid) == uid {
+            Ok(Taken(()))
+        } else {
+            Err(refused())
         }
     }
 }

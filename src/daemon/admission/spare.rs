@@ -87,9 +87,10 @@ impl Spare<'_> {
         let copied =
             self.earlier
                 .was_target((from, source), (looked.place, &looked.facts), held.at);
-        match copied.unwrap_or(false) {
-            true => Ok(()),
-            false => Err(not_empty(looked, &held.what, "the copy")),
+        if copied.unwrap_or(false) {
+            Ok(())
+        } else {
+            Err(not_empty(looked, &held.what, "the copy"))
         }
     }
 
@@ -111,9 +112,10 @@ impl Spare<'_> {
 
 /// A file that is neither blank nor a log is somebody's.
 fn check_log_file(looked: &Looked<'_>, regions: u64) -> Result<()> {
-    match log_file::holds_other(&looked.facts, regions)? {
-        true => Err(not_empty(looked, "something other than a log", "the log")),
-        false => Ok(()),
+    if log_file::holds_other(&looked.facts, regions)? {
+        Err(not_empty(looked, "something other than a log", "the log"))
+    } else {
+        Ok(())
     }
 }
 

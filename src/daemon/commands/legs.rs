@@ -57,7 +57,7 @@ impl Legs {
         let turn = Turn {
             change,
             edit: edit(command),
-            told: vec![announcement(snapshot, command)],
+            announcements: vec![announcement(snapshot, command)],
         };
         match Successor::of(command, &turn.change.table) {
             Some(successor) => {
@@ -92,7 +92,11 @@ impl Legs {
         let (chosen, _) = snapshot.partition_legs(leg);
         chosen.into_iter().try_for_each(|leg| {
             let answers = self.below.switcher.check_answers(leg);
-            answers.inspect_err(|_| self.below.switcher.note_silent(mirror_id, snapshot, leg))?;
+            answers.inspect_err(|_| {
+                self.below
+                    .switcher
+                    .note_unresponsive(mirror_id, snapshot, leg)
+            })?;
             self.below.devices.flush(&leg.device).map_err(|error| {
                 let (number, node) = (leg.number, leg.node());
                 error.context(format!("leg {number} {node} cannot be flushed"))

@@ -127,7 +127,7 @@ impl Maker {
             let turn = Turn {
                 change,
                 edit,
-                told: Vec::new(),
+                announcements: Vec::new(),
             };
             self.below
                 .switcher

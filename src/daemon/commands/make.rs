@@ -63,7 +63,7 @@ impl Maker {
                 .journal
                 .keep_intent(&name.name, &uuid, &Table::default())?;
             let steps = steps::create_empty(&name.name, &uuid);
-            let told = (Kind::Created, "without a table");
+            let announcement = (Kind::Created, "without a table");
             let kept = |id: &Id| {
                 let kept = self.below.journal.kept_for(id, OnFailure::default())?;
                 Ok(Settings {
@@ -71,7 +71,7 @@ impl Maker {
                     ..kept
                 })
             };
-            let made = self.start(&name, &uuid, &steps, kept, told, Some(Vec::new()));
+            let made = self.start(&name, &uuid, &steps, kept, announcement, Some(Vec::new()));
             if made.is_err() {
                 self.below.journal.drop_record(&name.name, &uuid);
             }
@@ -172,10 +172,10 @@ impl Maker {
             self.below.journal.keep_no_more(mirror_id);
             return Err(self.unmade(&id, error));
         }
-        let told = Some(name.name.clone());
+        let announced = Some(name.name.clone());
         self.below
             .registry
-            .update(mirror_id, |entry| entry.announced = told);
+            .update(mirror_id, |entry| entry.announced = announced);
         self.below.events.add(&name.name, kind, text);
         self.tell_of_no_node(mirror_id, &name.name);
         Ok(mirror_id)

@@ -61,11 +61,12 @@ impl Restorer {
                 }
             }
         }
-        match restart {
-            true => self.remake_all(missing),
-            false => missing.into_iter().for_each(|record| {
+        if restart {
+            self.remake_all(missing)
+        } else {
+            missing.into_iter().for_each(|record| {
                 self.absent(record, "--no-restore was given");
-            }),
+            })
         }
         self.below.journal.sweep_logs();
         Ok(())
@@ -163,9 +164,10 @@ impl Restorer {
     /// Undo what a daemon that was killed in the middle of a switch has left: a loaded
     /// table, to which the next resume would switch unasked, and held I/O.
     fn end_switch(&self, info: &Info) {
-        let undone = match info.suspended {
-            true => self.below.switcher.back_to_old_table(info),
-            false => self.below.engine.clear(&info.id()),
+        let undone = if info.suspended {
+            self.below.switcher.back_to_old_table(info)
+        } else {
+            self.below.engine.clear(&info.id())
         };
         let text = "the daemon was killed while it switched tables";
         match self.below.events.report(&info.name, undone) {
@@ -219,8 +221,8 @@ impl Restorer {
                 for (record, error) in failed {
                     let name = record.name.clone();
                     self.absent(record, error.sentence());
-                    let told = error.context("not started");
-                    let _ = self.below.events.report(&name, Err::<(), _>(told));
+                    let error = error.context("not started");
+                    let _ = self.below.events.report(&name, Err::<(), _>(error));
                 }
                 return;
             }
@@ -300,14 +302,14 @@ impl Restorer {
             [] => "without a table".into(),
             lines => lines.join(","),
         };
-        let told = (Kind::Restored, text.as_str());
+        let announcement = (Kind::Restored, text.as_str());
         let made = self.below.journal.made_of(record);
         self.maker.start(
             name,
             &record.uuid,
             steps,
             |_| Ok(record.settings.clone()),
-            told,
+            announcement,
             made,
         )
     }

@@ -35,9 +35,12 @@ impl Preferences {
     /// record or log do not outlive a reboot; EPERM where LVM owns it.
     pub fn set_persist(&self, mirror_id: MirrorId, line: &str) -> Result<()> {
         let set = yes_or_no(trim(line)).and_then(|persist| {
-            let check = |snapshot: &Snapshot| match persist {
-                true => self.check_can_persist(snapshot),
-                false => Ok(()),
+            let check = |snapshot: &Snapshot| {
+                if persist {
+                    self.check_can_persist(snapshot)
+                } else {
+                    Ok(())
+                }
             };
             self.set(mirror_id, check, |kept| &mut kept.persist, persist)
         });

@@ -43,7 +43,7 @@ impl Tables {
         let (text, force) = take_force(line);
         let mut table = parse_tables(text)?;
         let forced = if force { " force=yes" } else { "" };
-        let told = table.joined() + forced;
+        let text = table.joined() + forced;
         let _begun = self.below.registry.begin(mirror_id, "table")?;
         self.below.check_started(mirror_id)?;
         let snapshot = self.below.mirrors.snapshot(mirror_id, Detail::Devices)?;
@@ -80,9 +80,10 @@ impl Tables {
                 equal: false,
             };
             let done = self.below.switcher.switch_to(mirror_id, &switch);
-            match done.is_ok() {
-                true => self.below.journal.note_made(mirror_id, admitted.made()),
-                false => admitted.undo(),
+            if done.is_ok() {
+                self.below.journal.note_made(mirror_id, admitted.made())
+            } else {
+                admitted.undo()
             }
             done
         });
@@ -93,7 +94,7 @@ impl Tables {
             return Err(error);
         }
         let name = &snapshot.info.name;
-        self.below.events.add(name, Kind::Reloaded, &told);
+        self.below.events.add(name, Kind::Reloaded, &text);
         self.below
             .journal
             .keep_new_table(name, mirror_id, logs, begun);

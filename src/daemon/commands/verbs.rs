@@ -127,9 +127,10 @@ impl Verbs {
         if !later {
             self.below.registry.forget(mirror_id);
         }
-        let text = match later {
-            true => "at its last close",
-            false => "by request",
+        let text = if later {
+            "at its last close"
+        } else {
+            "by request"
         };
         self.below.events.add(name, Kind::Removed, text);
         if !later {

@@ -54,9 +54,9 @@ impl Waiters {
         let mut inner = self.inner.lock();
         self.changed.wait_while(&mut inner, |inner| !inner.news);
         inner.news = false;
-        let told = std::mem::take(&mut inner.waiting);
+        let woken = std::mem::take(&mut inner.waiting);
         drop(inner);
-        told.into_values().for_each(|tell| tell());
+        woken.into_values().for_each(|tell| tell());
     }
 }
 
@@ -75,11 +75,11 @@ mod tests {
 
     #[test]
     fn each_is_told_once_and_not_after_it_left() {
-        let (changes, told) = (Waiters::default(), Arc::<AtomicU32>::default());
+        let (changes, woken) = (Waiters::default(), Arc::<AtomicU32>::default());
         let tell = |by: u32| -> Tell {
-            let told = Arc::clone(&told);
+            let woken = Arc::clone(&woken);
             Box::new(move || {
-                told.fetch_add(by, Ordering::Relaxed);
+                woken.fetch_add(by, Ordering::Relaxed);
             })
         };
         changes.wait(1, tell(1));
@@ -87,10 +87,10 @@ mod tests {
         changes.wait(2, tell(100));
         changes.forget(2);
         changes.tell();
-        assert_eq!(told.load(Ordering::Relaxed), 0, "not by who has the news");
+        assert_eq!(woken.load(Ordering::Relaxed), 0, "not by who has the news");
         changes.serve_once();
         changes.tell();
         changes.serve_once();
-        assert_eq!(told.load(Ordering::Relaxed), 10);
+        assert_eq!(woken.load(Ordering::Relaxed), 10);
     }
 }

@@ -179,9 +179,10 @@ impl Journal {
         };
         // What could not be flushed reads as it should and may not be on the disk.
         let known = before.as_ref() == Some(&record) && self.records.is_settled(&record.uuid);
-        match known {
-            true => Ok(()),
-            false => self.records.write(&record),
+        if known {
+            Ok(())
+        } else {
+            self.records.write(&record)
         }
     }
 

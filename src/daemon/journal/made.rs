@@ -104,9 +104,12 @@ impl Journal {
         };
         let known = record.made.is_some() || begun.stage == Stage::Making;
         let files = begun.files.iter();
-        let ours = files.filter(|file| match known {
-            true => log_file::is_ours(file),
-            false => self.managed.has(file),
+        let ours = files.filter(|file| {
+            if known {
+                log_file::is_ours(file)
+            } else {
+                self.managed.has(file)
+            }
         });
         ours.cloned().collect()
     }

@@ -12,7 +12,7 @@ use crate::model::health::State;
 use crate::model::id::MirrorId;
 use crate::model::rate::RateMeter;
 use crate::model::settings::Settings;
-use crate::model::snapshot::{Known, Running, Silent};
+use crate::model::snapshot::{Known, Running, Unresponsive};
 use crate::text::device::DevNo;
 use crate::text::letter::Letter;
 
@@ -41,7 +41,7 @@ pub struct Entry {
     pub errors: Vec<u64>,
     /// The life of its table in which all regions were seen in sync and no leg with an
     /// error.
-    pub whole_in: Option<u64>,
+    pub in_sync_life: Option<u64>,
     /// What its record says beside its table; none where it has none.
     pub settings: Option<Settings>,
     /// The log files that were made for it, which go with it; none where that is not
@@ -56,7 +56,7 @@ pub struct Entry {
     pub pending_failure: Option<PendingFailure>,
     /// The legs that nothing could be read from, and the letters of all when that
     /// was tried.
-    pub(crate) silent: (Silent, Vec<Letter>),
+    pub(crate) unresponsive: (Unresponsive, Vec<Letter>),
     /// Whether a failed step has left it suspended.
     pub(crate) left_suspended: bool,
     /// Since when what is under way comes to no end, and how much had by then.
@@ -83,13 +83,13 @@ impl Entry {
             moved: None,
             seen: Seen::default(),
             errors: Vec::new(),
-            whole_in: None,
+            in_sync_life: None,
             settings: None,
             made: None,
             turn: Arc::default(),
             notes: Vec::new(),
             pending_failure: None,
-            silent: Default::default(),
+            unresponsive: Default::default(),
             left_suspended: false,
             stuck: None,
             due: None,
@@ -126,8 +126,8 @@ impl Entry {
             rate: self.meter.rate(),
             running,
             errors: self.errors.clone(),
-            silent: self.silent.0.clone(),
-            whole_in: self.whole_in,
+            unresponsive: self.unresponsive.0.clone(),
+            in_sync_life: self.in_sync_life,
             settings: self.settings.clone().unwrap_or_default(),
             holds_writes: true,
             notes: self.notes.clone(),

@@ -140,12 +140,13 @@ impl Mirrors {
         };
         let look_up = |device: &DeviceRef| self.look_up(device, detail);
         let snapshot = Snapshot::new(info, status, lines, life, known, &look_up);
-        Ok(match detail >= Detail::Devices {
-            true => Snapshot {
+        Ok(if detail >= Detail::Devices {
+            Snapshot {
                 beside: self.beside(&snapshot),
                 ..snapshot
-            },
-            false => snapshot,
+            }
+        } else {
+            snapshot
         })
     }
 

@@ -78,8 +78,8 @@ fn single(devices: impl IntoIterator<Item = DeviceRef>) -> Vec<DeviceRef> {
 }
 
 /// What cannot be told is no reason to refuse what was done. Who is not root cannot.
-fn note(told: Result<()>) {
-    match told {
+fn note(result: Result<()>) {
+    match result {
         Err(error) if error.errno() == Errno::EACCES => log::debug!("{error}"),
         Err(error) => log::warn!("{error}"),
         Ok(()) => {}

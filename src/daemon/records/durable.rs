@@ -21,9 +21,10 @@ pub(crate) fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = make_file(path, &options)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    match fs::read(path)? == bytes {
-        true => Ok(()),
-        false => Err(Errno::EIO.into()),
+    if fs::read(path)? == bytes {
+        Ok(())
+    } else {
+        Err(Errno::EIO.into())
     }
 }
 

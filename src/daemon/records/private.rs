@@ -69,13 +69,13 @@ impl Walk {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
             looked => looked.map_err(|error| Error::io(next.display(), &error))?,
         };
-        match () {
-            () if stat.is_symlink() => self.follow(&next, &stat)?,
-            () if stat.is_dir() => {
-                check_folder(&next, &stat, true)?;
-                self.here = next;
-            }
-            () => return Err(Error::sys(next.display(), Errno::ENOTDIR)),
+        if stat.is_symlink() {
+            self.follow(&next, &stat)?
+        } else if stat.is_dir() {
+            check_folder(&next, &stat, true)?;
+            self.here = next;
+        } else {
+            return Err(Error::sys(next.display(), Errno::ENOTDIR));
         }
         Ok(true)
     }
@@ -115,25 +115,27 @@ fn look(path: &Path) -> Result<Metadata> {
 fn check_folder(path: &Path, stat: &Metadata, passed: bool) -> Result<()> {
     check_owner(path, stat)?;
     let sticky = passed && stat.mode() & STICKY != 0;
-    match is_open(stat) && !sticky {
-        true => Err(unsafe_place(
+    if is_open(stat) && !sticky {
+        Err(unsafe_place(
             path,
             format!("can be written by others (mode {:o})", stat.mode() & 0o7777),
             format!("`chmod go-w {}`", path.display()),
-        )),
-        false => Ok(()),
+        ))
+    } else {
+        Ok(())
     }
 }
 
 fn check_owner(path: &Path, stat: &Metadata) -> Result<()> {
     let user = geteuid().as_raw();
-    match stat.uid() == 0 || stat.uid() == user {
-        true => Ok(()),
-        false => Err(unsafe_place(
+    if stat.uid() == 0 || stat.uid() == user {
+        Ok(())
+    } else {
+        Err(unsafe_place(
             path,
             format!("belongs to user {}", stat.uid()),
             format!("`chown {user} {}`", path.display()),
-        )),
+        ))
     }
 }
 
@@ -203,9 +205,10 @@ pub fn open_file(path: &Path) -> io::Result<File> {
     let file = options.read(true).custom_flags(flags).open(path)?;
     let stat = file.metadata()?;
     let own = stat.uid() == 0 || stat.uid() == geteuid().as_raw();
-    match stat.is_file() && own && !is_open(&stat) {
-        true => Ok(file),
-        false => Err(Errno::EPERM.into()),
+    if stat.is_file() && own && !is_open(&stat) {
+        Ok(file)
+    } else {
+        Err(Errno::EPERM.into())
     }
 }
 

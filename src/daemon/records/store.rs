@@ -220,9 +220,12 @@ impl Records {
     /// The file of a UUID: what no file may be called is written as `%XX`.
     fn path(&self, uuid: &str) -> Result<PathBuf> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-        let pieces = uuid.bytes().map(|byte| match plain(byte) {
-            true => char::from(byte).to_string(),
-            false => format!("%{byte:02X}"),
+        let pieces = uuid.bytes().map(|byte| {
+            if plain(byte) {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
         });
         let name: String = pieces.collect();
         if name.is_empty() || name.len() > MAX_NAME {
@@ -240,12 +243,11 @@ impl Records {
         let text = String::from_utf8(bytes).map_err(|error| Error::invalid(error.to_string()));
         let record = text.map_err(Unread::garbage).and_then(|text| parse(&text));
         let record = record.map_err(|unread| unread.at(path))?;
-        match self.path(&record.uuid).as_deref() == Ok(path) {
-            true => Ok(record),
-            false => {
-                let sentence = format!("its content is of UUID {}", record.uuid);
-                Err(Unread::garbage(Error::invalid(sentence)).at(path))
-            }
+        if self.path(&record.uuid).as_deref() == Ok(path) {
+            Ok(record)
+        } else {
+            let sentence = format!("its content is of UUID {}", record.uuid);
+            Err(Unread::garbage(Error::invalid(sentence)).at(path))
         }
     }
 

@@ -89,7 +89,7 @@ impl Switcher {
     /// legs may have what they had. Only of a resume of our own that is known: what
     /// another program resumed may have been loaded anew.
     fn carry_over(&self, mirror_id: MirrorId, before: &Snapshot) {
-        if !before.parts.iter().all(Part::keeps_whole) {
+        if !before.parts.iter().all(Part::keeps_sync) {
             return;
         }
         let dev = before.info.dev;
@@ -100,8 +100,8 @@ impl Switcher {
         };
         if same && now == then + 1 {
             self.registry.update(mirror_id, |entry| {
-                if entry.whole_in == Some(then) {
-                    entry.whole_in = Some(now);
+                if entry.in_sync_life == Some(then) {
+                    entry.in_sync_life = Some(now);
                 }
             });
         }

@@ -6,7 +6,7 @@ use crate::daemon::mirrors::entry::Entry;
 use crate::daemon::mirrors::query::Detail;
 use crate::error::Result;
 use crate::model::id::MirrorId;
-use crate::model::snapshot::{Leg, Silent, Snapshot};
+use crate::model::snapshot::{Leg, Snapshot, Unresponsive};
 use crate::text::letter::Letter;
 
 impl Switcher {
@@ -14,25 +14,25 @@ impl Switcher {
     pub(crate) fn listen(&self, mirror_id: MirrorId) -> Result<()> {
         let snapshot = self.mirrors.snapshot(mirror_id, Detail::Kernel)?;
         let legs = snapshot.legs.iter();
-        let hurt = legs.filter(|leg| leg.letter != Letter::Alive || leg.silent);
-        let silent = hurt.filter(|leg| self.check_answers(leg).is_err());
-        let silent = silent.map(|leg| leg.number).collect();
-        self.keep_silent(mirror_id, &snapshot, silent);
+        let hurt = legs.filter(|leg| leg.letter != Letter::Alive || leg.unresponsive);
+        let unresponsive = hurt.filter(|leg| self.check_answers(leg).is_err());
+        let unresponsive = unresponsive.map(|leg| leg.number).collect();
+        self.keep_unresponsive(mirror_id, &snapshot, unresponsive);
         Ok(())
     }
 
     /// A leg did not answer when somebody asked: health says so as long as that is.
-    pub(crate) fn note_silent(&self, mirror_id: MirrorId, snapshot: &Snapshot, leg: &Leg) {
-        self.keep_silent(mirror_id, snapshot, vec![leg.number]);
+    pub(crate) fn note_unresponsive(&self, mirror_id: MirrorId, snapshot: &Snapshot, leg: &Leg) {
+        self.keep_unresponsive(mirror_id, snapshot, vec![leg.number]);
         self.bell.ring();
     }
 
     /// Keep which legs do not answer, as long as the letters and the life are these.
-    fn keep_silent(&self, mirror_id: MirrorId, snapshot: &Snapshot, legs: Vec<usize>) {
+    fn keep_unresponsive(&self, mirror_id: MirrorId, snapshot: &Snapshot, legs: Vec<usize>) {
         let life = snapshot.life;
-        let silent = (Silent { legs, life }, letters(snapshot));
+        let unresponsive = (Unresponsive { legs, life }, letters(snapshot));
         self.registry.update(mirror_id, |entry| {
-            entry.silent = silent;
+            entry.unresponsive = unresponsive;
             entry.event_nr = None;
         });
     }
@@ -53,8 +53,8 @@ impl Switcher {
 
 /// Whether it was tried which legs answer, with these letters in this life of the table.
 pub(crate) fn has_listened(entry: &Entry, snapshot: &Snapshot) -> bool {
-    let (silent, then) = &entry.silent;
-    silent.life == snapshot.life && *then == letters(snapshot)
+    let (unresponsive, then) = &entry.unresponsive;
+    unresponsive.life == snapshot.life && *then == letters(snapshot)
 }
 
 fn letters(snapshot: &Snapshot) -> Vec<Letter> {

@@ -22,7 +22,7 @@ pub(crate) struct Turn {
     /// What of its settings changes.
     pub edit: SettingsEdit,
     /// The events that tell of it.
-    pub told: Vec<(Kind, String)>,
+    pub announcements: Vec<(Kind, String)>,
 }
 
 impl Switcher {
@@ -83,7 +83,7 @@ impl Switcher {
         self.events
             .add(name, Kind::Reloaded, &change.table.joined());
         // At once: what comes now may wait for a disk.
-        turn.told
+        turn.announcements
             .iter()
             .for_each(|(kind, text)| self.events.add(name, *kind, text));
         self.journal.keep_new_table(name, mirror_id, logs, begun);

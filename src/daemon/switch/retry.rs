@@ -67,7 +67,7 @@ impl Switcher {
     /// The kernel has forgotten them with the table.
     fn forget_errors(&self, mirror_id: MirrorId) {
         self.registry.update(mirror_id, |entry| {
-            (entry.stuck, entry.silent) = Default::default();
+            (entry.stuck, entry.unresponsive) = Default::default();
         });
     }
 

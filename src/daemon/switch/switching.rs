@@ -140,7 +140,7 @@ impl Switcher {
             entry.meter.clear();
             entry.pending_failure = None;
             if equal {
-                entry.whole_in = now;
+                entry.in_sync_life = now;
             }
         });
     }

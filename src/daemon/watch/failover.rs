@@ -182,14 +182,14 @@ impl Failover {
         };
         let change = Change {
             table: switch.table,
-            equal: switch.whole,
+            equal: switch.was_in_sync,
             ..Change::default()
         };
-        let told = gone.iter().map(|what| (Kind::Dropped, what.line()));
+        let announcements = gone.iter().map(|what| (Kind::Dropped, what.line()));
         let turn = Turn {
             change,
             edit,
-            told: told.collect(),
+            announcements: announcements.collect(),
         };
         let changed = self.switcher.change(mirror_id, &snapshot, &turn, &[]);
         changed.map_err(|error| error.context("continuing without what has failed"))?;

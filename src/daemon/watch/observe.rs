@@ -66,7 +66,7 @@ impl Observer {
             sample(entry, &snapshot, &progress, now)
         });
         self.compare(&entry, &snapshot, &progress);
-        self.remember_whole(mirror_id, &snapshot, life);
+        self.remember_in_sync(mirror_id, &snapshot, life);
         Some(Observed {
             snapshot,
             copying: copying.unwrap_or(false),
@@ -75,19 +75,20 @@ impl Observer {
 
     /// Remember in which life of its table all regions were in sync and no leg had an
     /// error; where some are missing and no leg has one, they are so no more.
-    fn remember_whole(&self, mirror_id: MirrorId, snapshot: &Snapshot, life: Option<u64>) {
+    fn remember_in_sync(&self, mirror_id: MirrorId, snapshot: &Snapshot, life: Option<u64>) {
         let healthy = snapshot.legs.iter().all(|leg| leg.letter == Letter::Alive);
         // What was seen of two lives says nothing of either.
         let of_one = life.is_some() && snapshot.life == life;
         if !healthy || !of_one || snapshot.parts.is_empty() {
             return;
         }
-        self.registry
-            .update(mirror_id, |entry| match (snapshot.whole, entry.whole_in) {
-                (true, _) => entry.whole_in = life,
-                (false, known) if known == life => entry.whole_in = None,
+        self.registry.update(mirror_id, |entry| {
+            match (snapshot.was_in_sync, entry.in_sync_life) {
+                (true, _) => entry.in_sync_life = life,
+                (false, known) if known == life => entry.in_sync_life = None,
                 (false, _) => {}
-            });
+            }
+        });
     }
 
     /// Tell what changed since the mirror was last looked at.

@@ -66,7 +66,7 @@ pub(super) fn remedy(entry: &Entry, snapshot: &Snapshot, carries_io: bool) -> Re
 
 /// The same, where no leg has to go.
 fn of_healthy(entry: &Entry, snapshot: &Snapshot) -> Remedy {
-    let asleep = |leg: &Leg| leg.silent && leg.letter == Letter::Alive;
+    let asleep = |leg: &Leg| leg.unresponsive && leg.letter == Letter::Alive;
     let asleep = snapshot.legs.iter().any(asleep);
     match hurt(snapshot) {
         // It may be back.

@@ -81,7 +81,7 @@ impl Watch {
     }
 
     fn watch(&self) {
-        let mut told = None;
+        let mut reported = None;
         loop {
             // Armed before the list is read, so that nothing falls between.
             let start = Instant::now();
@@ -90,10 +90,10 @@ impl Watch {
             let copying = *passed.as_ref().unwrap_or(&true);
             // What lasts is told of once.
             let error = passed.err();
-            if let Some(error) = error.as_ref().filter(|_| error != told) {
+            if let Some(error) = error.as_ref().filter(|_| error != reported) {
                 log::error!("watching device-mapper: {error}");
             }
-            told = error;
+            reported = error;
             self.events.waiters.tell();
             self.sleep(copying, start);
         }
@@ -152,10 +152,10 @@ impl Watch {
             return;
         }
         let name = &device.name;
-        let told = self
+        let before = self
             .registry
             .update(mirror_id, |entry| entry.announced.replace(name.clone()));
-        match told.flatten() {
+        match before.flatten() {
             Some(old) if old == *name => {}
             Some(old) => {
                 self.events.renamed(&old, name, ", by another program");

@@ -44,12 +44,15 @@ pub(super) fn copy(mirror: &Mirror, start: u64, size: u64, buffer: &mut Buffer) 
     let Ok(spans) = source.store.spans(source.offset + start, size) else {
         return 1;
     };
-    let copied = spans.iter().map(|span| match span.hole {
-        true => to_all(mirror, |leg| {
-            leg.store
-                .zero(leg.offset + span.start - source.offset, span.size)
-        }),
-        false => data(mirror, source, span, buffer),
+    let copied = spans.iter().map(|span| {
+        if span.hole {
+            to_all(mirror, |leg| {
+                leg.store
+                    .zero(leg.offset + span.start - source.offset, span.size)
+            })
+        } else {
+            data(mirror, source, span, buffer)
+        }
     });
     copied.fold(0, |failed, more| failed | more)
 }

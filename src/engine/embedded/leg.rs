@@ -82,10 +82,12 @@ impl Leg {
     /// Its health letter (`device_status_char`).
     pub(super) fn letter(&self) -> Letter {
         let failures = self.failures.load(Ordering::Relaxed);
-        match () {
-            () if failures & Failure::Flush as u32 != 0 => Letter::FlushFailed,
-            () if failures & Failure::Sync as u32 != 0 => Letter::SyncFailed,
-            () => Letter::Alive,
+        if failures & Failure::Flush as u32 != 0 {
+            Letter::FlushFailed
+        } else if failures & Failure::Sync as u32 != 0 {
+            Letter::SyncFailed
+        } else {
+            Letter::Alive
         }
     }
 }

@@ -81,9 +81,9 @@ impl Log {
         });
         // What it could not be told in this life it cannot know.
         if !self.is_written()
-            && let Some(told) = &self.bits.lock().clean
+            && let Some(state) = &self.bits.lock().clean
         {
-            clean.keep(told);
+            clean.keep(state);
         }
         // Regions that the log does not know yet: the mirror has grown.
         clean.set_from(known, self.word == Some(Sync::NoSync) && !failed);
@@ -298,9 +298,12 @@ mod tests {
 
     /// A log whose disk can be told to lose what it is told.
     fn losing(path: &std::path::Path) -> Log {
-        let disk = LogDisk::open_with(path, |file| match LOSING.load(Relaxed) {
-            true => Err(Errno::EIO.into()),
-            false => file.sync_data(),
+        let disk = LogDisk::open_with(path, |file| {
+            if LOSING.load(Relaxed) {
+                Err(Errno::EIO.into())
+            } else {
+                file.sync_data()
+            }
         });
         Log::new(20, None, Some(disk.unwrap())).unwrap()
     }

@@ -84,9 +84,10 @@ impl LogDisk {
     /// Its health letter (`disk_status`). The page cache is in between, so that a
     /// write's failure is met at the flush and the two cannot be told apart.
     pub(super) fn letter(&self) -> Letter {
-        match self.failed.load(Ordering::Relaxed) {
-            true => Letter::WriteFailed,
-            false => Letter::Alive,
+        if self.failed.load(Ordering::Relaxed) {
+            Letter::WriteFailed
+        } else {
+            Letter::Alive
         }
     }
 }

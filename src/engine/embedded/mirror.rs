@@ -40,19 +40,19 @@ pub(super) struct Mirror {
     /// How much of the time copying may take.
     pub(super) throttle: Arc<Throttle>,
     events: Counter,
-    whole: AtomicBool,
+    was_in_sync: AtomicBool,
 }
 
 impl Mirror {
     pub(super) fn new(parts: Parts, throttle: Arc<Throttle>, events: Counter) -> Mirror {
         // Legs that are declared equal are whole from the beginning, and nobody is
         // told: the kernel first looks before anyone can listen (`mirror_ctr`).
-        let whole = parts.log.in_sync() == parts.regions();
+        let was_in_sync = parts.log.in_sync() == parts.regions();
         Mirror {
             parts,
             throttle,
             events,
-            whole: AtomicBool::new(whole),
+            was_in_sync: AtomicBool::new(was_in_sync),
         }
     }
 
@@ -99,7 +99,7 @@ impl Mirror {
     /// ENOMEM.
     pub(super) fn resume(&self) -> Result<()> {
         let failed = self.parts.log.resume()?;
-        self.told(failed);
+        self.note_log(failed);
         self.mend();
         Ok(())
     }
@@ -115,9 +115,9 @@ impl Mirror {
         }
         self.lose_all();
         self.flush_log();
-        let told = self.parts.log.is_written();
+        let written = self.parts.log.is_written();
         for leg in cut {
-            if !told || leg.mend().is_err() {
+            if !written || leg.mend().is_err() {
                 self.fail(leg, Failure::Sync);
             }
         }
@@ -126,17 +126,17 @@ impl Mirror {
     /// No region counts any more, tracked errors or not: what is lost is known.
     pub(super) fn lose_all(&self) {
         (0..self.regions()).for_each(|region| self.parts.log.complete(region, false, false));
-        self.whole.store(false, Ordering::Relaxed);
+        self.was_in_sync.store(false, Ordering::Relaxed);
     }
 
     /// Write what has changed into the log, through to its disk.
     pub(super) fn flush_log(&self) {
         let failed = self.parts.log.flush();
-        self.told(failed);
+        self.note_log(failed);
     }
 
-    fn told(&self, log_failed: bool) {
-        if log_failed {
+    fn note_log(&self, failed: bool) {
+        if failed {
             self.events.raise();
         }
     }
@@ -144,10 +144,10 @@ impl Mirror {
     /// Whether the copy has just come to its end. Then all is well, whatever was
     /// before: without `handle_errors` also what has failed (`do_recovery`).
     pub(super) fn check_end(&self) {
-        if self.parts.log.in_sync() != self.regions() || self.whole.load(Ordering::Relaxed) {
+        if self.parts.log.in_sync() != self.regions() || self.was_in_sync.load(Ordering::Relaxed) {
             return;
         }
-        self.whole.store(true, Ordering::Relaxed);
+        self.was_in_sync.store(true, Ordering::Relaxed);
         self.parts.legs.iter().for_each(Leg::heal);
         self.events.raise();
     }

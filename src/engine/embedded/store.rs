@@ -144,9 +144,10 @@ impl Store {
     /// # Errors
     /// Those of fallocate(2) and pwrite(2).
     pub(super) fn zero(&self, at: u64, size: u64) -> io::Result<()> {
-        let how = match self.direct.is_some() {
-            true => FallocateFlags::FALLOC_FL_ZERO_RANGE,
-            false => FallocateFlags::FALLOC_FL_PUNCH_HOLE,
+        let how = if self.direct.is_some() {
+            FallocateFlags::FALLOC_FL_ZERO_RANGE
+        } else {
+            FallocateFlags::FALLOC_FL_PUNCH_HOLE
         };
         let spans = self.spans(at, size)?;
         let mut data = spans.iter().filter(|span| !span.hole);

@@ -135,9 +135,10 @@ fn what_is_lost_without_an_error_does_not_count() {
     static LOSES: AtomicUsize = AtomicUsize::new(1);
     let lost: Sync = |file, at, size, flags| {
         let first = flags == SYNC_FILE_RANGE_WRITE && at == 0;
-        match first && LOSES.swap(0, Ordering::Relaxed) == 1 {
-            true => lose(file, at, size),
-            false => sync_range(file, at, size, flags),
+        if first && LOSES.swap(0, Ordering::Relaxed) == 1 {
+            lose(file, at, size)
+        } else {
+            sync_range(file, at, size, flags)
         }
     };
     let bed = Bed::new((16 * MIB, MIB), 7, lost);

@@ -139,12 +139,12 @@ mod tests {
     fn met(sync: Sync, pieces: u64) -> Vec<Option<i32>> {
         let (file, window) = (tempfile::tempfile().unwrap(), Window::new(sync));
         (0..pieces).for_each(|piece| window.wrote(&file, piece * WINDOW, WINDOW));
-        let told = || {
+        let failure = || {
             let (written, result) = window.settle(&file);
             let error = result.err().and_then(|error| error.raw_os_error());
             (written, error)
         };
-        let (first, again) = (told(), told());
+        let (first, again) = (failure(), failure());
         assert_eq!((first.0, again.0.len()), (vec![(0, pieces * WINDOW)], 0));
         vec![first.1, again.1]
     }

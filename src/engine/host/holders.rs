@@ -11,9 +11,10 @@ use crate::engine::Holder;
 /// thousands, and their tables say more.
 pub(super) fn of(sys: &Sysfs, block: &Block) -> Vec<Holder> {
     let made_of = parts(block).into_iter().flat_map(|(part, how)| {
-        let holders = match part == *block {
-            true => part.holders_but_mappings(),
-            false => part.holders(),
+        let holders = if part == *block {
+            part.holders_but_mappings()
+        } else {
+            part.holders()
         };
         let holder = move |holder: Block| made_of(&holder, &how);
         holders.into_iter().map(holder)

@@ -146,9 +146,10 @@ impl<'a> Finder<'a> {
 
     /// A path that somebody else has named: it means what is there, or nothing.
     fn existing(&mut self, path: &Path) {
-        let spot = match path.is_absolute() {
-            true => (self.look)(path).transpose(),
-            false => None,
+        let spot = if path.is_absolute() {
+            (self.look)(path).transpose()
+        } else {
+            None
         };
         self.found(path, spot);
     }

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
     use crate::engine::host::sysfs::fake::Tree;
 
-    fn told(tree: &Tree, dev: &str) -> Option<String> {
+    fn uevent_of(tree: &Tree, dev: &str) -> Option<String> {
         let block = tree.sysfs().block(dev.parse().unwrap()).unwrap();
         block.text("uevent")
     }
@@ -98,8 +98,8 @@ mod tests {
         let attributes = [("partition", "1"), ("uevent", "")];
         tree.device("sda/sda1", "8:1", &attributes);
         part(&tree, "8:0");
-        assert_eq!(told(&tree, "8:0").as_deref(), Some("change"));
-        assert_eq!(told(&tree, "8:1").as_deref(), Some("change"));
+        assert_eq!(uevent_of(&tree, "8:0").as_deref(), Some("change"));
+        assert_eq!(uevent_of(&tree, "8:1").as_deref(), Some("change"));
     }
 
     #[test]
@@ -115,9 +115,9 @@ mod tests {
         ["8:1", "7:0", "7:1"]
             .iter()
             .for_each(|dev| part(&tree, dev));
-        let told = ["8:0", "8:1", "7:0", "7:1"].map(|dev| told(&tree, dev));
-        let told = told.map(|text| text.unwrap() == "change");
-        assert_eq!(told, [false, true, false, true]);
+        let uevents = ["8:0", "8:1", "7:0", "7:1"].map(|dev| uevent_of(&tree, dev));
+        let changed = uevents.map(|text| text.unwrap() == "change");
+        assert_eq!(changed, [false, true, false, true]);
     }
 
     #[test]

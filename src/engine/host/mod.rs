@@ -179,9 +179,12 @@ impl Host {
         let Some(below) = self.sys.block(dev) else {
             return Lying::Unknown(format!("there is no block device {dev}"));
         };
-        let one = |above: &DevNo| match reaches(&below, *above, DEEPEST) {
-            true => Lying::OnIt,
-            false => Lying::Elsewhere,
+        let one = |above: &DevNo| {
+            if reaches(&below, *above, DEEPEST) {
+                Lying::OnIt
+            } else {
+                Lying::Elsewhere
+            }
         };
         Lying::of_all(home.parts.iter().map(|part| match part {
             Part::Device(above) => one(above),
@@ -244,9 +247,10 @@ fn not_found(path: &Path, error: &std::io::Error) -> Error {
     match error.kind() {
         // A path with a NUL in it, or one that goes through a file, is none.
         ErrorKind::InvalidInput | ErrorKind::NotADirectory | ErrorKind::NotFound => {
-            let advice = match path.starts_with("/dev") {
-                true => "",
-                false => ": `truncate -s SIZE FILE` makes an image",
+            let advice = if path.starts_with("/dev") {
+                ""
+            } else {
+                ": `truncate -s SIZE FILE` makes an image"
             };
             Error::new(Errno::ENOENT, format!("there is no {shown}{advice}"))
         }
@@ -303,9 +307,10 @@ fn of_block(block: &Block) -> Result<Facts> {
     };
     let size = block.bytes("size").ok_or_else(gone)?;
     let disk = block.whole().unwrap_or_else(|| block.clone());
-    let start = match disk == *block {
-        true => 0,
-        false => block.bytes("start").ok_or_else(gone)?,
+    let start = if disk == *block {
+        0
+    } else {
+        block.bytes("start").ok_or_else(gone)?
     };
     let (base, offset) = bottom(&disk);
     Ok(Facts {

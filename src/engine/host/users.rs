@@ -141,8 +141,8 @@ fn mounted(block: &Block, all: &[Mount], needing: &[String]) -> Option<String> {
     let known = all.iter().find(|mount| mount.dev == block.dev);
     // btrfs shows a number of its own: there the source tells. Of a file system that needs
     // no device it is whatever somebody has called it, and with FUSE anybody may.
-    let mut told = all.iter().filter(|mount| needing.contains(&mount.kind));
-    let mount = known.or_else(|| told.find(|m| leads_to(&m.source) == Some(block.dev)))?;
+    let mut mounted = all.iter().filter(|mount| needing.contains(&mount.kind));
+    let mount = known.or_else(|| mounted.find(|m| leads_to(&m.source) == Some(block.dev)))?;
     Some(format!("mounted on {}", mount.point.display()))
 }
 

@@ -119,7 +119,7 @@ mod tests {
         minor: 0,
     };
 
-    fn told(records: &[&str]) -> Option<String> {
+    fn reason_in(records: &[&str]) -> Option<String> {
         reason(records.iter().copied(), DEV, true)
     }
 
@@ -129,7 +129,10 @@ mod tests {
             "3,1234,98765,-;device-mapper: table: 254:0: mirror: Invalid number of mirrors (-EINVAL)",
             "3,1235,98766,-;device-mapper: ioctl: error adding target to table",
         ];
-        assert_eq!(told(&records).unwrap(), "mirror: Invalid number of mirrors");
+        assert_eq!(
+            reason_in(&records).unwrap(),
+            "mirror: Invalid number of mirrors"
+        );
     }
 
     #[test]
@@ -141,7 +144,7 @@ mod tests {
         ];
         let words =
             "mirror: Error creating mirror dirty log: log device 7:2 too small: need 1536 bytes";
-        assert_eq!(told(&records).unwrap(), words);
+        assert_eq!(reason_in(&records).unwrap(), words);
     }
 
     #[test]
@@ -152,8 +155,8 @@ mod tests {
             "6,3,3,-;EXT4-fs (dm-0): mounted filesystem",
         ];
         let words = "loop1 too small for target: start=0, len=64, dev_size=8";
-        assert_eq!(told(&records).unwrap(), words);
-        assert_eq!(told(&records[1..]), None);
+        assert_eq!(reason_in(&records).unwrap(), words);
+        assert_eq!(reason_in(&records[1..]), None);
     }
 
     #[test]
@@ -162,16 +165,16 @@ mod tests {
             "3,1,1,-;device-mapper: ioctl: can't change device type (old=1 vs new=2) after initial table load.",
         ];
         let words = "can't change device type (old=1 vs new=2) after initial table load";
-        assert_eq!(told(&records).unwrap(), words);
+        assert_eq!(reason_in(&records).unwrap(), words);
         assert_eq!(reason(records.into_iter(), DEV, false), None);
     }
 
     #[test]
     fn a_dictionary_and_odd_records_do_no_harm() {
         let dictionary = "3,1,1,-;device-mapper: table: 254:0: mirror: Invalid offset\n SUBSYSTEM=block\n DEVICE=b254:0\n";
-        assert_eq!(told(&[dictionary]).unwrap(), "mirror: Invalid offset");
+        assert_eq!(reason_in(&[dictionary]).unwrap(), "mirror: Invalid offset");
         assert_eq!(
-            told(&[
+            reason_in(&[
                 "",
                 ";",
                 "3,1,1,-;",

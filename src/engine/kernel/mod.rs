@@ -250,9 +250,10 @@ impl Engine for Kernel {
         let targets = table.iter().map(target).collect::<Result<Vec<_>>>()?;
         let which = Fitting::new(id)?;
         let Info { name, dev, .. } = self.info(id)?;
-        let flags = match read_only {
-            true => DmFlags::DM_READONLY,
-            false => DmFlags::empty(),
+        let flags = if read_only {
+            DmFlags::DM_READONLY
+        } else {
+            DmFlags::empty()
         };
         let alone = self.loads.take(LOAD_TURN_WITHIN);
         let mark = Mark::now();

@@ -118,9 +118,12 @@ fn what_the_folder_could_not_flush_is_not_settled_until_it_is_done_again() {
     static FAILS: AtomicBool = AtomicBool::new(true);
     let folder = tempfile::tempdir().unwrap();
     let records = Records {
-        sync: |folder| match FAILS.load(Relaxed) {
-            true => Err(Errno::EIO.into()),
-            false => sync_folder(folder),
+        sync: |folder| {
+            if FAILS.load(Relaxed) {
+                Err(Errno::EIO.into())
+            } else {
+                sync_folder(folder)
+            }
         },
         ..Records::below(folder.path())
     };

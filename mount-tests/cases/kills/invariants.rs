@@ -1,4 +1,4 @@
-//! The judge of what the next mount finds where a daemon was killed.
+//! What has to hold of what the next mount finds where a daemon was killed.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use libc::O_DSYNC;
 use mirrorfs::engine::{Engine, Id, Slot};
 
-use super::doomed::Doomed;
+use super::crashable::CrashableDaemon;
 use super::loops_without_mirror;
 use super::steps::SIZE;
 use crate::cases::records::{lasting, records};
@@ -27,7 +27,7 @@ const PATIENCE: &str = "30";
 const SOON: Duration = Duration::from_secs(8);
 
 /// A state directory, a mountpoint, and what the source holds.
-pub struct Judge<'a> {
+pub struct Invariants<'a> {
     pub mount: Mount,
     pub lab: &'a Lab,
     /// Whether the mirrors go with the daemon.
@@ -37,10 +37,10 @@ pub struct Judge<'a> {
     noise: Vec<u8>,
 }
 
-impl<'a> Judge<'a> {
-    pub fn new(lab: &'a Lab) -> Judge<'a> {
+impl<'a> Invariants<'a> {
+    pub fn new(lab: &'a Lab) -> Invariants<'a> {
         let (_, noise) = lab.noise(0, SIZE);
-        Judge {
+        Invariants {
             mount: lasting(lab),
             lab,
             power_cut: false,
@@ -52,7 +52,7 @@ impl<'a> Judge<'a> {
     /// A daemon on the state directory, with a mirror of which both legs hold the
     /// noise. The next disk begins as they do and has other bytes further on: a log that
     /// does not begin afresh may call it equal, and nobody copies to it then.
-    pub fn doomed(&self, first: &str) -> Doomed {
+    pub fn crashable(&self, first: &str) -> CrashableDaemon {
         for number in 0..3 {
             put(&self.lab.disk(number), 0, &self.noise);
         }
@@ -60,7 +60,7 @@ impl<'a> Judge<'a> {
         if let Some(table) = &self.beneath {
             create("m", "OTHER-1", table);
         }
-        Doomed::new(&self.mount.state(), first)
+        CrashableDaemon::new(&self.mount.state(), first)
     }
 
     /// Mount, and tell what is wrong; the devices should be as one of `allowed`.

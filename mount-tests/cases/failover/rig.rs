@@ -28,7 +28,7 @@ const LOG: usize = 8;
 
 /// How a mirror is made.
 #[derive(Debug, Clone, Copy)]
-pub struct Way {
+pub struct Shape {
     /// How many legs it has.
     pub legs: usize,
     /// Whether they are in sync from the start.
@@ -37,7 +37,7 @@ pub struct Way {
     pub disk: bool,
 }
 
-impl Way {
+impl Shape {
     fn size(self) -> u64 {
         if self.whole { SMALL } else { LARGE }
     }
@@ -48,8 +48,8 @@ impl Way {
 }
 
 /// A mirror `m` that is written to.
-pub struct Bed {
-    pub way: Way,
+pub struct Rig {
+    pub shape: Shape,
     pub mount: Mount,
     pub writer: Writer,
     pub legs: Vec<String>,
@@ -58,49 +58,55 @@ pub struct Bed {
     pub log: Option<Fragile>,
 }
 
-impl Bed {
+impl Rig {
     /// A mirror of which the legs in `breakable` can be broken. One that is not
     /// whole copies so slowly that it stays so.
-    pub fn new(lab: &Lab, way: Way, breakable: &[usize]) -> Bed {
+    pub fn new(lab: &Lab, shape: Shape, breakable: &[usize]) -> Rig {
         let fragile = breakable.iter();
-        let fragile = fragile.map(|number| lab.fragile(*number, way.sectors()));
-        Bed::on(lab, way, breakable, fragile.collect(), way.size())
+        let fragile = fragile.map(|number| lab.fragile(*number, shape.sectors()));
+        Rig::on(lab, shape, breakable, fragile.collect(), shape.size())
     }
 
     /// A mirror with a bad spot on one leg, from the start.
-    pub fn with_a_bad_spot(lab: &Lab, way: Way, leg: usize) -> Bed {
+    pub fn with_a_bad_spot(lab: &Lab, shape: Shape, leg: usize) -> Rig {
         let (spot, written) = match leg {
             // A write to it, not copied yet, would go there alone and fail.
             0 => (2 * SMALL, SMALL),
-            _ => (SMALL / 2, way.size()),
+            _ => (SMALL / 2, shape.size()),
         };
-        let fragile = lab.holed(leg, way.sectors(), (spot / 512, 16));
+        let fragile = lab.holed(leg, shape.sectors(), (spot / 512, 16));
         fragile.fail();
-        Bed::on(lab, way, &[leg], vec![fragile], written)
+        Rig::on(lab, shape, &[leg], vec![fragile], written)
     }
 
-    fn on(lab: &Lab, way: Way, breakable: &[usize], fragile: Vec<Fragile>, written: u64) -> Bed {
+    fn on(
+        lab: &Lab,
+        shape: Shape,
+        breakable: &[usize],
+        fragile: Vec<Fragile>,
+        written: u64,
+    ) -> Rig {
         let leg = |number: usize| {
             let place = breakable.iter().position(|other| *other == number);
             place.map_or_else(|| lab.disk(number), |place| fragile[place].path.clone())
         };
-        let legs: Vec<String> = (0..way.legs).map(leg).collect();
-        let log = way.disk.then(|| {
+        let legs: Vec<String> = (0..shape.legs).map(leg).collect();
+        let log = shape.disk.then(|| {
             lab.blank(LOG);
             lab.fragile(LOG, 2048)
         });
         let mount = lab.mount();
-        if !way.whole {
+        if !shape.whole {
             mount.write("throttle", "1");
         }
-        mount.write("new", &format!("m: {}", table(way, &legs, log.as_ref())));
-        if way.whole {
+        mount.write("new", &format!("m: {}", table(shape, &legs, log.as_ref())));
+        if shape.whole {
             mount.wait_in_sync("m");
         }
         let writer = Writer::start("/dev/mapper/m", written);
         writer.wait_for(20);
-        Bed {
-            way,
+        Rig {
+            shape,
             mount,
             writer,
             legs,
@@ -114,7 +120,7 @@ impl Bed {
     pub fn check_way(&self) {
         let done = self.mount.read("m/sync/regions_done");
         let total = self.mount.read("m/sync/regions_total");
-        assert_eq!(done == total, self.way.whole, "{done} of {total}");
+        assert_eq!(done == total, self.shape.whole, "{done} of {total}");
     }
 
     /// Wait until the word of `health` is this and its lines have these pieces.
@@ -148,7 +154,7 @@ impl Bed {
             if late {
                 let texts = ["m/health", "m/status", "m/table", "events"];
                 let texts: String = texts.iter().map(|file| self.mount.read(file)).collect();
-                panic!("{:?}: the writer does not go on:\n{texts}", self.way);
+                panic!("{:?}: the writer does not go on:\n{texts}", self.shape);
             }
             sleep(Duration::from_millis(20));
         }
@@ -197,7 +203,7 @@ impl Bed {
         assert!(
             written.error.is_none(),
             "{:?}: {:?}",
-            self.way,
+            self.shape,
             written.error
         );
         self.mount.write("m/ctl", "remove");
@@ -210,7 +216,7 @@ impl Bed {
         assert!(
             written.error.is_none(),
             "{:?}: {:?}",
-            self.way,
+            self.shape,
             written.error
         );
         for leg in left {
@@ -222,15 +228,15 @@ impl Bed {
     }
 }
 
-fn table(way: Way, legs: &[String], log: Option<&Fragile>) -> String {
-    let word = if way.whole { " nosync" } else { "" };
-    let count = if way.whole { 1 } else { 0 };
+fn table(shape: Shape, legs: &[String], log: Option<&Fragile>) -> String {
+    let word = if shape.whole { " nosync" } else { "" };
+    let count = if shape.whole { 1 } else { 0 };
     let log = match log {
         Some(log) => format!("disk {} {} 128{word}", 2 + count, log.path),
         None => format!("core {} 128{word}", 1 + count),
     };
     let devices: Vec<String> = legs.iter().map(|leg| format!("{leg} 0")).collect();
     let (number, devices) = (legs.len(), devices.join(" "));
-    let sectors = way.sectors();
+    let sectors = shape.sectors();
     format!("0 {sectors} mirror {log} {number} {devices} 1 handle_errors")
 }

@@ -45,7 +45,7 @@ const BAD: &[&str] = &[
 const GOOD: &[&str] = &["mounted filesystem", "unmounting", "resizing", "resized"];
 
 /// A mirror under load.
-pub struct Bed<'a> {
+pub struct LoadedMirror<'a> {
     pub lab: &'a Lab,
     pub name: String,
     fs: Fs,
@@ -60,9 +60,9 @@ pub struct Bed<'a> {
     held: Duration,
 }
 
-impl<'a> Bed<'a> {
+impl<'a> LoadedMirror<'a> {
     /// A mirror `m` of the disks 0 and 1.
-    pub fn new(lab: &'a Lab, fs: Fs) -> Bed<'a> {
+    pub fn new(lab: &'a Lab, fs: Fs) -> LoadedMirror<'a> {
         let kernel = KernelLog::from_now();
         let mount = lab.mount();
         let (one, other) = (lab.disk(0), lab.disk(1));
@@ -78,7 +78,7 @@ impl<'a> Bed<'a> {
         fs.mount("/dev/mapper/m", &at);
         output(&format!("fallocate -l {FILE} {at}/written && sync"));
         let writer = Writer::start(&format!("{at}/written"), FILE);
-        Bed {
+        LoadedMirror {
             lab,
             name: "m".into(),
             fs,
@@ -102,13 +102,12 @@ impl<'a> Bed<'a> {
 
     /// The paths of its legs; none of a device that mirrors nothing.
     pub fn legs(&self) -> Vec<String> {
-        match self.is_mirror() {
-            true => {
-                let legs = self.mount.list(&format!("{}/legs", self.name));
-                let path = |leg: &String| self.read(&format!("legs/{leg}/path"));
-                legs.iter().map(path).collect()
-            }
-            false => Vec::new(),
+        if self.is_mirror() {
+            let legs = self.mount.list(&format!("{}/legs", self.name));
+            let path = |leg: &String| self.read(&format!("legs/{leg}/path"));
+            legs.iter().map(path).collect()
+        } else {
+            Vec::new()
         }
     }
 

@@ -28,7 +28,7 @@ use mirrorfs::error::{Errno, Result};
 use crate::lab::wait_for;
 
 /// The first argument of a program that is such a daemon.
-pub const WORD: &str = "--doomed";
+pub const WORD: &str = "--crashable";
 
 /// Longer than any test.
 const FOR_EVER: Duration = Duration::from_secs(86_400);
@@ -50,21 +50,21 @@ const OPS: [Op; 12] = [
 ];
 
 /// The child, seen from the test.
-pub struct Doomed {
+pub struct CrashableDaemon {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
 }
 
-impl Doomed {
+impl CrashableDaemon {
     /// A daemon with this state directory that has made the mirror of the line
     /// `first`, if that is not empty, and copied all of it.
-    pub fn new(state: &Path, first: &str) -> Doomed {
-        Doomed::telling(state, first, Stdio::inherit())
+    pub fn new(state: &Path, first: &str) -> CrashableDaemon {
+        CrashableDaemon::telling(state, first, Stdio::inherit())
     }
 
     /// The same; what it logs goes there.
-    pub fn telling(state: &Path, first: &str, log: Stdio) -> Doomed {
+    pub fn telling(state: &Path, first: &str, log: Stdio) -> CrashableDaemon {
         let program = env::current_exe().expect("a program");
         let mut child = Command::new(program)
             .arg(WORD)
@@ -77,13 +77,13 @@ impl Doomed {
             .expect("a child");
         let input = child.stdin.take().expect("a pipe");
         let output = BufReader::new(child.stdout.take().expect("a pipe"));
-        let mut doomed = Doomed {
+        let mut crashable = CrashableDaemon {
             child,
             input,
             output,
         };
-        assert_eq!(doomed.line(), "ready");
-        doomed
+        assert_eq!(crashable.line(), "ready");
+        crashable
     }
 
     /// Let it write `line` to what `file` names and stop before the `nth` call of
@@ -124,7 +124,7 @@ impl Doomed {
     }
 }
 
-impl Drop for Doomed {
+impl Drop for CrashableDaemon {
     /// A test that failed must not leave it holding what others need.
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -223,7 +223,7 @@ fn make(daemon: &Arc<Daemon>, line: &str) {
     let mirror_id = daemon.find(&name).expect("the mirror");
     wait_for("in sync", || {
         let snapshot = daemon.snapshot(mirror_id, Detail::Kernel);
-        snapshot.is_ok_and(|snapshot| snapshot.whole)
+        snapshot.is_ok_and(|snapshot| snapshot.was_in_sync)
     });
 }
 

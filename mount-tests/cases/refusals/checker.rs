@@ -14,7 +14,7 @@ use crate::lab::shell::output;
 use crate::lab::traces::Traces;
 
 /// What was there before anything was refused.
-pub struct Field<'a> {
+pub struct RefusalChecker<'a> {
     lab: &'a Lab,
     mount: &'a Mount,
     before: Traces,
@@ -23,16 +23,16 @@ pub struct Field<'a> {
     wrong: Vec<String>,
 }
 
-impl<'a> Field<'a> {
-    /// A field as it is now; disks 0 to 2 belong to it.
-    pub fn new(lab: &'a Lab, mount: &'a Mount) -> Field<'a> {
+impl<'a> RefusalChecker<'a> {
+    /// The mount and the disks as they are now; disks 0 to 2 belong to it.
+    pub fn new(lab: &'a Lab, mount: &'a Mount) -> RefusalChecker<'a> {
         lab.random(0, MIB);
         lab.random(1, MIB);
         lab.zeroed(2);
         if lab.is_kernel() {
             output("udevadm settle --timeout=10 || true");
         }
-        Field {
+        RefusalChecker {
             lab,
             mount,
             before: Traces::now(lab, mount.folder()),
@@ -42,7 +42,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// A row's text with the names of this field.
+    /// A row's text with the names of its disks.
     pub fn fill(&self, text: &str) -> String {
         text.replace("{good}", GOOD)
             .replace("{a}", &self.lab.disk(0))

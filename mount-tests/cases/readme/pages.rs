@@ -1,0 +1,93 @@
+//! The commands of the other pages, run as they stand.
+
+use super::{end_disks, folder, indented, named_disks};
+use crate::lab::Lab;
+use crate::lab::shell::{Undo, attempt, output};
+use crate::lab::wait_for;
+
+const MACHINES: &str = include_str!("../../../docs/machines.md");
+const TROUBLES: &str = include_str!("../../../docs/troubleshooting.md");
+const SYSTEM: &str = include_str!("../../../docs/system.md");
+const COOKBOOK: &str = include_str!("../../../docs/cookbook.md");
+
+/// One of a page's shell blocks, counted from 1.
+fn block(page: &str, number: usize) -> String {
+    let block = page.split("```sh\n").nth(number).expect("a shell block");
+    block.split("```").next().expect("its end").into()
+}
+
+/// What these lines print; both streams.
+fn run(lines: &str) -> String {
+    let script = format!("set -eu\nPATH={}:$PATH\n{lines}", folder());
+    let (status, text) = attempt(&script);
+    assert_eq!(status, 0, "{lines}: {text}");
+    text
+}
+
+pub fn pages(_lab: &Lab) {
+    named_disks();
+    output("mkdir -p /mnt/mirrors");
+    run("mirrorfs /mnt/mirrors");
+    let undo = Undo("umount /mnt/mirrors; rmdir /mnt/mirrors; dmsetup remove --retry m0".into());
+    // The first lines of `troubleshooting.md` make a mirror, which gets a number.
+    let answer = run(&indented(TROUBLES, "Troubleshooting").replace("tail -1", "tail -n 1"));
+    assert!(answer.ends_with("m0\n"), "{answer}");
+    for_machines();
+    for_the_administrator();
+    output("echo remove >/mnt/mirrors/m0/ctl");
+    drop(undo);
+    end_disks();
+}
+
+fn for_machines() {
+    output("cat /mnt/mirrors/m0/follow");
+    let found = run(&block(MACHINES, 1));
+    let whole = "{\n  \"percent\": 100,\n  \"eta\": null\n}\n";
+    assert_eq!(found, whole, "all is well, so that it is all there is");
+    output("echo suspend >/mnt/mirrors/m0/ctl");
+    let found = run(&block(MACHINES, 1));
+    output("echo resume >/mnt/mirrors/m0/ctl");
+    assert!(found.starts_with("m0: suspended\n"), "{found}");
+    let _link = Undo("rm -r /var/lib/prometheus".into());
+    output("mkdir -p /var/lib/prometheus/node-exporter");
+    let line = block(MACHINES, 2);
+    run(&line);
+    let at = line.split_whitespace().last().expect("where the link is");
+    let figures = output(&format!("cat {at}"));
+    assert!(
+        figures.contains("mirrorfs_size_bytes{mirror=\"m0\"} "),
+        "{figures}"
+    );
+}
+
+fn for_the_administrator() {
+    let lines = indented(SYSTEM, "The package");
+    let lines = lines.lines().filter(|line| line.contains("--generate"));
+    for line in lines {
+        let at = line.rsplit(' ').next().expect("where it goes");
+        output(&format!("mkdir -p $(dirname {at})"));
+        run(line);
+        assert!(
+            output(&format!("cat {at}; rm {at}")).contains("mirrorfs"),
+            "{at}"
+        );
+    }
+    let state = run(&indented(COOKBOOK, "After a reboot")
+        .replace("old", "m0")
+        .replace("remove", "resume"));
+    assert!(state.starts_with("ok\n"), "{state}");
+    // Told of by what `logger` would have had.
+    let loop_of_it = indented(COOKBOOK, "Get notified of a failure");
+    let script = format!(
+        "logger() {{ echo \"$*\" >>/run/notified; }}\n({loop_of_it}) & echo $! >/run/notifier"
+    );
+    let _end =
+        Undo("pkill -x tail; kill $(cat /run/notifier); rm /run/notified /run/notifier".into());
+    run(&format!("({script}) >/dev/null 2>&1 </dev/null"));
+    wait_for("it listens", || attempt("pgrep -x tail").0 == 0);
+    output("sleep 0.5; echo suspend >/mnt/mirrors/m0/ctl; echo resume >/mnt/mirrors/m0/ctl");
+    let notified = "-p daemon.crit mirror m0: health ";
+    wait_for("it is told", || {
+        attempt("cat /run/notified").1.contains(notified)
+    });
+}
