@@ -272,10 +272,13 @@ fn of_live(lab: &Lab) {
                 .create(&Caller::daemon(), &bench.live())
                 .map(drop)
         },
-        |bench, before, done| match done {
+        |bench, before, done| {
             // Two legs and the log.
-            true => bench.shape("mirror", 3),
-            false => [bench.shape("linear", 1), left(bench, before)].concat(),
+            if done {
+                bench.shape("mirror", 3)
+            } else {
+                [bench.shape("linear", 1), left(bench, before)].concat()
+            }
         },
     );
     bench.end("live=yes");

@@ -35,19 +35,20 @@ impl Lab {
 
     fn left(&self) -> String {
         let notes = self.notes.lock().expect("no panic").join("\n");
-        let machine = match self.is_kernel() {
-            true => [
+        let machine = if self.is_kernel() {
+            [
                 found("/sys/block", "dm/name", |_| true),
                 found("/sys/block", "loop/backing_file", |_| true),
                 found("/proc", "comm", |comm| comm == "mirrorfs\n"),
             ]
-            .concat(),
+            .concat()
+        } else {
             // This machine's other devices and daemons are not ours.
-            false => [
+            [
                 lines("daemon", &self.daemons()),
                 lines("loop", &self.loops()),
             ]
-            .concat(),
+            .concat()
         };
         let files: Vec<PathBuf> = entries(self.folder())
             .filter(|path| !is_disk(path))

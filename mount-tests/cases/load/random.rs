@@ -67,9 +67,10 @@ impl Script {
             return self.add(loaded);
         }
         // Many verbs want it, and some come in the middle of a copy.
-        match self.random.one_in(2) {
-            true if loaded.is_mirror() => loaded.in_sync(),
-            _ => loaded.mount.write("throttle", "3"),
+        if self.random.one_in(2) && loaded.is_mirror() {
+            loaded.in_sync();
+        } else {
+            loaded.mount.write("throttle", "3");
         }
         match self.random.below(11) {
             0 => self.suspend(loaded, "suspend"),

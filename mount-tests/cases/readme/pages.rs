@@ -28,10 +28,11 @@ pub fn pages(_lab: &Lab) {
     named_disks();
     output("mkdir -p /mnt/mirrors");
     run("mirrorfs /mnt/mirrors");
-    let undo = Undo("umount /mnt/mirrors; rmdir /mnt/mirrors; dmsetup remove --retry m0".into());
-    // The first lines of `troubleshooting.md` make a mirror, which gets a number.
+    let undo = Undo("umount /mnt/mirrors; rmdir /mnt/mirrors; dmsetup remove --retry m0; dmsetup remove --retry mirror0".into());
+    // The first lines of `troubleshooting.md` make a mirror, which gets a name.
     let answer = run(&indented(TROUBLES, "Troubleshooting").replace("tail -1", "tail -n 1"));
-    assert!(answer.ends_with("m0\n"), "{answer}");
+    assert!(answer.ends_with("mirror0\n"), "{answer}");
+    output("mv /mnt/mirrors/mirror0 /mnt/mirrors/m0");
     for_machines();
     for_the_administrator();
     output("echo remove >/mnt/mirrors/m0/ctl");

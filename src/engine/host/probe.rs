@@ -50,10 +50,11 @@ fn prove_block(node: &Path, at: u64, size: u64) -> io::Result<()> {
     let file = node.metadata()?.is_file();
     let mut options = OpenOptions::new();
     let options = options.read(true).write(true);
-    let open = match file {
-        // A file's own blocks may be larger than what it is addressed in.
-        true => options.custom_flags(O_NONBLOCK).open(node)?,
-        false => open(node, options)?,
+    // A file's own blocks may be larger than what it is addressed in.
+    let open = if file {
+        options.custom_flags(O_NONBLOCK).open(node)?
+    } else {
+        open(node, options)?
     };
     let mut buffer = Buffer::new(size as usize);
     let bytes = buffer.part(size as usize);
