@@ -2,6 +2,7 @@
 
 use super::{end_disks, folder, indented, named_disks};
 use crate::lab::Lab;
+use crate::lab::fragile::Fragile;
 use crate::lab::shell::{Undo, attempt, output};
 use crate::lab::wait_for;
 
@@ -24,8 +25,9 @@ fn run(lines: &str) -> String {
     text
 }
 
-pub fn pages(_lab: &Lab) {
+pub fn pages(lab: &Lab) {
     named_disks();
+    let breakable = lab.fragile(0, 65536);
     output("mkdir -p /mnt/mirrors");
     run("mirrorfs /mnt/mirrors");
     let undo = Undo("umount /mnt/mirrors; rmdir /mnt/mirrors; dmsetup remove --retry m0; dmsetup remove --retry mirror0".into());
@@ -35,6 +37,7 @@ pub fn pages(_lab: &Lab) {
     output("mv /mnt/mirrors/mirror0 /mnt/mirrors/m0");
     for_machines();
     for_the_administrator();
+    who_listens_is_told(&breakable);
     output("echo remove >/mnt/mirrors/m0/ctl");
     drop(undo);
     end_disks();
@@ -77,18 +80,31 @@ fn for_the_administrator() {
         .replace("old", "m0")
         .replace("remove", "resume"));
     assert!(state.starts_with("ok\n"), "{state}");
-    // Told of by what `logger` would have had.
-    let loop_of_it = indented(COOKBOOK, "Get notified of a failure");
-    let script = format!(
-        "logger() {{ echo \"$*\" >>/run/notified; }}\n({loop_of_it}) & echo $! >/run/notifier"
+}
+
+/// Of a leg that fails, by what `logger` would have had.
+fn who_listens_is_told(breakable: &Fragile) {
+    let lines = indented(COOKBOOK, "Get notified of a failure");
+    let _end = Undo(
+        "pkill -x tail; kill $(cat /run/notifier); rm /run/notified /run/notifier; \
+         echo remove >/mnt/mirrors/fails/ctl"
+            .into(),
     );
-    let _end =
-        Undo("pkill -x tail; kill $(cat /run/notifier); rm /run/notified /run/notifier".into());
-    run(&format!("({script}) >/dev/null 2>&1 </dev/null"));
+    output(&format!(
+        "logger() {{ echo \"$*\" >>/run/notified; }}\n\
+         {{ {lines} }} >/dev/null 2>&1 </dev/null & echo $! >/run/notifier"
+    ));
     wait_for("it listens", || attempt("pgrep -x tail").0 == 0);
-    output("sleep 0.5; echo suspend >/mnt/mirrors/m0/ctl; echo resume >/mnt/mirrors/m0/ctl");
-    let notified = "-p daemon.crit mirror m0: health ";
+    let path = &breakable.path;
+    output(&format!(
+        "echo 'fails: /dev/sdd {path}' >/mnt/mirrors/new; cat /mnt/mirrors/fails/follow"
+    ));
+    breakable.fail();
+    attempt("dd if=/dev/zero of=/dev/mapper/fails bs=4k count=1 oflag=direct");
+    let notified = "-p daemon.crit mirror fails: dropped leg 1 ";
     wait_for("it is told", || {
         attempt("cat /run/notified").1.contains(notified)
     });
+    // The link may be wanted by udev, which has the device open for a moment.
+    output("udevadm settle");
 }
