@@ -236,7 +236,18 @@ fn add(lab: &Lab) {
 fn add_refused(lab: &Lab) {
     let rig = Rig::new(lab, way(2, true, true), &[]);
     let used = rig.legs[1].clone();
-    refused(&rig, &format!("add {used}"), Errno::EINVAL, "overlaps");
+    refused(
+        &rig,
+        &format!("add {used}"),
+        Errno::EINVAL,
+        "is leg 1 already",
+    );
+    refused(
+        &rig,
+        &format!("replace 0 {used}"),
+        Errno::EINVAL,
+        "is leg 1 already",
+    );
     refused(&rig, "add /dev/ram5@250M", Errno::ENOSPC, "too small");
     refused(&rig, "add /dev/nothing", Errno::ENOENT, "/dev/nothing");
     refused(&rig, "add /dev/ram5@1", Errno::EINVAL, "multiple of 512");

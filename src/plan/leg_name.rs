@@ -52,12 +52,15 @@ impl LegName {
         let LegName::Path(path) = self else {
             return Ok(self.clone());
         };
-        let is_it = |leg: &Leg| Path::new(&leg.path()) == path || Path::new(&leg.node()) == path;
         let mut legs = snapshot.legs.iter();
         let mut found: Vec<usize> = Vec::new();
         for part in &snapshot.parts {
             let places = legs.by_ref().take(part.leg_count()).enumerate();
-            found.extend(places.filter(|(_, leg)| is_it(leg)).map(|(place, _)| place));
+            found.extend(
+                places
+                    .filter(|(_, leg)| is_at(leg, path))
+                    .map(|(place, _)| place),
+            );
         }
         found.sort_unstable();
         found.dedup();
@@ -66,6 +69,11 @@ impl LegName {
             found => Err(unclear(snapshot, path, found.is_empty())),
         }
     }
+}
+
+/// Whether a leg's device, or the file behind it, has this path.
+pub(super) fn is_at(leg: &Leg, path: &Path) -> bool {
+    Path::new(&leg.path()) == path || Path::new(&leg.node()) == path
 }
 
 fn unclear(snapshot: &Snapshot, path: &Path, none: bool) -> Error {

@@ -3,11 +3,12 @@
 //! what has to be so for that.
 
 use super::change::Change;
+use super::leg_name;
 use super::simple_request::region;
 use super::steps::without_sync_words;
 use crate::error::{Error, Result};
 use crate::model::failure::{self, Switch};
-use crate::model::snapshot::{Leg, Snapshot};
+use crate::model::snapshot::{Leg, SECTOR, Snapshot};
 use crate::text::letter::Letter;
 use crate::text::linear::Linear;
 use crate::text::mirror::{self, Features, Log, Mirror};
@@ -88,6 +89,7 @@ pub fn add(snapshot: &Snapshot, new: mirror::Leg) -> Result<Change> {
             leg.number
         )));
     }
+    check_new(&new, snapshot.legs.iter())?;
     let target = only_target(snapshot)?;
     let mirror = match &target.mapping {
         Mapping::Mirror(_) => again(snapshot)?,
@@ -118,6 +120,11 @@ pub fn add(snapshot: &Snapshot, new: mirror::Leg) -> Result<Change> {
 /// As those of [`drop`] and [`add`].
 pub fn replace(snapshot: &Snapshot, leg: usize, new: mirror::Leg) -> Result<Change> {
     check_idle(snapshot)?;
+    // A disk that works again may replace itself.
+    check_new(
+        &new,
+        snapshot.legs.iter().filter(|other| other.number != leg),
+    )?;
     let target = only_target(snapshot)?;
     let Switch { table, .. } = survivors(snapshot, leg)?;
     let left = table.targets.first().map(|target| target.mapping.clone());
@@ -128,6 +135,25 @@ pub fn replace(snapshot: &Snapshot, leg: usize, new: mirror::Leg) -> Result<Chan
         _ => return Err(Error::invalid("it has no legs")),
     };
     with(target, mirror, new)
+}
+
+/// Check that a new leg is none of these.
+///
+/// # Errors
+/// EINVAL with the number of the leg that it is.
+fn check_new<'a>(new: &mirror::Leg, mut legs: impl Iterator<Item = &'a Leg>) -> Result<()> {
+    let path = new.device.path();
+    let is_it = |leg: &&Leg| {
+        let named = path.is_some_and(|path| leg_name::is_at(leg, path));
+        leg.offset == new.offset.saturating_mul(SECTOR) && (named || leg.device == new.device)
+    };
+    match legs.find(is_it) {
+        Some(leg) => {
+            let (device, number) = (&new.device, leg.number);
+            Err(Error::invalid(format!("{device} is leg {number} already")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Copy everything again from the source.
