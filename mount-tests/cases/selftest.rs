@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::lab::Lab;
 use crate::lab::case::{Case, kernel_only};
 use crate::lab::dm::{create, dm};
+use crate::lab::perform::AFTERWARDS;
 use crate::lab::shell::{attempt, output};
 
 pub const CASES: &[Case] = &[kernel_only(
@@ -51,6 +52,7 @@ fn what_hangs_is_let_go(_: &Lab) {
     let (program, start) = (std::env::current_exe().expect("itself"), Instant::now());
     let ended = Command::new(program)
         .env(VARIABLE, "1")
+        .env(AFTERWARDS, "6")
         .env_remove("MIRRORFS_SHARE")
         .output()
         .expect("itself");

@@ -16,7 +16,13 @@ use super::{Lab, long};
 
 /// What a case may need to clear up once it has failed, and once more after it was let
 /// go of everything.
-const AFTERWARDS: Duration = Duration::from_secs(20);
+fn afterwards() -> Duration {
+    let given = std::env::var(AFTERWARDS).ok();
+    Duration::from_secs(given.and_then(|word| word.parse().ok()).unwrap_or(20))
+}
+
+/// The variable that sets it, in seconds, for the test of this.
+pub const AFTERWARDS: &str = "MIRRORFS_AFTERWARDS";
 
 /// How much longer a case may take that is done at its full length.
 const LONG: u32 = 40;
@@ -94,7 +100,8 @@ fn wait(lab: &Lab, said: &Receiver<Said>, limit: Duration) -> Result<(), String>
             Ok(Said::Ended(ended)) => return ended.map_err(|why| format!("{why}\n{told}")),
             Ok(Said::Panicked(state)) => {
                 told = state;
-                left = AFTERWARDS.min(end.saturating_duration_since(Instant::now()) + AFTERWARDS);
+                left =
+                    afterwards().min(end.saturating_duration_since(Instant::now()) + afterwards());
             }
             Err(_) => break,
         }
@@ -107,7 +114,7 @@ fn wait(lab: &Lab, said: &Receiver<Said>, limit: Duration) -> Result<(), String>
     };
     eprintln!("{why}: everything is let go\n{told}");
     state::release(lab);
-    match said.recv_timeout(AFTERWARDS) {
+    match said.recv_timeout(afterwards()) {
         Ok(_) => Err(format!("{why}\n{told}")),
         Err(_) => Err(format!("{why}, and hangs for good\n{told}")),
     }

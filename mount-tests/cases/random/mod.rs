@@ -112,7 +112,7 @@ fn simulated(_: &Lab) {
 const TURN: u64 = 250;
 
 /// How long the plain run on the kernel may take.
-const ENOUGH: Duration = Duration::from_secs(60);
+const ENOUGH: Duration = Duration::from_secs(30);
 
 fn real(lab: &Lab) {
     let (seeds, begun) = (asked(), Instant::now());
