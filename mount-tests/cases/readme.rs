@@ -25,10 +25,11 @@ pub const CASES: &[Case] = &[
 /// Of the file system that is copied.
 const UUID: &str = "0c2f7e1a-31a4-4c58-9f0b-5d6f3a7b8c9d";
 
-/// The lines of one of the README's shell blocks, counted from 1.
-fn commands(number: usize) -> String {
-    let text = include_str!("../../README.md");
-    let block = text.split("```sh\n").nth(number).expect("a shell block");
+const README: &str = include_str!("../../README.md");
+
+/// The lines of one of a page's shell blocks, counted from 1.
+fn block(page: &str, number: usize) -> String {
+    let block = page.split("```sh\n").nth(number).expect("a shell block");
     block.split("```").next().expect("its end").into()
 }
 
@@ -140,7 +141,7 @@ fn commands_without_root(lab: &Lab) {
     let script = format!(
         "set -eux\ncd {home}\nexport HOME={home} PATH={}:$PATH\nunset XDG_STATE_HOME\n{}",
         folder(),
-        commands(2)
+        block(README, 2)
     );
     let (status, text) = attempt(&script);
     attempt(&format!("fusermount3 -u {home}/mirrors"));
@@ -162,7 +163,7 @@ fn commands_run(_lab: &Lab) {
          udevadm settle"
     ));
     let whole = output("sha256sum </dev/sdb");
-    let script = format!("set -eux\nPATH={}:$PATH\n{}", folder(), commands(1));
+    let script = format!("set -eux\nPATH={}:$PATH\n{}", folder(), block(README, 1));
     let (status, text) = attempt(&script);
     attempt("umount /mnt/mirrors");
     assert_eq!(status, 0, "{text}");

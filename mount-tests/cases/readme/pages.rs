@@ -1,6 +1,6 @@
 //! The commands of the other pages, run as they stand.
 
-use super::{end_disks, folder, indented, named_disks};
+use super::{block, end_disks, folder, indented, named_disks};
 use crate::lab::Lab;
 use crate::lab::fragile::Fragile;
 use crate::lab::shell::{Undo, attempt, output};
@@ -10,12 +10,6 @@ const MACHINES: &str = include_str!("../../../docs/machines.md");
 const TROUBLES: &str = include_str!("../../../docs/troubleshooting.md");
 const SYSTEM: &str = include_str!("../../../docs/system.md");
 const COOKBOOK: &str = include_str!("../../../docs/cookbook.md");
-
-/// One of a page's shell blocks, counted from 1.
-fn block(page: &str, number: usize) -> String {
-    let block = page.split("```sh\n").nth(number).expect("a shell block");
-    block.split("```").next().expect("its end").into()
-}
 
 /// What these lines print; both streams.
 fn run(lines: &str) -> String {

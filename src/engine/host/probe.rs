@@ -50,8 +50,8 @@ fn prove_block(node: &Path, at: u64, size: u64) -> io::Result<()> {
     let file = node.metadata()?.is_file();
     let mut options = OpenOptions::new();
     let options = options.read(true).write(true);
-    // A file's own blocks may be larger than what it is addressed in.
     let open = if file {
+        // A file's own blocks may be larger than what it is addressed in.
         options.custom_flags(O_NONBLOCK).open(node)?
     } else {
         open(node, options)?
