@@ -1,6 +1,8 @@
 //! device-mapper's own words: how a device is addressed, what its header says, how it
 //! is suspended.
 
+use serde::{Deserialize, Serialize};
+
 use crate::text::device::DevNo;
 
 /// How a device is addressed: by UUID where it has one, since names change.
@@ -127,7 +129,8 @@ pub struct Versions {
 }
 
 /// Which implementation stands below the seam.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// The kernel's device-mapper.
     Kernel,

@@ -152,3 +152,21 @@ pub struct Attachment {
     /// Keeps the attachment alive.
     pub guard: Box<dyn Any + Send>,
 }
+
+/// What was known by its identity, as a table can name it.
+pub enum Brought {
+    /// It is there.
+    There(DeviceRef),
+    /// It was made.
+    Attached(Attachment),
+}
+
+impl Brought {
+    /// How a table names it.
+    pub fn device(&self) -> &DeviceRef {
+        match self {
+            Brought::There(device) => device,
+            Brought::Attached(attachment) => &attachment.device,
+        }
+    }
+}

@@ -36,10 +36,12 @@ pub(super) struct Info {
 }
 
 impl Info {
-    /// Of all of a file, with these flags.
-    pub(super) fn with(flags: u32) -> Info {
+    /// Of a part of a file, with these flags; a limit of 0 is none.
+    pub(super) fn with(flags: u32, offset: u64, limit: u64) -> Info {
         Info {
             flags,
+            offset,
+            size_limit: limit,
             ..Info::default()
         }
     }

@@ -25,7 +25,9 @@ use crate::text::device::{DevNo, DeviceRef};
 use crate::text::table::Line;
 
 pub use self::dm::{Id, Info, Kind, Listed, Slot, Suspend, Versions};
-pub use self::facts::{Attachment, Doomed, Extent, Facts, Held, Holder, Pin, Span, Traffic};
+pub use self::facts::{
+    Attachment, Brought, Doomed, Extent, Facts, Held, Holder, Pin, Span, Traffic,
+};
 
 /// The device-mapper operations that mirrorfs needs.
 ///
@@ -116,6 +118,11 @@ pub trait Devices: Send + Sync {
     /// How a table names what has this identity now: ENODEV where it is not there,
     /// EINVAL where it has changed or two have it.
     fn find(&self, identity: &Identity) -> Result<DeviceRef>;
+    /// The same, made where it is a part of a file that a loop device showed and shows no
+    /// more.
+    fn bring(&self, identity: &Identity) -> Result<Brought> {
+        self.find(identity).map(Brought::There)
+    }
     /// Make the regular file that was looked at usable in a table.
     fn attach(&self, facts: &Facts, read_only: bool) -> Result<Attachment>;
     /// Read the block of `device` that has this byte, past every cache; the errno

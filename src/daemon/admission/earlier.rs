@@ -34,8 +34,6 @@ pub struct Earlier {
     copies: Mutex<VecDeque<Copied>>,
 }
 
-impl Earlier {}
-
 impl Earlier {
     /// None yet.
     pub fn of(devices: &Arc<dyn Devices>) -> Earlier {
@@ -54,7 +52,7 @@ impl Earlier {
         let copied: Vec<Copied> = copied.collect();
         let mut copies = self.copies.lock();
         for new in copied {
-            copies.retain(|old| old.target != new.target || !old.to.meets(&new.to));
+            copies.retain(|old| !old.target.is(&new.target) || !old.to.meets(&new.to));
             copies.push_back(new);
         }
         let surplus = copies.len().saturating_sub(MOST);
@@ -76,7 +74,7 @@ impl Earlier {
         let (chosen, _) = snapshot.partition_legs(leg);
         let chosen = self.identities(&chosen);
         let mut copies = self.copies.lock();
-        copies.retain(|copy| !chosen.contains(&copy.target));
+        copies.retain(|copy| !chosen.iter().any(|chosen| chosen.is(&copy.target)));
     }
 
     /// Whether a target was one of this source, all of it, and nobody has used either
@@ -97,7 +95,7 @@ impl Earlier {
         );
         let known = |copy: &Copied| {
             let reaches = copy.to.start == target.start && copy.to.size >= target.size;
-            reaches && copy.from == from && copy.source == one && copy.target == other
+            reaches && copy.from == from && copy.source.is(&one) && copy.target.is(&other)
         };
         // What begins in front of a target was never copied to it.
         let Some(found) = at.checked_sub(target.start) else {

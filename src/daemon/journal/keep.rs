@@ -173,6 +173,7 @@ impl Journal {
         let record = Record {
             places,
             settings,
+            engine: Some(self.engine.kind()),
             unfinished: unfinished(before.as_ref()),
             made: entry.made.or_else(|| made_before(before.as_ref())),
             ..Record::of(&info, &lines)
@@ -189,15 +190,16 @@ impl Journal {
     /// What a device of the table is; what was known of one that is gone stays.
     fn place(&self, device: &DeviceRef, before: Option<&Record>) -> Option<RecordedDevice> {
         let facts = self.devices.facts(device);
+        let known = before.and_then(|record| record.place(device));
         let found = facts.and_then(|facts| {
+            let identity = self.devices.identity(&facts)?;
             Ok(RecordedDevice {
                 device: device.to_string(),
-                identity: self.devices.identity(&facts)?,
+                identity: known.map_or(identity.clone(), |known| identity.learned(&known.identity)),
                 ours: facts.autoclear,
             })
         });
-        let known = || before.and_then(|record| record.place(device)).cloned();
-        found.ok().or_else(known)
+        found.ok().or_else(|| known.cloned())
     }
 
     /// Record that I/O is held or goes on, where that outlives the daemon by a

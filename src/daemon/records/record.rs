@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::engine::Info;
-use crate::engine::identity::Identity;
+use crate::engine::identity::{Identity, LoopId};
+use crate::engine::{Info, Kind};
 use crate::error::{Error, Result};
 use crate::model::settings::Settings;
 use crate::text::device::DeviceRef;
@@ -16,7 +16,11 @@ use crate::text::table::{Line, Table};
 use crate::text::words::quote;
 
 /// The version of the format that is written here.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
+
+/// The first version, which is read too. It does not say what kind of thing a device is,
+/// nor which part of its file a loop device shows.
+pub(crate) const FIRST: u32 = 1;
 
 /// What the UUIDs of LVM's devices begin with, which are never recorded.
 const LVM: &str = "LVM-";
@@ -33,6 +37,12 @@ pub struct Record {
     pub name: String,
     /// The UUID of its device: also the name of the file.
     pub uuid: String,
+    /// Which engine it is of; none in a record of before.
+    #[serde(default)]
+    pub engine: Option<Kind>,
+    /// Whether another program removed it: it is not started by itself any more.
+    #[serde(default)]
+    pub withdrawn: bool,
     /// Whether it can only be read.
     pub read_only: bool,
     /// Whether its I/O is held.
@@ -103,6 +113,21 @@ pub struct RecordedDevice {
     pub ours: bool,
 }
 
+impl RecordedDevice {
+    /// A loop device that somebody set up was recorded as its file, whatever part of it
+    /// that was.
+    fn upgrade(&mut self) {
+        let is_number = !self.device.starts_with('/');
+        if let Identity::File(file) = &self.identity
+            && is_number
+            && !self.ours
+        {
+            let (file, window) = (file.clone(), None);
+            self.identity = Identity::Loop(LoopId { file, window });
+        }
+    }
+}
+
 impl Record {
     /// A record from its JSON.
     ///
@@ -117,8 +142,18 @@ impl Record {
         let is_known = |field: &str| known.get(field).is_some() || field == MADE;
         match written.keys().find(|field| !is_known(field)) {
             Some(field) => Err(Error::invalid(format!("unknown field {}", quote(field)))),
-            None => record.check().map(|()| record),
+            None => record.check().map(|()| record.upgraded()),
         }
+    }
+
+    /// The same as this version has it.
+    fn upgraded(mut self) -> Record {
+        if self.version == FIRST {
+            let places = self.places.iter_mut();
+            places.for_each(RecordedDevice::upgrade);
+            self.version = VERSION;
+        }
+        self
     }
 
     /// What there is to record of a device; the rest is for the caller.
@@ -144,6 +179,8 @@ impl Record {
             version: VERSION,
             name: name.into(),
             uuid: uuid.into(),
+            engine: None,
+            withdrawn: false,
             read_only: false,
             suspended: false,
             table: Vec::new(),

@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::durable::{put, sync_folder, sync_parent};
 use super::private::{make_folder, open_file, resolve};
-use super::record::{Record, VERSION};
+use super::record::{FIRST, Record, VERSION};
 use crate::error::{Error, Result};
 
 /// The folder of the records in the state directory.
@@ -280,9 +280,10 @@ fn parse(text: &str) -> Result<Record, Unread> {
     let wrong = |error: serde_json::Error| Unread::garbage(Error::invalid(error.to_string()));
     // Before the rest is understood, which another version may say in other words.
     let Version { version } = serde_json::from_str(text).map_err(wrong)?;
-    if version != VERSION {
-        let sentence =
-            format!("written by another mirrorfs: version {version}, expected {VERSION}");
+    if !(FIRST..=VERSION).contains(&version) {
+        let sentence = format!(
+            "written by another mirrorfs: version {version}, this one reads {FIRST} to {VERSION}"
+        );
         return Err(Unread::kept(Error::invalid(sentence)));
     }
     Record::parse(text).map_err(Unread::garbage)

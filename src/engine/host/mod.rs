@@ -23,11 +23,11 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{AccessFlags, access};
 
 use self::device_ids::Teller;
-use self::identity::{backing, identity, loops_of};
+use self::identity::{backing, identity};
 use self::sysfs::DEEPEST;
 use self::sysfs::{Block, Sysfs};
 use super::home::{Home, Lying, Part};
-use super::identity::Identity;
+use super::identity::{Identity, Window};
 use super::{Doomed, Extent, Facts, Held, Holder, Pin, Span, Traffic};
 use crate::error::{Errno, Error, Result};
 use crate::text::device::{DevNo, DeviceRef};
@@ -77,13 +77,12 @@ impl Host {
         Teller::new(&self.sys).find(identity)
     }
 
-    /// The loop device that somebody has attached to a file for longer than its
+    /// The loop device that somebody has attached to all of a file for longer than its
     /// next close.
     pub(super) fn lasting_loop(&self, path: &Path) -> Option<DevNo> {
-        let file = identity(&fs::metadata(path).ok()?);
-        let mut loops = loops_of(&self.sys, &file);
-        let lasting = loops.find(|device| device.number("loop/autoclear") != Some(1));
-        lasting.map(|device| device.dev)
+        let loops = Teller::new(&self.sys).loops_on(path);
+        let whole = loops.iter().find(|device| device.window() == Window::WHOLE);
+        whole.map(|device| device.dev)
     }
 
     /// Who else uses it, as [`super::Devices::user`] has it.

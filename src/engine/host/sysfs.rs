@@ -42,6 +42,23 @@ impl Sysfs {
         with_parts.collect()
     }
 
+    /// All whole disks: no partitions, and no mappings.
+    pub(super) fn all_disks(&self) -> Vec<Block> {
+        blocks(&self.0.join("block"), |name| !name.starts_with("dm-"))
+    }
+
+    /// Those of them that somebody may have plugged in.
+    pub(super) fn physical(&self) -> Vec<Block> {
+        const MADE_HERE: &[&str] = &["dm-", "loop", "ram", "zram"];
+        let made = |name: &str| MADE_HERE.iter().any(|kind| name.starts_with(kind));
+        blocks(&self.0.join("block"), |name| !made(name))
+    }
+
+    /// All mappings.
+    pub(super) fn mappings(&self) -> Vec<Block> {
+        self.disks("dm-")
+    }
+
     /// All loop devices, attached or not.
     pub(super) fn loops(&self) -> Vec<Block> {
         self.disks("loop")
@@ -49,7 +66,7 @@ impl Sysfs {
 
     /// The names of all mappings.
     pub(in crate::engine) fn mapping_names(&self) -> Vec<String> {
-        let mappings = self.disks("dm-");
+        let mappings = self.mappings();
         mappings
             .iter()
             .filter_map(|mapping| mapping.text("dm/name"))

@@ -4,9 +4,9 @@
 use super::loops;
 use crate::engine::home::{Home, Lying};
 use crate::engine::host::Host;
-use crate::engine::identity::Identity;
-use crate::engine::{Attachment, Devices, Doomed, Facts, Held, Holder, Span, Traffic};
-use crate::error::Result;
+use crate::engine::identity::{Identity, LoopId, Window};
+use crate::engine::{Attachment, Brought, Devices, Doomed, Facts, Held, Holder, Span, Traffic};
+use crate::error::{Errno, Result};
 use crate::text::device::{DevNo, DeviceRef};
 
 /// This machine's devices, files by loop devices.
@@ -24,13 +24,32 @@ impl Devices for Looped {
 
     fn find(&self, identity: &Identity) -> Result<DeviceRef> {
         let found = self.0.find(identity)?;
-        // Who set up a loop device for it means that one.
+        // Who set up a loop device for all of it means that one.
         let own = found.path().and_then(|path| self.0.lasting_loop(path));
         Ok(own.map_or(found, DeviceRef::Number))
     }
 
     fn attach(&self, facts: &Facts, read_only: bool) -> Result<Attachment> {
-        loops::attach(facts, read_only)
+        let whole = Window::WHOLE;
+        loops::attach(facts, Window { read_only, ..whole })
+    }
+
+    fn bring(&self, identity: &Identity) -> Result<Brought> {
+        let Identity::Loop(LoopId {
+            file,
+            window: Some(window),
+        }) = identity
+        else {
+            return self.find(identity).map(Brought::There);
+        };
+        match self.find(identity) {
+            Err(error) if error.errno() == Errno::ENODEV => {
+                let path = self.find(&Identity::File(file.clone()))?;
+                let facts = self.0.facts(&path)?;
+                loops::attach(&facts, *window).map(Brought::Attached)
+            }
+            found => found.map(Brought::There),
+        }
     }
 
     fn probe(&self, device: &DeviceRef, at: u64) -> Result<()> {

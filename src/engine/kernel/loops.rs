@@ -12,6 +12,7 @@ use loopdev::{LoopControl, LoopDevice};
 
 use super::configure::configure;
 use super::open::load_module;
+use crate::engine::identity::Window;
 use crate::engine::{Attachment, Facts};
 use crate::error::{Errno, Error, Result};
 use crate::text::device::{DevNo, DeviceRef};
@@ -21,16 +22,16 @@ use crate::text::device::{DevNo, DeviceRef};
 const PAUSE: Duration = Duration::from_millis(40);
 const TRIES: usize = 50;
 
-/// Attach the file that was looked at; the loop device goes with its last user, and with
+/// Attach a part of the file that was looked at; the loop device goes with its last user, and with
 /// the guard if nobody else ever opens it.
 ///
 /// ENOENT and EACCES as open(2); ENODEV for what is no regular file or where the
 /// kernel has no loop devices; EBUSY where none could be had in two seconds.
-pub(super) fn attach(facts: &Facts, read_only: bool) -> Result<Attachment> {
-    let backing = backing(facts, read_only)?;
+pub(super) fn attach(facts: &Facts, window: Window) -> Result<Attachment> {
+    let backing = backing(facts, window.read_only)?;
     let control = control()?;
     let asked = || format!("attaching {} to a loop device", facts.node.display());
-    let device = patiently(|| attach_once(&control, &backing, read_only))
+    let device = patiently(|| attach_once(&control, &backing, window))
         .map_err(|e| Error::io(asked(), &e))?;
     let number = number(&device).map_err(|e| Error::io(asked(), &e))?;
     // Where it does not work (tmpfs, a file system of larger blocks) the page
@@ -91,9 +92,9 @@ fn control() -> Result<LoopControl> {
         })
 }
 
-fn attach_once(control: &LoopControl, file: &File, read_only: bool) -> io::Result<LoopDevice> {
+fn attach_once(control: &LoopControl, file: &File, window: Window) -> io::Result<LoopDevice> {
     let device = control.next_free()?;
-    configure(device.as_raw_fd(), file, read_only)?;
+    configure(device.as_raw_fd(), file, window)?;
     Ok(device)
 }
 

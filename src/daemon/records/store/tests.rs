@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::*;
 use crate::daemon::records::record::{RecordedDevice, Stage, Unfinished};
-use crate::engine::identity::Identity;
+use crate::engine::Kind;
+use crate::engine::identity::{DeviceId, DeviceKind, FileId, Identity, LoopId};
 use crate::error::Errno;
 use crate::model::ownership::Ownership;
 use crate::model::policy::{Dropped, OnFailure};
@@ -19,16 +20,24 @@ fn record(name: &str, uuid: &str) -> Record {
         version: VERSION,
         name: name.into(),
         uuid: uuid.into(),
+        engine: Some(Kind::Kernel),
+        withdrawn: true,
         read_only: false,
         suspended: true,
         table: vec!["0 8 mirror core 1 2 2 /a\\ b 0 8:1 0".into()],
         places: vec![RecordedDevice {
             device: "8:1".into(),
-            identity: Identity::Device {
+            identity: Identity::Device(DeviceId {
                 node: "/dev/sda1".into(),
+                kind: Some(DeviceKind::Partition {
+                    number: 1,
+                    start: Some(512),
+                }),
                 ids: [("wwid".to_string(), "naa.5".to_string())].into(),
+                common: ["wwid".to_string()].into(),
                 size: 4096,
-            },
+                block_size: Some(512),
+            }),
             ours: false,
         }],
         settings: Settings {
@@ -43,12 +52,13 @@ fn record(name: &str, uuid: &str) -> Record {
             temporary_nosync: true,
             adopted: true,
         },
-        made: Some(vec![Identity::File {
+        made: Some(vec![Identity::File(FileId {
             path: "/a/log".into(),
             inode: 7,
             file_system: None,
+            born: Some("1.5".into()),
             size: 4096,
-        }]),
+        })]),
         unfinished: Some(Unfinished {
             stage: Stage::Reloading,
             files: vec!["/a/log".into()],
@@ -93,9 +103,9 @@ fn a_record_cut_or_broken_anywhere_is_none_and_the_others_are_read() {
     let aside = records.put_aside(&path).unwrap();
     assert!(aside.exists() && records.all().unwrap().len() == 1);
     let text = String::from_utf8(whole).unwrap();
-    fs::write(&path, text.replace("\"version\": 1", "\"version\": 2")).unwrap();
+    fs::write(&path, text.replace("\"version\": 2", "\"version\": 3")).unwrap();
     let unread = records.all().unwrap().remove(0).1.unwrap_err();
-    assert!(unread.error.sentence().contains("version 2") && !unread.garbage);
+    assert!(unread.error.sentence().contains("version 3") && !unread.garbage);
 }
 
 #[test]
@@ -182,7 +192,7 @@ fn what_may_be_a_record_is_told_from_what_is_none() {
         assert_eq!(unread().garbage, garbage, "{to}: {:?}", unread());
         assert_eq!(records.has_doubts(), Ok(true));
     }
-    fs::write(&path, text.replace("\"version\": 1", "\"version\": 2")).unwrap();
+    fs::write(&path, text.replace("\"version\": 2", "\"version\": 3")).unwrap();
     assert!(
         records.write(&record("a", "A")).is_err(),
         "over one of another version"
@@ -217,4 +227,41 @@ fn what_could_not_be_read_again_is_not_written() {
         records.write(&record(name, "A")).unwrap();
         assert!(records.get("A").is_some(), "{name}");
     }
+}
+
+/// One as the first version wrote it: a partition, a loop device of somebody's, and a
+/// file that mirrorfs attached.
+const OLD: &str = r#"{
+  "version": 1, "name": "m", "uuid": "A", "read_only": false, "suspended": false,
+  "table": ["0 8 mirror core 1 2 2 8:1 0 7:0 0"],
+  "places": [
+    {"device": "8:1", "ours": false, "identity": {"device": {"node": "/dev/sda1",
+      "ids": {"ID_SERIAL": "x", "partition": "1"}, "size": 4096}}},
+    {"device": "7:0", "ours": false, "identity": {"file": {"path": "/a", "inode": 7,
+      "file_system": null, "size": 4096}}},
+    {"device": "7:1", "ours": true, "identity": {"file": {"path": "/b", "inode": 8,
+      "file_system": null, "size": 4096}}}
+  ],
+  "persist": true, "looks": {}, "unfinished": null
+}"#;
+
+#[test]
+fn a_record_of_the_first_version_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = Records::below(folder.path());
+    fs::create_dir(folder.path().join("mirrors")).unwrap();
+    fs::write(folder.path().join("mirrors/A.json"), OLD).unwrap();
+    let record = records.all().unwrap().remove(0).1.unwrap();
+    let identity = |number: usize| record.places[number].identity.clone();
+    assert!(
+        matches!(identity(0), Identity::Device(device) if device.kind() == DeviceKind::Partition { number: 1, start: None })
+    );
+    assert!(matches!(
+        identity(1),
+        Identity::Loop(LoopId { window: None, .. })
+    ));
+    assert!(matches!(identity(2), Identity::File(file) if file.born.is_none()));
+    records.write(&record).unwrap();
+    let again = records.all().unwrap().remove(0).1.unwrap();
+    assert_eq!((again.version, &again), (VERSION, &record));
 }
