@@ -17,13 +17,22 @@ use crate::daemon::Daemon;
 use crate::daemon::tasks::thread::spawn;
 use crate::error::{Error, Result};
 use crate::fuse::Fs;
+use crate::model::id::MirrorId;
 use crate::tree::Tree;
 
 /// How long the end waits for verbs that are half done.
 const SETTLE_WITHIN: Duration = Duration::from_secs(10);
 
+/// How long the mirrors that are started may keep others waiting for the mount.
+const STARTED_WITHIN: Duration = Duration::from_secs(30);
+
+/// What is done once the mirrors that were recorded are there.
+type Ready = Box<dyn FnOnce() -> Result<()> + Send>;
+
 /// A mounted file system that waits to be served.
 struct Mounted {
+    /// What is to be started.
+    recorded: Vec<MirrorId>,
     session: Session<Fs>,
     daemon: Arc<Daemon>,
     folder: PathBuf,
@@ -51,10 +60,12 @@ pub fn run(options: Options) -> i32 {
 fn foreground(options: &Options) -> Result<()> {
     block_signals()?;
     logging::start(options.verbosity);
-    let mounted = mount(options)?;
-    // Without systemd nobody listens.
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    serve(mounted)
+    let ready = || {
+        // Without systemd nobody listens.
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+        Ok(())
+    };
+    serve(mount(options)?, Box::new(ready))
 }
 
 fn in_background(options: &Options) -> Result<()> {
@@ -72,9 +83,11 @@ fn in_background(options: &Options) -> Result<()> {
     log::set_max_level(level.min(log::LevelFilter::Error));
     match mount(&options) {
         Ok(mounted) => {
-            log::set_max_level(level);
-            waiting.ready()?;
-            serve(mounted)
+            let ready = move || {
+                log::set_max_level(level);
+                waiting.ready()
+            };
+            serve(mounted, Box::new(ready))
         }
         Err(error) => leave(waiting, &error),
     }
@@ -96,11 +109,12 @@ fn mount(options: &Options) -> Result<Mounted> {
     let lock = Arc::new(state::take(&state::folder(options)?)?);
     let made = engines::daemon(engine, lock.folder());
     let daemon = made.inspect_err(|_| lock.leave())?;
-    daemon.restore(options.restore)?;
+    let recorded = daemon.restore(options.restore)?;
     daemon.start()?;
     let owner = (geteuid().as_raw(), getegid().as_raw());
     let fs = Fs::new(Tree::new(Arc::clone(&daemon), owner));
     Ok(Mounted {
+        recorded,
         session: mounting::attach(fs, &folder, options)?,
         daemon,
         folder,
@@ -116,7 +130,15 @@ fn block_signals() -> Result<()> {
         .map_err(|errno| Error::sys("blocking signals", errno))
 }
 
-fn serve(mounted: Mounted) -> Result<()> {
+/// Serve the mount; `ready` is told when the mirrors are there, or it takes too long.
+fn serve(mounted: Mounted, ready: Ready) -> Result<()> {
+    let (recorded, daemon) = (mounted.recorded, Arc::clone(&mounted.daemon));
+    spawn("ready", move || {
+        daemon.start_all(recorded, STARTED_WITHIN);
+        if let Err(error) = ready() {
+            log::error!("{error}");
+        }
+    })?;
     let (folder, daemon) = (mounted.folder, Arc::clone(&mounted.daemon));
     let lock = Arc::clone(&mounted.lock);
     spawn("signals", move || end_on_signal(&folder, &daemon, &lock))?;

@@ -26,13 +26,16 @@ pub mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use self::admission::admit::Admission;
 use self::admission::permission::Caller;
 use self::commands::make::Maker;
+use self::commands::remake::Remaker;
 use self::commands::restore::Restorer;
 use self::commands::rooms::Rooms;
 use self::commands::settings::Preferences;
+use self::commands::starting::Starter;
 use self::commands::table::Tables;
 use self::commands::verbs::Verbs;
 use self::events::log::Events;
@@ -66,7 +69,8 @@ pub struct Daemon {
     mirrors: Arc<Mirrors>,
     journal: Arc<Journal>,
     maker: Arc<Maker>,
-    restorer: Arc<Restorer>,
+    restorer: Restorer,
+    starter: Arc<Starter>,
     tables: Tables,
     verbs: Verbs,
     preferences: Preferences,
@@ -106,10 +110,12 @@ impl Daemon {
             bell,
         };
         let maker = Arc::new(Maker::new(&below));
-        let restorer = Arc::new(Restorer::new(&maker));
+        let remaker = Arc::new(Remaker::new(&maker));
+        let starter = Arc::new(Starter::new(&below, &remaker));
         Ok(Arc::new(Daemon {
             tables: Tables::new(&below),
-            verbs: Verbs::new(&below, &restorer),
+            verbs: Verbs::new(&below, &remaker, &starter),
+            restorer: Restorer::new(&below),
             preferences: Preferences::new(&below),
             deadlines: Deadlines::open()?,
             engine,
@@ -119,7 +125,7 @@ impl Daemon {
             mirrors,
             journal,
             maker,
-            restorer,
+            starter,
             watch,
         }))
     }
@@ -234,8 +240,13 @@ impl Daemon {
     ///
     /// # Errors
     /// What the folder of the records answers.
-    pub fn restore(&self, restart: bool) -> Result<()> {
+    pub fn restore(&self, restart: bool) -> Result<Vec<MirrorId>> {
         self.restorer.restore(restart)
+    }
+
+    /// As [`Starter::start_all`].
+    pub fn start_all(&self, mirrors: Vec<MirrorId>, within: Duration) {
+        self.starter.start_all(mirrors, within);
     }
 
     /// As [`Events::report`].

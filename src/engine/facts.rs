@@ -133,6 +133,8 @@ pub struct Held {
     pub what: String,
     /// The byte where it begins.
     pub at: u64,
+    /// When it was last mounted, in seconds since 1970, where it tells.
+    pub mounted: Option<u64>,
 }
 
 /// What has gone through a device and what is under way (Documentation/block/stat.rst).

@@ -162,6 +162,10 @@ pub trait Devices: Send + Sync {
     /// Let the kernel read the partition table of a whole disk in again that nobody
     /// uses. It may wait for as long as the disk hangs.
     fn read_partitions(&self, device: &DeviceRef) -> Result<()>;
+    /// Listen for devices and mounts that come.
+    fn arrivals(&self) -> Result<host::Arrivals> {
+        host::Arrivals::open()
+    }
     /// Who else uses the device or file, as words for a sentence: `mounted on
     /// /home`, `used by the mapping vg0-root`; none where it is free. What the
     /// devices in `own` hold does not count.

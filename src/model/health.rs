@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::failure::{Hurt, Switch, Verdict, assess, hurt};
 use super::policy::OnFailure;
 use super::progress::{Progress, SyncState};
-use super::snapshot::{Leg, Owner, Snapshot};
+use super::snapshot::{Away, Leg, Owner, Snapshot};
 use crate::error::one_line;
 use crate::text::letter::Letter;
 
@@ -58,8 +58,12 @@ impl State {
 
     /// The state of a snapshot.
     pub fn of(snapshot: &Snapshot) -> State {
-        if snapshot.known.absent.is_some() {
-            State::Failed
+        if let Some(away) = &snapshot.known.absent {
+            if away.starting {
+                State::Empty
+            } else {
+                State::Failed
+            }
         } else if !snapshot.info.live {
             State::Empty
         } else if snapshot.info.suspended {
@@ -139,10 +143,13 @@ fn plight(leg: &Leg) -> &'static str {
 /// What a person should know beside the letters.
 pub fn warnings(snapshot: &Snapshot) -> Vec<String> {
     let mut warnings = Vec::new();
-    if let Some(reason) = &snapshot.known.absent {
-        warnings.push(format!(
-            "not started: {reason}; write `resume` to ctl to try again, `remove` to forget it"
-        ));
+    if let Some(away) = &snapshot.known.absent {
+        let Away { reason, remedy, .. } = away;
+        warnings.push(if away.starting {
+            format!("not started yet: {reason}")
+        } else {
+            format!("not started: {reason}; {remedy}")
+        });
     }
     warnings.extend(snapshot.known.notes.iter().cloned());
     if !snapshot.parts.is_empty() && !snapshot.tracks_errors() {

@@ -79,7 +79,18 @@ pub struct Known {
     /// Why writes that something failed under still wait.
     pub pending_failure: Option<String>,
     /// Why the mirror is not there, where it is only recorded.
-    pub absent: Option<String>,
+    pub absent: Option<Away>,
+}
+
+/// Why a mirror is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Away {
+    /// Why, for a sentence.
+    pub reason: String,
+    /// What can be done about it.
+    pub remedy: &'static str,
+    /// Whether it is being started, and may be there at any moment.
+    pub starting: bool,
 }
 
 /// A mirror at one moment.

@@ -228,18 +228,23 @@ fn check_usable(snapshot: &Snapshot) -> Result<()> {
 
 /// The table with one leg of each mirror target in its place.
 fn alone(snapshot: &Snapshot, leg: usize) -> Result<Table> {
-    let mut table = snapshot.table.clone();
+    alone_in(&snapshot.table, leg).ok_or_else(|| no_leg(snapshot, leg))
+}
+
+/// The same of a table; none where a mirror target has no such leg.
+pub fn alone_in(table: &Table, leg: usize) -> Option<Table> {
+    let mut table = table.clone();
     for target in &mut table.targets {
         let Mapping::Mirror(mirror) = &target.mapping else {
             continue;
         };
-        let chosen = mirror.legs.get(leg).ok_or_else(|| no_leg(snapshot, leg))?;
+        let chosen = mirror.legs.get(leg)?;
         target.mapping = Mapping::Linear(Linear {
             device: chosen.device.clone(),
             offset: chosen.offset,
         });
     }
-    Ok(table)
+    Some(table)
 }
 
 fn no_leg(snapshot: &Snapshot, leg: usize) -> Error {

@@ -20,7 +20,13 @@ pub enum Command {
     /// Copy everything again.
     Resync,
     /// Cut over to a leg, the first target where none is named.
-    Finish(Option<LegName>),
+    Finish {
+        /// None: the first target.
+        leg: Option<LegName>,
+        /// Of a mirror that is not started: also where its log does not call everything
+        /// copied.
+        lossy: bool,
+    },
     /// Go back to the source.
     Abort,
     /// Take a leg out.
@@ -67,7 +73,7 @@ impl Command {
     /// The leg that a verb names.
     pub fn leg(&mut self) -> Option<&mut LegName> {
         match self {
-            Command::Finish(leg) => leg.as_mut(),
+            Command::Finish { leg, .. } => leg.as_mut(),
             Command::Drop(leg) | Command::Replace { leg, .. } => Some(leg),
             _ => None,
         }
@@ -86,6 +92,9 @@ impl Command {
         Ok(command)
     }
 }
+
+/// What is said where a copy may lack something.
+const LOSSY: &str = "lossy";
 
 /// What is said where what a device holds may be written over.
 pub use crate::text::request::FORCE;
@@ -126,11 +135,13 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         name: "finish",
-        arguments: "[LEG]",
+        arguments: "[LEG] [lossy]",
         doc: "cut over to a leg (default 1)",
         parse: |words| {
-            let leg = words.peek().map(|_| LegName::parse(words));
-            leg.transpose().map(Command::Finish)
+            let named = words.peek().filter(|word| *word != LOSSY);
+            let leg = named.map(|_| LegName::parse(words)).transpose()?;
+            let lossy = flag(words, LOSSY)?;
+            Ok(Command::Finish { leg, lossy })
         },
     },
     Verb {

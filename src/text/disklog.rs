@@ -65,6 +65,14 @@ pub fn clean_regions(bitset: &[u8], regions: u64) -> u64 {
     clean
 }
 
+/// Whether the bitset has a region as clean.
+pub fn is_clean(bitset: &[u8], region: u64) -> bool {
+    let byte = usize::try_from(region / 8)
+        .ok()
+        .and_then(|at| bitset.get(at));
+    byte.is_some_and(|byte| byte >> (region % 8) & 1 == 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,6 +107,14 @@ mod tests {
         ] {
             assert_eq!(size_for(regions, block), size, "{regions} {block}");
         }
+    }
+
+    #[test]
+    fn one_region_is_one_bit() {
+        let clean = |region| is_clean(&[0b1010_0000, 1], region);
+        let found: Vec<u64> = (0..20).filter(|region| clean(*region)).collect();
+        assert_eq!(found, [5, 7, 8]);
+        assert!(!clean(u64::MAX));
     }
 
     #[test]

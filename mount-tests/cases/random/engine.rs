@@ -1,11 +1,11 @@
 //! The machine as the daemon sees it: device-mapper, and the disks below it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 
 use mirrorfs::engine::home::{Home, Lying};
-use mirrorfs::engine::identity::Identity;
+use mirrorfs::engine::identity::{DeviceId, DeviceKind, Identity};
 use mirrorfs::engine::{
     self, Attachment, Devices, Doomed, Engine, Extent, Facts, Holder, Id, Info, Kind, Listed, Slot,
     Span, Suspend, Traffic, Versions,
@@ -211,18 +211,21 @@ impl Devices for Sim {
 
     fn identity(&self, facts: &Facts) -> Result<Identity> {
         let mirror_id = ("mirror_id".to_string(), facts.extent.base.clone());
-        Ok(Identity::Device {
+        Ok(Identity::Device(DeviceId {
             node: facts.node.clone(),
+            kind: Some(DeviceKind::Disk),
             ids: BTreeMap::from([mirror_id]),
+            common: BTreeSet::new(),
             size: facts.size,
-        })
+            block_size: Some(facts.block_size),
+        }))
     }
 
     fn find(&self, identity: &Identity) -> Result<DeviceRef> {
-        let Identity::Device { ids, .. } = identity else {
+        let Identity::Device(device) = identity else {
             return Err(Error::new(Errno::ENODEV, "a machine without files"));
         };
-        ids["mirror_id"].parse()
+        device.ids["mirror_id"].parse()
     }
 
     fn attach(&self, facts: &Facts, _: bool) -> Result<Attachment> {

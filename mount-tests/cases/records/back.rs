@@ -3,10 +3,12 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
+use nix::errno::Errno;
+
 use super::{away, events, lasting, records, refused};
 use crate::lab::Lab;
 use crate::lab::case::{Case, both, kernel_only};
-use crate::lab::disks::{MIB, assert_equal, put};
+use crate::lab::disks::{MIB, assert_equal, bytes, put};
 use crate::lab::mount::Mount;
 use crate::lab::shell::output;
 
@@ -15,7 +17,7 @@ pub const CASES: &[Case] = &[
     both("with_its_newest_table_and_name", newest),
     both("owners_and_modes_are_kept", owners_and_modes),
     both(
-        "a_leg_written_behind_its_back_is_copied_again",
+        "a_leg_written_behind_its_back_is_not_copied_over",
         behind_its_back,
     ),
     both("a_log_without_its_header_is_begun_afresh", torn_header),
@@ -128,10 +130,21 @@ fn behind_its_back(lab: &Lab) {
     // was written: the superblock shows it, the log knows of neither.
     put(&lab.disk(0), 1024, b"another superblock");
     put(&lab.disk(0), 3 * MIB, b"another file");
+    let before = bytes(&lab.disk(1), 0, 4 * MIB);
     mount.mount("");
-    let told = events(&mount, "distrusted");
+    let told = events(&mount, "error");
     assert_eq!(told.len(), 1, "{}", mount.read("events"));
-    assert!(told[0].contains("leg 0 and leg 1 differ"), "{told:?}");
+    for words in [
+        "m error ENOTEMPTY: not started: leg 0",
+        "differ at byte 1024",
+    ] {
+        assert!(told[0].contains(words), "{told:?}");
+    }
+    assert!(mount.read("m/health").starts_with("failed\n"));
+    let answer = mount.try_write("m/ctl", "resume");
+    refused(answer, Errno::ENOTEMPTY, "`resync` copies leg 0");
+    assert!(bytes(&lab.disk(1), 0, 4 * MIB) == before);
+    mount.write("m/ctl", "resync");
     mount.wait_in_sync("m");
     assert_equal(&lab.disk(0), &lab.disk(1), 4 * MIB);
     mount.write("m/ctl", "remove");
@@ -188,7 +201,7 @@ fn persist(lab: &Lab) {
     );
     mount.write("kept/persist", "yes");
     let answer = mount.try_write("kept/persist", "maybe");
-    refused(answer, nix::errno::Errno::EINVAL, "");
+    refused(answer, Errno::EINVAL, "");
     assert!(
         mount
             .read("events")

@@ -235,8 +235,8 @@ fn doubted(lab: &Lab) {
         mount.stop();
         assert_eq!(logs(), log, "{what}");
     };
-    fs::write(&path, text.replace("\"version\": 1", "\"version\": 2")).expect("written");
-    away_with("a newer one", "version 2", true);
+    fs::write(&path, text.replace("\"version\": 2", "\"version\": 3")).expect("written");
+    away_with("a newer one", "version 3", true);
     fs::write(&path, &text).expect("written");
     output(&format!("chmod 666 {}", path.display()));
     away_with("one that others could write", "left unchanged", true);

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::claims::{Claimed, Claims};
-use super::demand::{Demand, Looked, is_file};
+use super::demand::{Care, Demand, Looked, is_file};
 use super::earlier::Earlier;
 use super::extent::{TableRange, Taken, places};
 use super::log_file::{self, Whose};
@@ -153,6 +153,8 @@ impl Admission {
             Some(regions) => {
                 let own = demand.own.held(self.devices.as_ref(), facts).is_some();
                 let whose = match own {
+                    // Its time of change tells the next try something.
+                    false if demand.care == Care::Restored => Whose::Own,
                     false => Whose::Free,
                     true if demand.own.grows => Whose::Grown,
                     true => Whose::Own,

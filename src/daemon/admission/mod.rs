@@ -6,6 +6,7 @@
 
 pub mod admit;
 mod claims;
+pub mod contradiction;
 pub mod cycle;
 pub mod demand;
 mod earlier;
@@ -18,4 +19,5 @@ pub mod own;
 pub mod permission;
 pub mod reload;
 mod rights;
+mod samples;
 mod spare;

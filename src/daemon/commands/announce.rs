@@ -12,7 +12,7 @@ pub(crate) fn announcement(snapshot: &Snapshot, command: &Command) -> (Kind, Str
         leg.map_or_else(|| "-".into(), |leg| leg.node())
     };
     match command {
-        Command::Finish(_) => (Kind::Finished, finished(snapshot, target(command))),
+        Command::Finish { .. } => (Kind::Finished, finished(snapshot, target(command))),
         Command::Abort => {
             let (kept, _) = sides(snapshot, 0);
             let twins = twins(snapshot, 0);
@@ -39,7 +39,7 @@ pub(crate) fn announcement(snapshot: &Snapshot, command: &Command) -> (Kind, Str
 /// The leg that `finish` cuts over to: the first target where none is named.
 pub(super) fn target(command: &Command) -> usize {
     match command {
-        Command::Finish(Some(leg)) => leg.number(),
+        Command::Finish { leg: Some(leg), .. } => leg.number(),
         _ => 1,
     }
 }

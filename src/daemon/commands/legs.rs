@@ -50,7 +50,7 @@ impl Legs {
                 .admission
                 .check_table(caller, &mut change.table, &own)?;
         }
-        if let Command::Finish(_) = command {
+        if let Command::Finish { .. } = command {
             self.below.mirrors.check_nobody_beside(snapshot)?;
             self.check_alone(mirror_id, snapshot, target(command))?;
         }
@@ -75,7 +75,7 @@ impl Legs {
             Command::Abort | Command::Drop(_) | Command::Replace { .. } => {
                 self.below.admission.earlier.remember(snapshot);
             }
-            Command::Finish(_) => {
+            Command::Finish { .. } => {
                 let earlier = &self.below.admission.earlier;
                 earlier.forget_target(snapshot, target(command));
             }
@@ -120,7 +120,10 @@ fn edit(command: &Command) -> SettingsEdit {
 
 fn plan(snapshot: &Snapshot, command: &Command) -> Result<Change> {
     match command {
-        Command::Finish(_) => legs::finish(snapshot, target(command)),
+        Command::Finish { lossy: true, .. } => Err(Error::invalid(
+            "lossy is for a mirror that is not started: this one tells itself what is copied",
+        )),
+        Command::Finish { .. } => legs::finish(snapshot, target(command)),
         Command::Abort => legs::abort(snapshot),
         Command::Drop(leg) => legs::drop(snapshot, leg.number()),
         Command::Add { place, .. } => legs::add(snapshot, place.into()),

@@ -128,10 +128,26 @@ impl Maker {
         let kept = |id: &Id| self.below.journal.kept_for(id, on_failure);
         let files = Some(self.below.journal.identities_of(admitted.made()));
         let made = self.start(name, uuid, &steps, kept, (Kind::Created, &text), files);
-        if made.is_err() {
-            admitted.undo();
+        match &made {
+            Ok(mirror_id) => self.tell_of_no_return(*mirror_id, &name.name, demand.table),
+            Err(_) => admitted.undo(),
         }
         made.map(drop)
+    }
+
+    /// Say that a mirror does not come back after a reboot, which one with a disk log does
+    /// as a rule: nothing would tell its disks from others.
+    fn tell_of_no_return(&self, mirror_id: MirrorId, name: &str, table: &Table) {
+        let kept = self.below.registry.get(mirror_id).ok();
+        let kept = kept.and_then(|entry| entry.settings);
+        let logged = table.log_devices().next().is_some();
+        if logged && kept.is_some_and(|kept| !kept.persist) {
+            let why = self.below.journal.check_comes_back(table);
+            if let Err(error) = why {
+                let text = format!("persist no: {error}");
+                self.below.events.add(name, Kind::Set, &text);
+            }
+        }
     }
 
     /// Run the steps that make a device, and enter it before the watch can

@@ -1,48 +1,40 @@
-//! At the mount: what runs is adopted with what its record says, what does not run
-//! and is to be there is made again, what a crash left half made is taken away. One
-//! that cannot be made says why and keeps its record; the others are made.
+//! At the mount: what runs is adopted with what its record says, what does not run and is
+//! to be there is entered as one that is being started, what a crash left half made is
+//! taken away. No disk is read before the tree is there.
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::Arc;
+use std::time::Instant;
 
-use super::make::Maker;
 use super::rooms::Rooms;
-use crate::daemon::admission::demand::{Care, Demand};
-use crate::daemon::admission::log_trust;
-use crate::daemon::admission::looks::Looks;
-use crate::daemon::admission::own::Own;
 use crate::daemon::events::kind::Kind;
-use crate::daemon::mirrors::entry::Absent;
-use crate::daemon::mirrors::lease::Reserved;
+use crate::daemon::mirrors::REMOVED_BY_ANOTHER;
+use crate::daemon::mirrors::entry::{Absent, Next};
 use crate::daemon::records::record::{Record, Stage};
-use crate::engine::{Id, Info, Slot, Suspend};
+use crate::engine::{Id, Info, Slot};
 use crate::error::{Errno, Error, Result};
 use crate::model::id::MirrorId;
-use crate::plan::step::Step;
-use crate::plan::steps;
 use crate::text::table::Table;
 
 /// Brings back what is recorded.
 pub struct Restorer {
     below: Rooms,
-    maker: Arc<Maker>,
 }
 
 impl Restorer {
-    /// One that makes with `maker`.
-    pub fn new(maker: &Arc<Maker>) -> Restorer {
+    /// That of a daemon.
+    pub fn new(below: &Rooms) -> Restorer {
         Restorer {
-            below: maker.below.clone(),
-            maker: Arc::clone(maker),
+            below: below.clone(),
         }
     }
 
-    /// Bring back what is recorded; `restart`: also what does not run.
+    /// Enter what is recorded; answers what does not run and is to be started, where
+    /// `restart` says so.
     ///
     /// # Errors
     /// What the folder of the records answers.
-    pub fn restore(&self, restart: bool) -> Result<()> {
+    pub fn restore(&self, restart: bool) -> Result<Vec<MirrorId>> {
         self.below.journal.records.sweep();
         let mut missing = Vec::new();
         let mut names = HashSet::new();
@@ -61,15 +53,11 @@ impl Restorer {
                 }
             }
         }
-        if restart {
-            self.remake_all(missing)
-        } else {
-            missing.into_iter().for_each(|record| {
-                self.absent(record, "--no-restore was given");
-            })
-        }
+        let entered = missing.into_iter();
+        let to_start = entered.filter_map(|record| self.absent(record, restart));
+        let to_start = to_start.collect();
         self.below.journal.sweep_logs();
-        Ok(())
+        Ok(to_start)
     }
 
     /// Whether no other mirror that is not there has its name: a second one could not be
@@ -206,123 +194,26 @@ impl Restorer {
         }
     }
 
-    /// Make them again, each as soon as what it stands on is there: a mirror may
-    /// stand on another one.
-    fn remake_all(&self, mut missing: Vec<Record>) {
-        loop {
-            let before = missing.len();
-            let mut failed = Vec::new();
-            for record in missing {
-                if let Err(error) = self.remake(&record) {
-                    failed.push((record, error));
-                }
-            }
-            if failed.is_empty() || failed.len() == before {
-                for (record, error) in failed {
-                    let name = record.name.clone();
-                    self.absent(record, error.sentence());
-                    let error = error.context("not started");
-                    let _ = self.below.events.report(&name, Err::<(), _>(error));
-                }
-                return;
-            }
-            missing = failed.into_iter().map(|(record, _)| record).collect();
-        }
-    }
-
-    fn absent(&self, record: Record, reason: &str) {
+    /// Enter a mirror that is not there; answers the number of one that is to be started.
+    fn absent(&self, record: Record, restart: bool) -> Option<MirrorId> {
+        let (reason, next) = if record.withdrawn {
+            (REMOVED_BY_ANOTHER, Next::Word)
+        } else if restart {
+            (
+                "its devices are being looked at",
+                Next::Started(Instant::now()),
+            )
+        } else {
+            ("--no-restore was given", Next::Word)
+        };
         let reason = reason.to_string();
         self.below.events.enter(&record.name);
-        self.below.registry.enter_absent(Absent { record, reason });
-    }
-
-    /// Make a mirror again from its record: its devices where they are now, and no
-    /// sync word, so that the log decides what is left to copy.
-    ///
-    /// # Errors
-    /// Why that cannot be: a device is missing or is not the same, or somebody uses
-    /// it, or its log is not its own.
-    pub(crate) fn remake(&self, record: &Record) -> Result<()> {
-        let name = self.below.registry.reserve(&record.name)?;
-        if self
-            .below
-            .engine
-            .info(&Id::Name(record.name.clone()))
-            .is_ok()
-        {
-            let sentence = format!("another device is called {} now", record.name);
-            return Err(Error::new(Errno::EEXIST, sentence));
-        }
-        if record.table.is_empty() {
-            let steps = steps::create_empty(&record.name, &record.uuid);
-            return self.restart(record, &name, &steps).map(drop);
-        }
-        let table =
-            steps::without_sync_words(self.table_now(record)?, !self.below.engine.carries_io());
-        self.below.journal.tidy(record, &table);
-        // Whatever was let in once is let in again.
-        let admitted = self.below.admission.admit(&Demand {
-            table: &table,
-            looks: Looks::at(self.below.devices.as_ref()),
-            own: Own::default(),
-            read_only: record.read_only,
-            care: Care::Restored,
-            force: false,
-        })?;
-        let made = self.remake_table(record, &name, &admitted.table);
-        if made.is_err() {
-            admitted.undo();
-        }
-        made
-    }
-
-    fn remake_table(&self, record: &Record, name: &Reserved<'_>, table: &Table) -> Result<()> {
-        let begun = record.unfinished.as_ref();
-        if begun.is_some_and(|begun| begun.afresh) {
-            log_trust::clear_all(self.below.devices.as_ref(), table)?;
-        }
-        let notes = log_trust::check(self.below.devices.as_ref(), table)?;
-        let (uuid, read_only) = (&record.uuid, record.read_only);
-        let mut steps = steps::create(&record.name, uuid, None, table.clone(), read_only);
-        if record.suspended && !self.below.engine.survives_daemon() {
-            steps.push(Step::Suspend(Suspend::default()));
-        }
-        let mirror_id = self.restart(record, name, &steps)?;
-        for note in &notes {
-            self.below.events.add(&record.name, Kind::Distrusted, note);
-        }
-        self.below
-            .registry
-            .update(mirror_id, |entry| entry.notes = notes);
-        Ok(())
-    }
-
-    fn restart(&self, record: &Record, name: &Reserved<'_>, steps: &[Step]) -> Result<MirrorId> {
-        let text = match record.table.as_slice() {
-            [] => "without a table".into(),
-            lines => lines.join(","),
+        let absent = Absent {
+            record,
+            reason,
+            next,
         };
-        let announcement = (Kind::Restored, text.as_str());
-        let made = self.below.journal.made_of(record);
-        self.maker.start(
-            name,
-            &record.uuid,
-            steps,
-            |_| Ok(record.settings.clone()),
-            announcement,
-            made,
-        )
-    }
-
-    /// The table of a record, with every device by what it is called now.
-    fn table_now(&self, record: &Record) -> Result<Table> {
-        let mut table = record.table()?;
-        for device in table.devices() {
-            let unknown = || format!("the record does not say what {device} is");
-            let place = record.place(device);
-            let place = place.ok_or_else(|| Error::invalid(unknown()))?;
-            *device = self.below.devices.find(&place.identity)?;
-        }
-        Ok(table)
+        let mirror_id = self.below.registry.enter_absent(absent);
+        matches!(next, Next::Started(_)).then_some(mirror_id)
     }
 }

@@ -136,7 +136,7 @@ impl Preferences {
                 "{name} has no UUID by which it could be known again"
             )));
         }
-        self.below.journal.check_lasting(&snapshot.table)
+        self.below.journal.check_comes_back(&snapshot.table)
     }
 
     fn tell_set(&self, mirror_id: MirrorId, what: &str, line: &str, set: Result<()>) -> Result<()> {

@@ -3,19 +3,21 @@
 use std::sync::Arc;
 
 use super::legs::Legs;
-use super::restore::Restorer;
+use super::remake::{Manner, Remaker};
 use super::rooms::Rooms;
+use super::starting::Starter;
 use crate::daemon::admission::log_file::remove_file;
 use crate::daemon::admission::permission::Caller;
 use crate::daemon::events::kind::Kind;
 use crate::daemon::mirrors::entry::Absent;
 use crate::daemon::mirrors::not_started;
 use crate::daemon::mirrors::query::Detail;
-use crate::daemon::records::record::{Stage, Unfinished};
-use crate::error::Result;
+use crate::daemon::records::record::{Record, Stage, Unfinished};
+use crate::error::{Error, Result};
 use crate::model::id::MirrorId;
 use crate::model::snapshot::Snapshot;
 use crate::plan::execute::{EngineOnly, execute};
+use crate::plan::leg_name::LegName;
 use crate::plan::step::Step;
 use crate::plan::steps;
 use crate::plan::verb::{self, Command};
@@ -26,16 +28,19 @@ use crate::text::words::trim;
 pub struct Verbs {
     below: Rooms,
     legs: Legs,
-    restorer: Arc<Restorer>,
+    remaker: Arc<Remaker>,
+    starter: Arc<Starter>,
 }
 
 impl Verbs {
-    /// Those of a daemon; `restorer` starts what is only recorded.
-    pub fn new(below: &Rooms, restorer: &Arc<Restorer>) -> Verbs {
+    /// Those of a daemon; `remaker` makes what is only recorded, and `starter` listens for
+    /// what that lacks.
+    pub fn new(below: &Rooms, remaker: &Arc<Remaker>, starter: &Arc<Starter>) -> Verbs {
         Verbs {
             below: below.clone(),
             legs: Legs::new(below),
-            restorer: Arc::clone(restorer),
+            remaker: Arc::clone(remaker),
+            starter: Arc::clone(starter),
         }
     }
 
@@ -172,30 +177,48 @@ impl Verbs {
         command: Command,
     ) -> Result<()> {
         let record = &absent.record;
-        match command {
-            Command::Resume => match self.restorer.remake(record) {
-                Ok(()) => {
-                    self.below.registry.forget(mirror_id);
-                    Ok(())
-                }
-                Err(error) => {
-                    let reason = error.sentence().to_string();
-                    self.below.registry.update(mirror_id, |entry| {
-                        if let Some(absent) = &mut entry.absent {
-                            absent.reason = reason;
-                        }
-                    });
-                    Err(error)
-                }
-            },
-            Command::Remove { .. } => {
-                self.below.journal.forget_record(record)?;
+        let manner = match command {
+            Command::Resume => Manner::AsLogged,
+            Command::Resync => Manner::Resync,
+            Command::Finish { leg, lossy } => {
+                let leg = named(leg.as_ref(), record)?;
+                Manner::Alone { leg, lossy }
+            }
+            Command::Remove { .. } => return self.forget(mirror_id, record),
+            _ => return Err(not_started(absent)),
+        };
+        match self.remaker.remake(record, manner) {
+            Ok(()) => {
                 self.below.registry.forget(mirror_id);
-                let text = "by request; it was not started";
-                self.below.events.add(&record.name, Kind::Removed, text);
                 Ok(())
             }
-            _ => Err(not_started(absent)),
+            // Of what was only asked nothing follows.
+            Err(error) if manner != Manner::AsLogged => Err(error),
+            Err(error) => {
+                let absent = Absent::after(record.clone(), &error);
+                self.below.registry.set_absent(mirror_id, absent);
+                self.starter.listen();
+                Err(error)
+            }
         }
+    }
+
+    fn forget(&self, mirror_id: MirrorId, record: &Record) -> Result<()> {
+        self.below.journal.forget_record(record)?;
+        self.below.registry.forget(mirror_id);
+        let text = "by request; it was not started";
+        self.below.events.add(&record.name, Kind::Removed, text);
+        Ok(())
+    }
+}
+
+/// The leg that `finish` names of a mirror that is not there.
+fn named(leg: Option<&LegName>, record: &Record) -> Result<usize> {
+    match leg {
+        Some(LegName::Number(number)) => Ok(*number),
+        _ => Err(Error::invalid(format!(
+            "say by its number which leg {} is to go on with: `finish 0` or `finish 1`",
+            record.name
+        ))),
     }
 }

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use super::managed_logs::ManagedLogs;
 use crate::daemon::admission::extent::places;
 use crate::daemon::events::log::Events;
+use crate::daemon::mirrors::entry::Entry;
 use crate::daemon::mirrors::query::Mirrors;
 use crate::daemon::mirrors::registry::Registry;
 use crate::daemon::records::record::{Record, RecordedDevice, Unfinished};
 use crate::daemon::records::store::Records;
 use crate::daemon::records::store::is_lasting;
 use crate::engine::home::{Home, Lying};
-use crate::engine::identity::Identity;
+use crate::engine::identity::{Identity, Proof};
 use crate::engine::{Devices, Engine, Facts, Id, Info, Slot};
 use crate::error::{Errno, Error, Result};
 use crate::model::id::MirrorId;
@@ -261,17 +262,47 @@ impl Journal {
         let disk_log = mirrors.any(|(_, mirror)| matches!(mirror.log, Log::Disk { .. }));
         let known = !info.uuid.is_empty();
         Settings {
-            persist: disk_log && known && self.check_lasting(table).is_ok(),
+            persist: disk_log && known && self.check_comes_back(table).is_ok(),
             on_failure,
             ..Settings::default()
         }
+    }
+
+    /// Check that a mirror can be brought back after a reboot.
+    ///
+    /// # Errors
+    /// EINVAL where its record or log would be gone, or its devices could not be told from
+    /// others.
+    pub(crate) fn check_comes_back(&self, table: &Table) -> Result<()> {
+        self.check_lasting(table)?;
+        let mut table = table.clone();
+        for device in table.devices() {
+            let facts = self.devices.facts(device);
+            // What is gone is known from before, if at all.
+            let Ok(identity) = facts.and_then(|facts| self.devices.identity(&facts)) else {
+                continue;
+            };
+            match identity.proof() {
+                Proof::Lasting => {}
+                Proof::ThisBoot => log::warn!(
+                    "{} has no serial number: it is known again in this boot alone",
+                    identity.node().display()
+                ),
+                Proof::None => {
+                    return Err(Error::invalid(format!(
+                        "what {identity} says of itself another device says too: after a reboot nothing tells them apart"
+                    )));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Check that record and log files outlive a reboot.
     ///
     /// # Errors
     /// EINVAL where one is in a file system in memory.
-    pub(crate) fn check_lasting(&self, table: &Table) -> Result<()> {
+    fn check_lasting(&self, table: &Table) -> Result<()> {
         let refused = |what: String| {
             let sentence = format!("{what} is in memory and does not survive a reboot");
             Err(Error::new(Errno::EINVAL, sentence))
@@ -285,6 +316,27 @@ impl Journal {
             }
         }
         Ok(())
+    }
+
+    /// Record that another program has removed a mirror: it is not started by itself any
+    /// more. What would not be brought back at the next mount either is forgotten at once.
+    ///
+    /// # Errors
+    /// Those of [`Records::write`].
+    pub(crate) fn withdraw(&self, entry: &Entry) -> Result<Option<Record>> {
+        let (Id::Uuid(uuid), true) = (&entry.id, entry.settings.is_some()) else {
+            return Ok(None);
+        };
+        let Some(mut record) = self.records.get(uuid) else {
+            return Ok(None);
+        };
+        if !record.settings.persist {
+            self.forget_record(&record)?;
+            return Ok(None);
+        }
+        record.withdrawn = true;
+        self.records.write(&record)?;
+        Ok(Some(record))
     }
 
     pub(crate) fn log_files(&self, table: &Table) -> Vec<PathBuf> {

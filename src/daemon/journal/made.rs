@@ -135,7 +135,7 @@ impl Journal {
 
     /// The files that were made for a mirror, are still the same, and that no other
     /// mirror uses: it may have been given one meanwhile.
-    fn made_for(&self, record: &Record) -> Vec<PathBuf> {
+    pub(crate) fn made_for(&self, record: &Record) -> Vec<PathBuf> {
         let (Ok(running), Ok(records)) = (self.running_logs(), self.records.all()) else {
             return Vec::new();
         };

@@ -10,6 +10,9 @@ use crate::model::snapshot::{Found, Known, Snapshot};
 use crate::text::device::{DevNo, DeviceRef};
 use crate::text::table::{Table, Target};
 
+/// Why a mirror is not there that somebody took away behind the daemon's back.
+pub const REMOVED_BY_ANOTHER: &str = "another program removed it";
+
 /// What the files show of a mirror that is not there.
 pub(super) fn snapshot_of_absent(absent: &Absent, known: Known) -> Snapshot {
     let record = &absent.record;
@@ -49,7 +52,9 @@ fn table_then(record: &Record) -> Table {
 /// The error of what only a running mirror can do.
 pub fn not_started(absent: &Absent) -> Error {
     Error::busy(format!(
-        "{} is not started: {}; `resume` tries again, `remove` forgets it",
-        absent.record.name, absent.reason
+        "{} is not started: {}; {}",
+        absent.record.name,
+        absent.reason,
+        absent.remedy()
     ))
 }

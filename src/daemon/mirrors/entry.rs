@@ -1,18 +1,19 @@
 //! What the daemon remembers of one mirror.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use crate::daemon::records::record::Record;
 use crate::engine::Id;
 use crate::engine::identity::Identity;
+use crate::error::{Errno, Error};
 use crate::model::health::State;
 use crate::model::id::MirrorId;
 use crate::model::rate::RateMeter;
 use crate::model::settings::Settings;
-use crate::model::snapshot::{Known, Running, Unresponsive};
+use crate::model::snapshot::{Away, Known, Running, Unresponsive};
 use crate::text::device::DevNo;
 use crate::text::letter::Letter;
 
@@ -135,7 +136,7 @@ impl Entry {
                 .pending_failure
                 .as_ref()
                 .map(|pending_failure| pending_failure.reason.clone()),
-            absent: self.absent.as_ref().map(|absent| absent.reason.clone()),
+            absent: self.absent.as_ref().map(Absent::away),
         }
     }
 }
@@ -167,6 +168,61 @@ pub struct Absent {
     pub record: Record,
     /// Why it is not there.
     pub reason: String,
+    /// What comes next.
+    pub next: Next,
+}
+
+/// What comes next of a mirror that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// It is being started, since then.
+    Started(Instant),
+    /// It is started once a device is there that it lacks.
+    Device,
+    /// Somebody says whether it is tried again.
+    Word,
+    /// Somebody says which leg has what is wanted.
+    Choice,
+}
+
+/// How long a start may take before it is called a failure.
+const STARTS_WITHIN: Duration = Duration::from_secs(30);
+
+impl Absent {
+    /// What the error of a start says of it.
+    pub fn after(record: Record, error: &Error) -> Absent {
+        Absent {
+            record,
+            reason: error.sentence().into(),
+            next: match error.errno() {
+                Errno::ENODEV | Errno::ENOENT => Next::Device,
+                Errno::ENOTEMPTY => Next::Choice,
+                _ => Next::Word,
+            },
+        }
+    }
+
+    /// What the files show of it.
+    pub fn away(&self) -> Away {
+        let starting = matches!(self.next, Next::Started(since) if since.elapsed() < STARTS_WITHIN);
+        Away {
+            reason: self.reason.clone(),
+            remedy: self.remedy(),
+            starting,
+        }
+    }
+
+    /// What can be done about it.
+    pub fn remedy(&self) -> &'static str {
+        match self.next {
+            Next::Choice => "nothing was written",
+            Next::Started(_) => "nothing can be done before its devices answer",
+            Next::Device => {
+                "it starts once that is there; write `resume` to ctl to try again, `remove` to forget it"
+            }
+            Next::Word => "write `resume` to ctl to try again, `remove` to forget it",
+        }
+    }
 }
 
 /// What the daemon remembers of a failure that lasts.

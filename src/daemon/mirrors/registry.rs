@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::entry::{Absent, Entry};
+use super::entry::{Absent, Entry, Next};
 use crate::daemon::events::counts::NONE;
 use crate::engine::{Id, Info};
 use crate::error::{Errno, Error, Result};
@@ -170,6 +170,47 @@ impl Registry {
         looks
             .and_then(|looks| looks.get(&path()).copied())
             .unwrap_or_default()
+    }
+
+    /// Let another reason stand for why a mirror is not there.
+    pub fn set_absent(&self, mirror_id: MirrorId, absent: Absent) {
+        self.update(mirror_id, |entry| {
+            if entry.absent.is_some() {
+                entry.absent = Some(absent);
+            }
+        });
+    }
+
+    /// The mirrors that are started once a device is there.
+    pub fn waiting(&self) -> Vec<MirrorId> {
+        let inner = self.inner.lock();
+        let waits = |entry: &&Entry| {
+            let absent = entry.absent.as_ref();
+            absent.is_some_and(|absent| absent.next == Next::Device)
+        };
+        let waiting = inner.entries.values().filter(waits);
+        waiting.map(|entry| entry.mirror_id).collect()
+    }
+
+    /// A device has come under the UUID of a mirror that was not there: what was kept of
+    /// that one, which is forgotten.
+    pub fn returned(&self, mirror_id: MirrorId) -> Option<Absent> {
+        let mut inner = self.inner.lock();
+        let Id::Uuid(uuid) = inner.entries.get(&mirror_id)?.id.clone() else {
+            return None;
+        };
+        let mut entries = inner.entries.values();
+        let same = |entry: &&Entry| {
+            let absent = entry.absent.as_ref();
+            absent.is_some_and(|absent| absent.record.uuid == uuid)
+        };
+        let (absent_id, running) = entries
+            .find(same)
+            .map(|entry| (entry.mirror_id, entry.running.is_some()))?;
+        if running {
+            return None;
+        }
+        inner.entries.remove(&absent_id)?.absent
     }
 
     /// What is known of a mirror that is not there; none of one that is.

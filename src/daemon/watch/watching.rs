@@ -13,6 +13,8 @@ use super::observe::{Observer, SAMPLED_FOR};
 use crate::daemon::events::kind::Kind;
 use crate::daemon::events::log::Events;
 use crate::daemon::journal::keep::Journal;
+use crate::daemon::mirrors::REMOVED_BY_ANOTHER;
+use crate::daemon::mirrors::entry::{Absent, Entry, Next};
 use crate::daemon::mirrors::query::{Detail, Mirrors};
 use crate::daemon::mirrors::registry::Registry;
 use crate::daemon::switch::act::Switcher;
@@ -155,7 +157,18 @@ impl Watch {
         let before = self
             .registry
             .update(mirror_id, |entry| entry.announced.replace(name.clone()));
-        match before.flatten() {
+        let known = before.flatten();
+        let returned = known
+            .is_none()
+            .then(|| self.registry.returned(mirror_id))
+            .flatten();
+        if let Some(absent) = returned {
+            self.registry.update(mirror_id, |entry| {
+                entry.settings.get_or_insert(absent.record.settings);
+            });
+            self.journal.keep_seen(name, mirror_id);
+        }
+        match known {
             Some(old) if old == *name => {}
             Some(old) => {
                 self.events.renamed(&old, name, ", by another program");
@@ -163,6 +176,21 @@ impl Watch {
             }
             None if appeared == Kind::Adopted => self.events.add(name, appeared, "it runs already"),
             None => self.events.add(name, appeared, "by another program"),
+        }
+    }
+
+    /// A mirror that comes back at the next mount stays in the tree, and is not started any
+    /// more by itself: whoever removed it may use its legs for something else.
+    fn keep_withdrawn(&self, entry: &Entry) {
+        let record = self.journal.withdraw(entry);
+        if let Ok(Some(record)) = self.events.report(&entry.name, record) {
+            let reason = REMOVED_BY_ANOTHER.to_string();
+            let next = Next::Word;
+            self.registry.enter_absent(Absent {
+                record,
+                reason,
+                next,
+            });
         }
     }
 
@@ -179,6 +207,7 @@ impl Watch {
         }
         let entry = self.registry.forget(mirror_id);
         if let Some(entry) = entry.filter(|entry| entry.announced.is_some()) {
+            self.keep_withdrawn(&entry);
             let text = "by another program, or closed at last";
             self.events.add(&entry.name, Kind::Removed, text);
             let lines: Vec<&str> = entry.seen.table.iter().map(String::as_str).collect();

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use libblkid_rs::{BlkidErr, BlkidProbe, BlkidSafeprobeRet};
@@ -30,18 +31,34 @@ pub fn signature(path: &Path, doomed: Doomed) -> Result<Option<Held>> {
         // To the end of the device: a part of a RAID may be known there alone.
         let at = doomed.span.start;
         if let Some(what) = look(file, (at, 0))? {
-            return Ok(Some(Held { what, at }));
+            let mounted = mounted(file, at);
+            return Ok(Some(Held { what, at, mounted }));
         }
         let parts = parts(file, Span { start: 0, size: 0 })?;
         for part in parts.iter().filter(|part| is_hit(part, doomed)) {
             if let Some(what) = look(file, (part.span.start, part.span.size))? {
                 let what = format!("{what} in its partition {}", part.number);
                 let at = part.span.start;
-                return Ok(Some(Held { what, at }));
+                let mounted = mounted(file, at);
+                return Ok(Some(Held { what, at, mounted }));
             }
         }
         Ok(None)
     })
+}
+
+/// When the ext2, ext3 or ext4 that begins here was last mounted (`s_mtime` of struct
+/// ext4_super_block, fs/ext4/ext4.h); of no other libblkid tells, nor of these.
+fn mounted(file: &File, at: u64) -> Option<u64> {
+    const SUPERBLOCK: u64 = 1024;
+    const TIME: usize = 0x2C;
+    const MAGIC: (usize, [u8; 2]) = (0x38, 0xEF53_u16.to_le_bytes());
+    let mut block = [0; 64];
+    file.read_exact_at(&mut block, at.checked_add(SUPERBLOCK)?)
+        .ok()?;
+    let magic = block.get(MAGIC.0..)?.first_chunk()?;
+    let time = u32::from_le_bytes(*block.get(TIME..)?.first_chunk()?);
+    (*magic == MAGIC.1 && time != 0).then_some(u64::from(time))
 }
 
 /// The partitions of what these bytes are a disk of.
@@ -129,7 +146,6 @@ fn words(probe: &BlkidProbe) -> String {
 mod tests {
     use super::*;
     use std::fs;
-    use std::os::unix::fs::FileExt;
 
     const MIB: u64 = 1 << 20;
 
@@ -203,6 +219,7 @@ mod tests {
         let wanted = Held {
             what: "swap in its partition 2".into(),
             at: 4 * MIB,
+            mounted: None,
         };
         assert_eq!(inside, Some(wanted));
     }

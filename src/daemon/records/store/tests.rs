@@ -174,8 +174,9 @@ fn what_may_be_a_record_is_told_from_what_is_none() {
     let text = fs::read_to_string(&path).unwrap();
     let unread = || records.all().unwrap().remove(0).1.unwrap_err();
     for (from, to, garbage) in [
-        ("\"version\": 1", "\"version\": 2, \"new\": [1]", false),
-        ("\"version\": 1", "\"version\": \"1\"", true),
+        ("\"version\": 2", "\"version\": 3, \"new\": [1]", false),
+        ("\"version\": 2", "\"version\": 0", false),
+        ("\"version\": 2", "\"version\": \"2\"", true),
         ("\"name\": \"a\"", "\"name\": \"a/b\"", true),
         ("\"name\": \"a\"", "\"name\": \".\"", true),
         ("\"name\": \"a\"", "\"name\": \"new\"", true),

@@ -1,0 +1,206 @@
+//! Starting what is only recorded: each mirror by itself, so that one whose disk hangs
+//! holds up no other; one that lacks a device once that is there.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::remake::{Manner, Remaker};
+use super::rooms::Rooms;
+use crate::daemon::mirrors::entry::{Absent, Next};
+use crate::daemon::tasks::thread::spawn;
+use crate::error::{Errno, Error, Result};
+use crate::model::id::MirrorId;
+
+/// How many are started at once; one that takes longer than [`PATIENCE`] no longer
+/// counts.
+const CROWD: usize = 16;
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// How long one that lacks a device waits for another one that may bring it.
+const WITHIN: Duration = Duration::from_secs(30);
+
+/// One device comes with many messages: they are waited for before it is looked.
+const FLOCK: Duration = Duration::from_millis(300);
+
+/// Starts what is only recorded.
+pub struct Starter {
+    below: Rooms,
+    remaker: Arc<Remaker>,
+    board: Mutex<Board>,
+    changed: Condvar,
+    /// Whether somebody listens for devices.
+    listens: AtomicBool,
+}
+
+/// Who is at it.
+#[derive(Debug, Default)]
+struct Board {
+    /// Those that are being started.
+    trying: usize,
+    /// Those that wait for what another one may bring, beside.
+    waiting: usize,
+    /// Those that were started so far.
+    started: usize,
+}
+
+impl Starter {
+    /// One that makes with `remaker`.
+    pub fn new(below: &Rooms, remaker: &Arc<Remaker>) -> Starter {
+        Starter {
+            below: below.clone(),
+            remaker: Arc::clone(remaker),
+            board: Mutex::default(),
+            changed: Condvar::new(),
+            listens: AtomicBool::new(false),
+        }
+    }
+
+    /// Start these mirrors; answers when all are started, have failed, or `within` is
+    /// over. The others go on.
+    pub fn start_all(self: &Arc<Self>, mirrors: Vec<MirrorId>, within: Duration) {
+        let end = Instant::now() + within;
+        for mirror_id in mirrors {
+            self.take_turn();
+            let starter = Arc::clone(self);
+            let begun = spawn("start", move || {
+                starter.start_patiently(mirror_id);
+                starter.leave();
+            });
+            if let Err(error) = begun {
+                self.failed(mirror_id, &error);
+                self.leave();
+            }
+        }
+        let mut board = self.board.lock();
+        self.changed
+            .wait_while_until(&mut board, |board| board.trying + board.waiting > 0, end);
+        drop(board);
+        self.listen();
+    }
+
+    fn take_turn(&self) {
+        let mut board = self.board.lock();
+        self.changed
+            .wait_while_for(&mut board, |board| board.trying >= CROWD, PATIENCE);
+        board.trying += 1;
+    }
+
+    fn leave(&self) {
+        self.board.lock().trying -= 1;
+        self.changed.notify_all();
+    }
+
+    /// Start a mirror, and again whenever another one was started that may be what it
+    /// stands on.
+    fn start_patiently(self: &Arc<Self>, mirror_id: MirrorId) {
+        let end = Instant::now() + WITHIN;
+        loop {
+            let before = self.board.lock().started;
+            match self.try_start(mirror_id) {
+                Some(Err(error)) => {
+                    if error.errno() != Errno::ENODEV || !self.another_came(before, end) {
+                        return self.failed(mirror_id, &error);
+                    }
+                }
+                Some(Ok(())) => {
+                    self.board.lock().started += 1;
+                    self.changed.notify_all();
+                    // It may be what one waits for that had given up.
+                    return self.try_waiting();
+                }
+                None => return,
+            }
+        }
+    }
+
+    /// Wait until another mirror is started; whether one was.
+    fn another_came(&self, before: usize, end: Instant) -> bool {
+        let mut board = self.board.lock();
+        board.trying -= 1;
+        board.waiting += 1;
+        self.changed.notify_all();
+        let none_came = |board: &mut Board| board.started == before && board.trying > 0;
+        self.changed.wait_while_until(&mut board, none_came, end);
+        board.waiting -= 1;
+        board.trying += 1;
+        board.started != before
+    }
+
+    /// Start a mirror once; none where somebody else does so, or it is there.
+    fn try_start(&self, mirror_id: MirrorId) -> Option<Result<()>> {
+        let _begun = self.below.registry.begin_own(mirror_id, "start").ok()?;
+        let absent = self.below.registry.absent(mirror_id)?;
+        let done = self.remaker.remake(&absent.record, Manner::AsLogged);
+        if done.is_ok() {
+            self.below.registry.forget(mirror_id);
+            self.below.bell.ring();
+        }
+        Some(done)
+    }
+
+    fn failed(&self, mirror_id: MirrorId, error: &Error) {
+        let Some(absent) = self.below.registry.absent(mirror_id) else {
+            return;
+        };
+        let name = absent.record.name.clone();
+        let now = Absent::after(absent.record, error);
+        // What lasts is told of once.
+        let told = absent.next == Next::Device && absent.reason == now.reason;
+        self.below.registry.set_absent(mirror_id, now);
+        if !told {
+            let error = error.clone().context("not started");
+            let _ = self.below.events.report(&name, Err::<(), _>(error));
+        }
+        self.below.bell.ring();
+    }
+
+    /// Try those again that lack a device, each by itself.
+    fn try_waiting(self: &Arc<Self>) {
+        for mirror_id in self.below.registry.waiting() {
+            let starter = Arc::clone(self);
+            let begun = spawn("start", move || match starter.try_start(mirror_id) {
+                Some(Err(error)) => starter.failed(mirror_id, &error),
+                Some(Ok(())) => starter.try_waiting(),
+                None => {}
+            });
+            if let Err(error) = begun {
+                log::warn!("{error}: a mirror that lacks a device is not tried again");
+            }
+        }
+    }
+
+    /// Listen for devices as long as a mirror lacks one.
+    pub(crate) fn listen(self: &Arc<Self>) {
+        if self.below.registry.waiting().is_empty() || self.listens.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let starter = Arc::clone(self);
+        let begun = spawn("arrivals", move || {
+            if let Err(error) = starter.listen_now() {
+                log::warn!("{error}: what lacks a device is started by `resume` alone");
+            }
+            starter.listens.store(false, Ordering::SeqCst);
+        });
+        if let Err(error) = begun {
+            self.listens.store(false, Ordering::SeqCst);
+            log::warn!("{error}");
+        }
+    }
+
+    fn listen_now(self: &Arc<Self>) -> Result<()> {
+        let mut arrivals = self.below.devices.arrivals()?;
+        // What came before is looked for once.
+        loop {
+            self.try_waiting();
+            arrivals.wait()?;
+            sleep(FLOCK);
+            if self.below.registry.waiting().is_empty() {
+                return Ok(());
+            }
+        }
+    }
+}
