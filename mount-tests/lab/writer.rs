@@ -107,6 +107,8 @@ fn write(file: &File, bytes: u64, over: &AtomicBool, count: &AtomicU64) -> Writt
         stamp(&mut block.0, number);
         if let Err(error) = file.write_all_at(&block.0, place * BLOCK as u64) {
             written.error = Some(error);
+            // It may have got there or not.
+            written.latest[place as usize] = 0;
             break;
         }
         written.longest = written.longest.max(last.elapsed());
@@ -123,6 +125,11 @@ fn stamp(block: &mut [u8; BLOCK], number: u64) {
 }
 
 impl Written {
+    /// How many blocks were acknowledged, each once.
+    pub fn count(&self) -> usize {
+        self.latest.iter().filter(|number| **number > 0).count()
+    }
+
     /// Every acknowledged block is on `device`, as it was written last.
     pub fn assert_on(&self, device: &str) {
         let file = open(device, O_DIRECT);

@@ -115,8 +115,8 @@ pub trait Devices: Send + Sync {
     /// What tells it from all others, whatever it is called later. A loop device is
     /// known by its file.
     fn identity(&self, facts: &Facts) -> Result<Identity>;
-    /// How a table names what has this identity now: ENODEV where it is not there,
-    /// EINVAL where it has changed or two have it.
+    /// How a table names what has this identity now: ENODEV where a device is not there,
+    /// ENOENT where a file is not, EINVAL where it has changed or two have it.
     fn find(&self, identity: &Identity) -> Result<DeviceRef>;
     /// The same, made where it is a part of a file that a loop device showed and shows no
     /// more.

@@ -1,7 +1,7 @@
 //! The same random script on both engines ends in the same statuses, the same
 //! letters, the same count of events and the same bytes.
 
-mod random;
+pub mod random;
 mod script;
 mod twins;
 

@@ -2,12 +2,16 @@
 
 pub mod back;
 pub mod broken;
+pub mod coming;
+pub mod lives;
+pub mod matrix;
 pub mod refused;
 pub mod state;
 
 use std::fs;
 use std::path::PathBuf;
 
+use mirrorfs::engine::Kind;
 use nix::errno::Errno;
 
 use crate::lab::Lab;
@@ -16,13 +20,18 @@ use crate::lab::mount::Mount;
 
 /// A mount whose state directory outlives a reboot, as far as can be seen.
 pub fn lasting(lab: &Lab) -> Mount {
-    Mount::new_in(lab, lab.engine, "/var/tmp")
+    lasting_on(lab, lab.engine)
+}
+
+/// The same on an engine of the test's choice.
+pub fn lasting_on(lab: &Lab, engine: Kind) -> Mount {
+    Mount::new_in(lab, engine, "/var/tmp")
 }
 
 /// As after a reboot: no daemon, and the mirrors are not there.
 pub fn away(mount: &Mount, mirrors: &[&str]) {
     mount.stop();
-    if mount.engine == mirrorfs::engine::Kind::Kernel {
+    if mount.engine == Kind::Kernel {
         for mirror in mirrors {
             dm(&format!("remove --retry {mirror}"));
         }

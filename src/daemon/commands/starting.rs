@@ -10,7 +10,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::remake::{Manner, Remaker};
 use super::rooms::Rooms;
-use crate::daemon::mirrors::entry::{Absent, Next};
+use crate::daemon::mirrors::entry::Absent;
 use crate::daemon::tasks::thread::spawn;
 use crate::error::{Errno, Error, Result};
 use crate::model::id::MirrorId;
@@ -149,7 +149,7 @@ impl Starter {
         let name = absent.record.name.clone();
         let now = Absent::after(absent.record, error);
         // What lasts is told of once.
-        let told = absent.next == Next::Device && absent.reason == now.reason;
+        let told = absent.next.waits() && absent.reason == now.reason;
         self.below.registry.set_absent(mirror_id, now);
         if !told {
             let error = error.clone().context("not started");

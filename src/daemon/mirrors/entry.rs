@@ -179,6 +179,8 @@ pub enum Next {
     Started(Instant),
     /// It is started once a device is there that it lacks.
     Device,
+    /// The same of a file: once its file system is mounted.
+    Mount,
     /// Somebody says whether it is tried again.
     Word,
     /// Somebody says which leg has what is wanted.
@@ -188,6 +190,13 @@ pub enum Next {
 /// How long a start may take before it is called a failure.
 const STARTS_WITHIN: Duration = Duration::from_secs(30);
 
+impl Next {
+    /// Whether it starts by itself once something is there.
+    pub fn waits(self) -> bool {
+        matches!(self, Next::Device | Next::Mount)
+    }
+}
+
 impl Absent {
     /// What the error of a start says of it.
     pub fn after(record: Record, error: &Error) -> Absent {
@@ -195,7 +204,8 @@ impl Absent {
             record,
             reason: error.sentence().into(),
             next: match error.errno() {
-                Errno::ENODEV | Errno::ENOENT => Next::Device,
+                Errno::ENODEV => Next::Device,
+                Errno::ENOENT => Next::Mount,
                 Errno::ENOTEMPTY => Next::Choice,
                 _ => Next::Word,
             },
@@ -219,6 +229,9 @@ impl Absent {
             Next::Started(_) => "nothing can be done before its devices answer",
             Next::Device => {
                 "it starts once that is there; write `resume` to ctl to try again, `remove` to forget it"
+            }
+            Next::Mount => {
+                "it starts once its file system is mounted; write `resume` to ctl to try again, `remove` to forget it"
             }
             Next::Word => "write `resume` to ctl to try again, `remove` to forget it",
         }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::entry::{Absent, Entry, Next};
+use super::entry::{Absent, Entry};
 use crate::daemon::events::counts::NONE;
 use crate::engine::{Id, Info};
 use crate::error::{Errno, Error, Result};
@@ -186,7 +186,7 @@ impl Registry {
         let inner = self.inner.lock();
         let waits = |entry: &&Entry| {
             let absent = entry.absent.as_ref();
-            absent.is_some_and(|absent| absent.next == Next::Device)
+            absent.is_some_and(|absent| absent.next.waits())
         };
         let waiting = inner.entries.values().filter(waits);
         waiting.map(|entry| entry.mirror_id).collect()

@@ -103,8 +103,8 @@ impl<'a> Teller<'a> {
     /// How a table names what has this identity now.
     ///
     /// # Errors
-    /// ENODEV where it is not there, EINVAL where it is not the same any more, or cannot
-    /// be told from others.
+    /// ENODEV where a device is not there, ENOENT a file; EINVAL where it is not the same
+    /// any more, or cannot be told from others.
     pub(super) fn find(&self, identity: &Identity) -> Result<DeviceRef> {
         match identity {
             Identity::File(file) => self.find_file(file),
@@ -203,7 +203,7 @@ impl<'a> Teller<'a> {
 
     fn find_file(&self, file: &FileId) -> Result<DeviceRef> {
         let path = &file.path;
-        let missing = |error: Error| Error::new(Errno::ENODEV, error.sentence());
+        let missing = |error: Error| Error::new(Errno::ENOENT, error.sentence());
         let now = self.file(path, path).map_err(missing)?;
         if let Some(why) = file.differs(&now) {
             return Err(Error::invalid(format!(
@@ -529,7 +529,7 @@ mod tests {
                 .contains("size")
         );
         fs::rename(&path, folder.path().join("old")).unwrap();
-        assert_eq!(host.find(&identity).unwrap_err().errno(), Errno::ENODEV);
+        assert_eq!(host.find(&identity).unwrap_err().errno(), Errno::ENOENT);
         fs::write(&path, "12345").unwrap();
         let error = host.find(&identity).unwrap_err();
         assert!(error.sentence().contains("now another file"), "{error}");
