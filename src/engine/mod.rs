@@ -144,6 +144,13 @@ pub trait Devices: Send + Sync {
     /// partition table, a part of a RAID or of LVM where they begin, or in a
     /// partition of the device that they reach into; none where it knows nothing.
     fn signature(&self, device: &DeviceRef, doomed: Doomed) -> Result<Option<Held>>;
+    /// What these bytes begin with, and nothing behind them, as [`Devices::signature`]
+    /// names it.
+    fn carried(&self, device: &DeviceRef, span: Span) -> Result<Option<Held>> {
+        let continued = false;
+        let held = self.signature(device, Doomed { span, continued })?;
+        Ok(held.filter(|held| held.at == span.start))
+    }
     /// The partitions of what these bytes are a disk of, seen from their beginning.
     fn partitions(&self, device: &DeviceRef, span: Span) -> Result<Vec<Span>>;
     /// What goes through a block device; none of what is none.

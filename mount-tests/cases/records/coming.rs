@@ -292,7 +292,7 @@ fn comes_later(lab: &Lab) {
     assert_eq!(events(&mount, "error").len(), 1, "{}", mount.read("events"));
     let below = mapped("below", &disk);
     mount.wait_in_sync("m");
-    assert_eq!(events(&mount, "restored").len(), 1);
+    wait_for("it is told", || events(&mount, "restored").len() == 1);
     // Once it contradicts, nothing is started by itself.
     away(&mount, &["m"]);
     drop(below);

@@ -27,6 +27,11 @@ pub(super) struct Clean {
 }
 
 impl Clean {
+    /// Whether the log calls a byte equal on all legs.
+    pub fn has(&self, at: u64) -> bool {
+        is_clean(&self.bits, at / self.region.max(1))
+    }
+
     /// Whether it calls all of them so.
     pub fn is_all(&self) -> bool {
         self.runs().as_slice()
@@ -124,7 +129,7 @@ mod tests {
             span(9 * MIB, MIB - 512),
         ];
         assert_eq!(some.samples(&[], false), wanted);
-        assert!(!some.is_all());
+        assert!(some.has(MIB) && !some.has(0) && !some.has(5 * MIB) && !some.is_all());
         assert!(clean(9 * MIB, &[0xff, 1]).is_all());
         assert!(clean(MIB, &[0]).samples(&[0], true).is_empty());
     }

@@ -78,8 +78,6 @@ impl Starter {
         let mut board = self.board.lock();
         self.changed
             .wait_while_until(&mut board, |board| board.trying + board.waiting > 0, end);
-        drop(board);
-        self.listen();
     }
 
     fn take_turn(&self) {
@@ -142,7 +140,7 @@ impl Starter {
         Some(done)
     }
 
-    fn failed(&self, mirror_id: MirrorId, error: &Error) {
+    fn failed(self: &Arc<Self>, mirror_id: MirrorId, error: &Error) {
         let Some(absent) = self.below.registry.absent(mirror_id) else {
             return;
         };
@@ -156,6 +154,7 @@ impl Starter {
             let _ = self.below.events.report(&name, Err::<(), _>(error));
         }
         self.below.bell.ring();
+        self.listen();
     }
 
     /// Try those again that lack a device, each by itself.

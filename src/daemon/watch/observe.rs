@@ -9,6 +9,7 @@ use crate::daemon::journal::keep::Journal;
 use crate::daemon::mirrors::entry::{Entry, Seen};
 use crate::daemon::mirrors::query::{Detail, Mirrors};
 use crate::daemon::mirrors::registry::Registry;
+use crate::daemon::tasks::thread::spawn;
 use crate::engine::{Devices, Engine, Listed};
 use crate::model::health::State;
 use crate::model::id::MirrorId;
@@ -128,6 +129,7 @@ impl Observer {
         if new.in_sync && !(old.in_sync && same_table) && !new.table.is_empty() {
             let text = format!("{} regions in sync", progress.regions_total);
             self.events.add(&snapshot.info.name, Kind::Synced, &text);
+            self.learn(entry.mirror_id, &snapshot.info.name);
         }
         let was_hurt = self.engine.carries_io()
             && same_table
@@ -146,6 +148,15 @@ impl Observer {
                 entry.seen.state = before;
             }
         });
+    }
+
+    /// What udev did not know of the disks yet when the mirror was made is recorded.
+    fn learn(&self, mirror_id: MirrorId, name: &str) {
+        let (journal, name) = (Arc::clone(&self.journal), name.to_string());
+        let begun = spawn("learn", move || journal.keep_seen(&name, mirror_id));
+        if let Err(error) = begun {
+            log::debug!("{error}");
+        }
     }
 
     /// The states that somebody is called for, and their end.

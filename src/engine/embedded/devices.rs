@@ -68,6 +68,10 @@ impl Devices for Files {
         self.engine.host.signature(device, doomed)
     }
 
+    fn carried(&self, device: &DeviceRef, span: Span) -> Result<Option<Held>> {
+        self.engine.host.carried(device, span)
+    }
+
     fn partitions(&self, device: &DeviceRef, span: Span) -> Result<Vec<Span>> {
         self.engine.host.partitions(device, span)
     }

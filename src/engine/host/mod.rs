@@ -146,6 +146,15 @@ impl Host {
         by_name(&facts, signature::signature(&facts.way(), doomed))
     }
 
+    /// What begins there, as [`super::Devices::carried`] has it.
+    ///
+    /// # Errors
+    /// As those of [`Host::signature`].
+    pub fn carried(&self, device: &DeviceRef, span: Span) -> Result<Option<Held>> {
+        let facts = self.facts(device)?;
+        by_name(&facts, signature::carried(&facts.way(), span))
+    }
+
     /// The partitions in it, as [`super::Devices::partitions`] has it.
     ///
     /// # Errors

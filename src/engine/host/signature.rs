@@ -47,6 +47,19 @@ pub fn signature(path: &Path, doomed: Doomed) -> Result<Option<Held>> {
     })
 }
 
+/// What these bytes begin with; what is known by its end alone lies in them too.
+///
+/// # Errors
+/// As those of [`signature`].
+pub fn carried(path: &Path, span: Span) -> Result<Option<Held>> {
+    with(path, |file| {
+        let at = span.start;
+        let what = look(file, (at, span.size))?;
+        let mounted = mounted(file, at);
+        Ok(what.map(|what| Held { what, at, mounted }))
+    })
+}
+
 /// When the ext2, ext3 or ext4 that begins here was last mounted (`s_mtime` of struct
 /// ext4_super_block, fs/ext4/ext4.h); of no other libblkid tells, nor of these.
 fn mounted(file: &File, at: u64) -> Option<u64> {
@@ -193,6 +206,19 @@ mod tests {
         assert_eq!(all(MIB).as_deref(), Some("swap"));
         swap(file.as_file(), 0);
         assert_eq!(all(0).as_deref(), Some("swap"));
+    }
+
+    #[test]
+    fn what_lies_behind_is_not_carried() {
+        let file = disk();
+        // As a RAID's that is known by its end: here it begins there.
+        swap(file.as_file(), 8 * MIB);
+        let carried = |start, size| {
+            let found = carried(file.path(), Span { start, size }).unwrap();
+            found.map(|held| held.what)
+        };
+        assert_eq!(carried(8 * MIB, 8 * MIB).as_deref(), Some("swap"));
+        assert_eq!(carried(0, 8 * MIB), None);
     }
 
     #[test]

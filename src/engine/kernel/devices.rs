@@ -72,6 +72,10 @@ impl Devices for Looped {
         self.0.signature(device, doomed)
     }
 
+    fn carried(&self, device: &DeviceRef, span: Span) -> Result<Option<Held>> {
+        self.0.carried(device, span)
+    }
+
     fn partitions(&self, device: &DeviceRef, span: Span) -> Result<Vec<Span>> {
         self.0.partitions(device, span)
     }
