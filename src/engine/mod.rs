@@ -4,6 +4,7 @@
 //! below it. Policy, planning and the tree stand above and exist once; an
 //! implementation knows nothing of them.
 
+mod arrivals;
 pub mod bell;
 mod buffer;
 mod dm;
@@ -24,6 +25,7 @@ use crate::error::{Error, Result};
 use crate::text::device::{DevNo, DeviceRef};
 use crate::text::table::Line;
 
+pub use self::arrivals::Arrivals;
 pub use self::dm::{Id, Info, Kind, Listed, Slot, Suspend, Versions};
 pub use self::facts::{
     Attachment, Brought, Doomed, Extent, Facts, Held, Holder, Pin, Span, Traffic,
@@ -170,8 +172,8 @@ pub trait Devices: Send + Sync {
     /// uses. It may wait for as long as the disk hangs.
     fn read_partitions(&self, device: &DeviceRef) -> Result<()>;
     /// Listen for devices and mounts that come.
-    fn arrivals(&self) -> Result<host::Arrivals> {
-        host::Arrivals::open()
+    fn arrivals(&self) -> Result<Arrivals> {
+        Arrivals::open()
     }
     /// Who else uses the device or file, as words for a sentence: `mounted on
     /// /home`, `used by the mapping vg0-root`; none where it is free. What the

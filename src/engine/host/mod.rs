@@ -2,7 +2,6 @@
 //! sysfs says what a device is, `users` says who else uses it. Nothing here
 //! changes what is on a device, and only `let_go` needs root.
 
-mod arrivals;
 mod device_ids;
 mod holders;
 mod home;
@@ -23,7 +22,6 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
 
-pub use self::arrivals::Arrivals;
 use self::device_ids::Teller;
 use self::identity::{backing, identity};
 use self::sysfs::DEEPEST;

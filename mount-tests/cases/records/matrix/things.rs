@@ -289,7 +289,7 @@ impl Pair {
         for leg in order {
             let file = self.file(leg);
             names[leg] = match self.thing {
-                Thing::Loop => attach(&format!("{file}")),
+                Thing::Loop => attach(&file),
                 Thing::Window => attach(&format!("-o {OFFSET} --sizelimit {} {file}", WINDOW)),
                 Thing::Mapping => {
                     map(&format!("t{leg}"), &uuid(leg), &attach(&file), SIZE);
