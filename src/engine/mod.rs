@@ -7,6 +7,7 @@
 mod arrivals;
 pub mod bell;
 mod buffer;
+mod device_id;
 mod dm;
 pub mod embedded;
 mod facts;

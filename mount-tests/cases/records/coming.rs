@@ -123,7 +123,8 @@ fn half_a_copy(lab: &Lab) {
     mount.write("m/ctl", "remove");
 }
 
-fn source_gone(lab: &Lab) {
+/// A mirror of two files that is in sync and away, and its source.
+fn of_files(lab: &Lab) -> (Mount, String) {
     let mount = lasting(lab);
     mount.mount("");
     let [source, target] = ["source", "target"].map(|name| mount.scratch(name));
@@ -133,6 +134,11 @@ fn source_gone(lab: &Lab) {
     mount.write("new", &format!("m: {source} {target}"));
     mount.wait_in_sync("m");
     away(&mount, &["m"]);
+    (mount, source)
+}
+
+fn source_gone(lab: &Lab) {
+    let (mount, source) = of_files(lab);
     fs::remove_file(&source).expect("removed");
     mount.mount("");
     let health = mount.read("m/health");
@@ -391,15 +397,7 @@ fn made_again(lab: &Lab) {
 }
 
 fn other_engine(lab: &Lab) {
-    let mount = lasting(lab);
-    mount.mount("");
-    let [source, target] = ["source", "target"].map(|name| mount.scratch(name));
-    for path in [&source, &target] {
-        fs::write(path, vec![7; 4 << 20]).expect("a leg");
-    }
-    mount.write("new", &format!("m: {source} {target}"));
-    mount.wait_in_sync("m");
-    away(&mount, &["m"]);
+    let (mount, _) = of_files(lab);
     let line = mount.command("").replace("-e kernel", "-e embedded");
     output(&line);
     let health = mount.read("m/health");

@@ -3,6 +3,7 @@
 //! changes what is on a device, and only `let_go` needs root.
 
 mod device_ids;
+mod find;
 mod holders;
 mod home;
 mod identity;
