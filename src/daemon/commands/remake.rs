@@ -135,14 +135,13 @@ impl Remaker {
                 mirror.legs.clear();
             }
         }
-        let counted = self
-            .located(record, logs)
-            .ok()
-            .and_then(|(table, brought)| {
-                let counted = contradiction::counted(self.below.devices.as_ref(), &table);
-                drop(brought);
-                counted
-            });
+        // Of logs that were to begin afresh nobody knows what they have seen.
+        let known = (!is_afresh(record)).then(|| self.located(record, logs).ok());
+        let counted = known.flatten().and_then(|(table, brought)| {
+            let counted = contradiction::counted(self.below.devices.as_ref(), &table);
+            drop(brought);
+            counted
+        });
         let what = match counted {
             Some((clean, all)) if clean == all => return Ok(()),
             Some((clean, all)) => format!("{clean} of {all} regions were in sync"),

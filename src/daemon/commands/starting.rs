@@ -39,6 +39,8 @@ pub struct Starter {
 /// Who is at it.
 #[derive(Debug, Default)]
 struct Board {
+    /// Those whose turn is still to come.
+    left: usize,
     /// Those that are being started.
     trying: usize,
     /// Those that wait for what another one may bring, beside.
@@ -63,21 +65,33 @@ impl Starter {
     /// over. The others go on.
     pub fn start_all(self: &Arc<Self>, mirrors: Vec<MirrorId>, within: Duration) {
         let end = Instant::now() + within;
+        self.board.lock().left += mirrors.len();
         for mirror_id in mirrors {
-            self.take_turn();
-            let starter = Arc::clone(self);
-            let begun = spawn("start", move || {
-                starter.start_patiently(mirror_id);
-                starter.leave();
-            });
-            if let Err(error) = begun {
-                self.failed(mirror_id, &error);
-                self.leave();
-            }
+            self.start_apart(mirror_id, move |starter| starter.start_patiently(mirror_id));
+            self.board.lock().left -= 1;
+            self.changed.notify_all();
         }
         let mut board = self.board.lock();
         self.changed
             .wait_while_until(&mut board, |board| board.trying + board.waiting > 0, end);
+    }
+
+    /// Start a mirror on a thread of its own, once not too many are at it.
+    fn start_apart(
+        self: &Arc<Self>,
+        mirror_id: MirrorId,
+        start: impl FnOnce(&Arc<Starter>) + Send + 'static,
+    ) {
+        self.take_turn();
+        let starter = Arc::clone(self);
+        let begun = spawn("start", move || {
+            start(&starter);
+            starter.leave();
+        });
+        if let Err(error) = begun {
+            self.failed(mirror_id, &error);
+            self.leave();
+        }
     }
 
     fn take_turn(&self) {
@@ -106,9 +120,9 @@ impl Starter {
                 }
                 Some(Ok(())) => {
                     self.board.lock().started += 1;
+                    // The kernel tells those that had given up of the new device.
                     self.changed.notify_all();
-                    // It may be what one waits for that had given up.
-                    return self.try_waiting();
+                    return;
                 }
                 None => return,
             }
@@ -121,7 +135,8 @@ impl Starter {
         board.trying -= 1;
         board.waiting += 1;
         self.changed.notify_all();
-        let none_came = |board: &mut Board| board.started == before && board.trying > 0;
+        let none_came =
+            |board: &mut Board| board.started == before && board.trying + board.left > 0;
         self.changed.wait_while_until(&mut board, none_came, end);
         board.waiting -= 1;
         board.trying += 1;
@@ -160,15 +175,11 @@ impl Starter {
     /// Try those again that lack a device, each by itself.
     fn try_waiting(self: &Arc<Self>) {
         for mirror_id in self.below.registry.waiting() {
-            let starter = Arc::clone(self);
-            let begun = spawn("start", move || match starter.try_start(mirror_id) {
-                Some(Err(error)) => starter.failed(mirror_id, &error),
-                Some(Ok(())) => starter.try_waiting(),
-                None => {}
+            self.start_apart(mirror_id, move |starter| {
+                if let Some(Err(error)) = starter.try_start(mirror_id) {
+                    starter.failed(mirror_id, &error);
+                }
             });
-            if let Err(error) = begun {
-                log::warn!("{error}: a mirror that lacks a device is not tried again");
-            }
         }
     }
 

@@ -61,8 +61,10 @@ impl Mirrors {
     /// ENOENT where there is none.
     pub fn find(&self, name: &str) -> Result<MirrorId> {
         let gone = || Error::new(Errno::ENOENT, format!("there is no mirror {name}"));
-        self.running_under(name)
-            .unwrap_or_else(|_| {
+        let running = self.running_under(name).ok().flatten();
+        running
+            // Also one whose name a device has that is no mirror.
+            .or_else(|| {
                 let mut absent = self.registry.absentees().into_iter();
                 let found = absent.find(|(_, other)| other == name);
                 found.map(|(mirror_id, _)| mirror_id)

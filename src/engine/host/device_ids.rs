@@ -88,13 +88,21 @@ impl<'a> Teller<'a> {
 
     /// What a block device is now.
     pub(super) fn of_block(&self, block: &Block) -> DeviceId {
-        let ids = self.ids(block);
+        let alone = self.alone(block);
+        DeviceId {
+            common: self.common(block, &alone.ids),
+            ..alone
+        }
+    }
+
+    /// The same as if there were no other.
+    pub(super) fn alone(&self, block: &Block) -> DeviceId {
         let disk = block.whole().unwrap_or_else(|| block.clone());
         DeviceId {
             node: block.node(),
             kind: Some(block.kind()),
-            common: self.common(block, &ids),
-            ids,
+            common: BTreeSet::new(),
+            ids: self.ids(block),
             size: block.bytes("size").unwrap_or(0),
             block_size: disk.number("queue/logical_block_size"),
         }

@@ -30,11 +30,11 @@ impl Teller<'_> {
 
     fn find_block(&self, device: &DeviceId) -> Result<(Block, DeviceId)> {
         let all = self.rivals(device.kind(), &device.ids).into_iter();
-        let all = all.map(|block| {
+        let alike = all.filter(|block| device.is_one_of(&self.alone(block)));
+        let alike = alike.map(|block| {
             let now = self.of_block(&block);
             (block, now)
         });
-        let alike = all.filter(|(_, now)| device.is_one_of(now));
         let alike: Vec<(Block, DeviceId)> = alike.collect();
         let mut same = alike.iter().filter(|(_, now)| device.is(now));
         match (same.next(), same.next()) {
