@@ -385,6 +385,11 @@ fn made_again(lab: &Lab) {
     ));
     wait_for("it runs", || mount.read("m/status").contains(" mirror "));
     mount.wait_in_sync("m");
+    wait_for("it is told", || {
+        mount
+            .read("events")
+            .contains("m created by another program")
+    });
     let listed = mount.list("").into_iter().filter(|name| name == "m");
     assert_eq!(listed.count(), 1);
     assert_eq!(records(&mount).len(), 1);

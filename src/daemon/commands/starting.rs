@@ -148,9 +148,13 @@ impl Starter {
         let _begun = self.below.registry.begin_own(mirror_id, "start").ok()?;
         let absent = self.below.registry.absent(mirror_id)?;
         let done = self.remaker.remake(&absent.record, Manner::AsLogged);
-        if done.is_ok() {
-            self.below.registry.forget(mirror_id);
-            self.below.bell.ring();
+        match &done {
+            Ok(()) => {
+                self.below.registry.take_returned(mirror_id);
+                self.below.bell.ring();
+            }
+            // Its device may have been there for a moment.
+            Err(_) => self.below.registry.set_absent(mirror_id, absent),
         }
         Some(done)
     }

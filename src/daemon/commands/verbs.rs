@@ -189,11 +189,14 @@ impl Verbs {
         };
         match self.remaker.remake(record, manner) {
             Ok(()) => {
-                self.below.registry.forget(mirror_id);
+                self.below.registry.take_returned(mirror_id);
                 Ok(())
             }
             // Of what was only asked nothing follows.
-            Err(error) if manner != Manner::AsLogged => Err(error),
+            Err(error) if manner != Manner::AsLogged => {
+                self.below.registry.set_absent(mirror_id, absent.clone());
+                Err(error)
+            }
             Err(error) => {
                 let absent = Absent::after(record.clone(), &error);
                 self.below.registry.set_absent(mirror_id, absent);

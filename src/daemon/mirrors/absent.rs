@@ -2,12 +2,12 @@
 //! the mount was told to restart nothing. They have a folder, say why, and can be
 //! tried again or forgotten.
 
-use super::entry::Absent;
+use super::entry::{Absent, NOWHERE};
 use crate::daemon::records::record::Record;
 use crate::engine::Info;
 use crate::error::Error;
 use crate::model::snapshot::{Found, Known, Snapshot};
-use crate::text::device::{DevNo, DeviceRef};
+use crate::text::device::DeviceRef;
 use crate::text::table::{Table, Target};
 
 /// Why a mirror is not there that somebody took away behind the daemon's back.
@@ -16,10 +16,9 @@ pub const REMOVED_BY_ANOTHER: &str = "another program removed it";
 /// What the files show of a mirror that is not there.
 pub(super) fn snapshot_of_absent(absent: &Absent, known: Known) -> Snapshot {
     let record = &absent.record;
-    let nowhere = DevNo { major: 0, minor: 0 };
     let info = Info {
         read_only: record.read_only,
-        ..Info::bare(&record.name, &record.uuid, nowhere)
+        ..Info::bare(&record.name, &record.uuid, NOWHERE)
     };
     Snapshot::new(
         info,

@@ -66,9 +66,14 @@ pub struct Entry {
     pub due: Option<Instant>,
     /// Its record and why it is not there, where it is not.
     pub absent: Option<Absent>,
+    /// Whether its device has come while it was not there.
+    pub(crate) returned: bool,
     /// What runs on it.
     pub(crate) running: Option<Lease>,
 }
+
+/// The number of what is no device.
+pub(crate) const NOWHERE: DevNo = DevNo { major: 0, minor: 0 };
 
 impl Entry {
     /// A mirror that was not known before.
@@ -95,8 +100,29 @@ impl Entry {
             stuck: None,
             due: None,
             absent: None,
+            returned: false,
             running: None,
         }
+    }
+
+    /// It is not there, or no more: of what was seen of a device nothing stays.
+    pub(super) fn leave(&mut self, absent: Absent) {
+        let id = Id::Uuid(absent.record.uuid.clone());
+        let name = absent.record.name.clone();
+        *self = Entry {
+            announced: Some(name.clone()),
+            settings: Some(absent.record.settings.clone()),
+            turn: Arc::clone(&self.turn),
+            absent: Some(absent),
+            running: self.running.take(),
+            ..Entry::new(self.mirror_id, (id, NOWHERE), &name)
+        };
+    }
+
+    /// Its device is there.
+    pub(super) fn come(&mut self, (id, dev): (Id, DevNo), name: &str) {
+        (self.id, self.dev, self.name) = (id, dev, name.into());
+        (self.absent, self.returned) = (None, true);
     }
 
     /// Whether there is nothing to be done about it before its next event, in this life

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::entry::{Absent, Entry};
+use super::entry::{Absent, Entry, NOWHERE};
 use crate::daemon::events::counts::NONE;
 use crate::engine::{Id, Info};
 use crate::error::{Errno, Error, Result};
@@ -44,7 +44,16 @@ impl Registry {
             }
             return mirror_id;
         }
-        inner.insert(key, &info.name)
+        // The same mirror as before it went.
+        let known = (!info.uuid.is_empty()).then(|| inner.absent_of(&key.0));
+        let Some(mirror_id) = known.flatten() else {
+            return inner.insert(key, &info.name);
+        };
+        if let Some(entry) = inner.entries.get_mut(&mirror_id) {
+            entry.come(key.clone(), &info.name);
+        }
+        inner.by_id.insert(key, mirror_id);
+        mirror_id
     }
 
     /// The entry of `number`.
@@ -143,15 +152,11 @@ impl Registry {
     pub fn enter_absent(&self, absent: Absent) -> MirrorId {
         let mut inner = self.inner.lock();
         let id = Id::Uuid(absent.record.uuid.clone());
-        let nowhere = DevNo { major: 0, minor: 0 };
         let name = absent.record.name.clone();
-        let mirror_id = inner.insert((id.clone(), nowhere), &name);
-        // A device that comes under this UUID is another entry.
-        inner.by_id.remove(&(id, nowhere));
+        let mirror_id = inner.insert((id.clone(), NOWHERE), &name);
+        inner.by_id.remove(&(id, NOWHERE));
         if let Some(entry) = inner.entries.get_mut(&mirror_id) {
-            entry.settings = Some(absent.record.settings.clone());
-            entry.announced = Some(name);
-            entry.absent = Some(absent);
+            entry.leave(absent);
         }
         mirror_id
     }
@@ -172,13 +177,13 @@ impl Registry {
             .unwrap_or_default()
     }
 
-    /// Let another reason stand for why a mirror is not there.
+    /// A mirror is not there, or no more, or for another reason.
     pub fn set_absent(&self, mirror_id: MirrorId, absent: Absent) {
-        self.update(mirror_id, |entry| {
-            if entry.absent.is_some() {
-                entry.absent = Some(absent);
-            }
-        });
+        let mut inner = self.inner.lock();
+        inner.by_id.retain(|_, other| *other != mirror_id);
+        if let Some(entry) = inner.entries.get_mut(&mirror_id) {
+            entry.leave(absent);
+        }
     }
 
     /// The mirrors that are started once a device is there.
@@ -192,25 +197,11 @@ impl Registry {
         waiting.map(|entry| entry.mirror_id).collect()
     }
 
-    /// A device has come under the UUID of a mirror that was not there: what was kept of
-    /// that one, which is forgotten.
-    pub fn returned(&self, mirror_id: MirrorId) -> Option<Absent> {
-        let mut inner = self.inner.lock();
-        let Id::Uuid(uuid) = inner.entries.get(&mirror_id)?.id.clone() else {
-            return None;
-        };
-        let mut entries = inner.entries.values();
-        let same = |entry: &&Entry| {
-            let absent = entry.absent.as_ref();
-            absent.is_some_and(|absent| absent.record.uuid == uuid)
-        };
-        let (absent_id, running) = entries
-            .find(same)
-            .map(|entry| (entry.mirror_id, entry.running.is_some()))?;
-        if running {
-            return None;
-        }
-        inner.entries.remove(&absent_id)?.absent
+    /// Whether somebody else has made the device of a mirror that was not there; told
+    /// once.
+    pub fn take_returned(&self, mirror_id: MirrorId) -> bool {
+        let returned = self.update(mirror_id, |entry| std::mem::take(&mut entry.returned));
+        returned.unwrap_or(false)
     }
 
     /// What is known of a mirror that is not there; none of one that is.
@@ -234,6 +225,13 @@ impl Registry {
 }
 
 impl Inner {
+    /// The mirror of this UUID that is not there.
+    fn absent_of(&self, id: &Id) -> Option<MirrorId> {
+        let mut entries = self.entries.values();
+        let found = entries.find(|entry| entry.absent.is_some() && entry.id == *id);
+        found.map(|entry| entry.mirror_id)
+    }
+
     fn insert(&mut self, key: (Id, DevNo), name: &str) -> MirrorId {
         self.last += 1;
         let mirror_id = MirrorId::new(self.last);
@@ -251,6 +249,7 @@ pub(crate) fn gone() -> Error {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::daemon::records::record::Record;
 
     pub(in super::super) fn info(name: &str, uuid: &str, minor: u32) -> Info {
         let dev = DevNo { major: 254, minor };
@@ -258,6 +257,31 @@ pub(super) mod tests {
             live: true,
             ..Info::bare(name, uuid, dev)
         }
+    }
+
+    #[test]
+    fn a_mirror_that_goes_and_comes_again_keeps_its_number() {
+        let registry = Registry::default();
+        let first = registry.note(&info("a", "MIRRORFS-1", 0));
+        let record = Record::of(&info("a", "MIRRORFS-1", 0), &[]);
+        let gone = Error::new(Errno::ENODEV, "no device");
+        let absent = Absent::after(record, &gone);
+        registry.set_absent(first, absent.clone());
+        assert_eq!(
+            (registry.absentees().len(), registry.waiting()),
+            (1, vec![first])
+        );
+        assert_eq!(
+            registry.note(&info("a", "", 1)).max(first),
+            registry.note(&info("a", "", 1))
+        );
+        assert_eq!(registry.note(&info("a", "MIRRORFS-1", 5)), first);
+        assert!(registry.absentees().is_empty() && registry.absent(first).is_none());
+        assert_eq!(registry.address(first).unwrap().1.minor, 5);
+        assert!(registry.take_returned(first) && !registry.take_returned(first));
+        // It was not made after all.
+        registry.set_absent(first, absent);
+        assert_eq!(registry.note(&info("a", "MIRRORFS-1", 0)), first);
     }
 
     #[test]

@@ -158,14 +158,8 @@ impl Watch {
             .registry
             .update(mirror_id, |entry| entry.announced.replace(name.clone()));
         let known = before.flatten();
-        let returned = known
-            .is_none()
-            .then(|| self.registry.returned(mirror_id))
-            .flatten();
-        if let Some(absent) = returned {
-            self.registry.update(mirror_id, |entry| {
-                entry.settings.get_or_insert(absent.record.settings);
-            });
+        if self.registry.take_returned(mirror_id) {
+            self.events.add(name, Kind::Created, "by another program");
             self.journal.keep_seen(name, mirror_id);
         }
         match known {
@@ -180,18 +174,20 @@ impl Watch {
     }
 
     /// A mirror that comes back at the next mount stays in the tree, and is not started any
-    /// more by itself: whoever removed it may use its legs for something else.
-    fn keep_withdrawn(&self, entry: &Entry) {
+    /// more by itself: whoever removed it may use its legs for something else. Answers
+    /// whether it is such a one.
+    fn keep_withdrawn(&self, entry: &Entry) -> bool {
         let record = self.journal.withdraw(entry);
-        if let Ok(Some(record)) = self.events.report(&entry.name, record) {
-            let reason = REMOVED_BY_ANOTHER.to_string();
-            let next = Next::Word;
-            self.registry.enter_absent(Absent {
-                record,
-                reason,
-                next,
-            });
-        }
+        let Ok(Some(record)) = self.events.report(&entry.name, record) else {
+            return false;
+        };
+        let absent = Absent {
+            record,
+            reason: REMOVED_BY_ANOTHER.into(),
+            next: Next::Word,
+        };
+        self.registry.set_absent(entry.mirror_id, absent);
+        true
     }
 
     /// Forget a mirror that is gone; the verb that removes one tells it itself,
@@ -205,9 +201,13 @@ impl Watch {
         if shown || self.registry.is_running(mirror_id) {
             return;
         }
-        let entry = self.registry.forget(mirror_id);
-        if let Some(entry) = entry.filter(|entry| entry.announced.is_some()) {
-            self.keep_withdrawn(&entry);
+        let Ok(entry) = self.registry.get(mirror_id) else {
+            return;
+        };
+        if !self.keep_withdrawn(&entry) {
+            self.registry.forget(mirror_id);
+        }
+        if entry.announced.is_some() {
             let text = "by another program, or closed at last";
             self.events.add(&entry.name, Kind::Removed, text);
             let lines: Vec<&str> = entry.seen.table.iter().map(String::as_str).collect();
