@@ -142,7 +142,9 @@ pub fn given_again(lab: &Lab) {
     if !lab.is_kernel() {
         mount.mount("--no-restore");
     } else {
-        crate::lab::wait_for("it is seen", || !mount.exists("m"));
+        crate::lab::wait_for("it is seen", || {
+            mount.read("m/health").starts_with("failed\n")
+        });
         mount.stop();
         mount.mount("--no-restore");
     }
