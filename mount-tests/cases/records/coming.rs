@@ -219,8 +219,9 @@ fn mapped(name: &str, disk: &str) -> Undo {
     output(&format!(
         "dmsetup create {name} -u MAP-{name} --table '{table}'"
     ));
+    // What udev was told of while it hung it looks at now.
     Undo(format!(
-        "dmsetup resume {name}; dmsetup remove --retry {name}"
+        "dmsetup resume {name}; udevadm settle; dmsetup remove --retry {name}"
     ))
 }
 
