@@ -32,16 +32,30 @@ struct Side {
     size: u64,
 }
 
-/// Check the legs of a table that is about to be loaded again.
+/// Check the legs of a table that is about to be loaded again; `seen`: whether its logs
+/// have seen all its legs.
 ///
 /// # Errors
 /// ENOTEMPTY where a leg was written to that the copy would write over, with what each
 /// carries; what reading the log answers.
-pub(crate) fn check(devices: &dyn Devices, table: &Table) -> Result<()> {
+pub(crate) fn check(devices: &dyn Devices, table: &Table, seen: bool) -> Result<()> {
     mirrors(table).try_for_each(|(mirror, size)| {
-        let clean = logged(devices, mirror, size)?;
-        check_target(devices, mirror, size, clean.as_ref())
+        let clean = logged(devices, mirror, size)?.filter(|_| seen);
+        let checked = check_target(devices, mirror, size, clean.as_ref());
+        mirror
+            .legs
+            .iter()
+            .for_each(|leg| forget(devices, &leg.device));
+        checked
     })
+}
+
+/// What was read here stays in no cache: the mirror writes past it.
+fn forget(devices: &dyn Devices, device: &DeviceRef) {
+    if let Ok(facts) = devices.facts(device) {
+        // What cannot be opened was not read.
+        let _ = opened(&facts);
+    }
 }
 
 /// The disk logs of a table that say nothing any more.

@@ -71,10 +71,12 @@ impl Remaker {
         }
         let wanted = self.table_for(record, manner)?;
         let (table, brought) = self.located(record, wanted)?;
-        let table = steps::without_sync_words(table, !self.below.engine.carries_io());
+        // A word that calls the legs equal is not believed by who copies them again.
+        let core = !self.below.engine.carries_io() && manner != Manner::Resync;
+        let table = steps::without_sync_words(table, core);
         let afresh = is_afresh(record) || manner == Manner::Resync;
-        if manner == Manner::AsLogged && !afresh {
-            contradiction::check(self.below.devices.as_ref(), &table)?;
+        if manner == Manner::AsLogged {
+            contradiction::check(self.below.devices.as_ref(), &table, !afresh)?;
         }
         if !matches!(manner, Manner::Alone { .. }) {
             self.below.journal.tidy(record, &table);
