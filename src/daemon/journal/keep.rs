@@ -320,23 +320,18 @@ impl Journal {
 
     /// Record that another program has removed a mirror: it is not started by itself any
     /// more. What would not be brought back at the next mount either is forgotten at once.
-    ///
-    /// # Errors
-    /// Those of [`Records::write`].
-    pub(crate) fn withdraw(&self, entry: &Entry) -> Result<Option<Record>> {
+    pub(crate) fn withdraw(&self, entry: &Entry) -> Option<Record> {
         let (Id::Uuid(uuid), true) = (&entry.id, entry.settings.is_some()) else {
-            return Ok(None);
+            return None;
         };
-        let Some(mut record) = self.records.get(uuid) else {
-            return Ok(None);
-        };
+        let mut record = self.records.get(uuid)?;
         if !record.settings.persist {
-            self.forget_record(&record)?;
-            return Ok(None);
+            let _ = self.events.report(&entry.name, self.forget_record(&record));
+            return None;
         }
         record.withdrawn = true;
-        self.records.write(&record)?;
-        Ok(Some(record))
+        self.keep_told(&entry.name, self.records.write(&record));
+        Some(record)
     }
 
     pub(crate) fn log_files(&self, table: &Table) -> Vec<PathBuf> {

@@ -177,8 +177,7 @@ impl Watch {
     /// more by itself: whoever removed it may use its legs for something else. Answers
     /// whether it is such a one.
     fn keep_withdrawn(&self, entry: &Entry) -> bool {
-        let record = self.journal.withdraw(entry);
-        let Ok(Some(record)) = self.events.report(&entry.name, record) else {
+        let Some(record) = self.journal.withdraw(entry) else {
             return false;
         };
         let absent = Absent {
