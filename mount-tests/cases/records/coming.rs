@@ -20,6 +20,7 @@ pub const CASES: &[Case] = &[
     both("finish_of_half_a_copy", half_a_copy),
     both("finish_where_the_source_is_gone", source_gone),
     both("an_older_copy_in_the_same_file", older_copy),
+    both("swap_that_differs", swap_that_differs),
     both("a_file_system_that_is_mounted_later", mounted_later).needing(crate::lab::engine::no_root),
     kernel_only("a_hung_disk_holds_up_nobody", MADE, hung),
     kernel_only("a_device_that_comes_later", MADE, comes_later),
@@ -180,6 +181,30 @@ fn older_copy(lab: &Lab) {
     output(&format!("chmod 600 {target}"));
     mount.mount("");
     mount.wait_in_sync("m");
+    mount.write("m/ctl", "remove");
+}
+
+/// What the kernel wrote twice, changed in between, is no reason.
+fn swap_that_differs(lab: &Lab) {
+    let mount = lasting(lab);
+    mount.mount("");
+    let [source, target] = ["source", "target"].map(|name| mount.scratch(name));
+    for path in [&source, &target] {
+        fs::write(path, vec![0; 4 << 20]).expect("a leg");
+    }
+    output(&format!("chmod 600 {source} {target}; mkswap -q {source}"));
+    mount.write("new", &format!("m: {source} {target}"));
+    mount.wait_in_sync("m");
+    away(&mount, &["m"]);
+    put(&target, 2 * MIB, b"of another moment");
+    mount.mount("");
+    mount.wait_in_sync("m");
+    away(&mount, &["m"]);
+    // Its header is another matter.
+    put(&target, 1024, b"another header");
+    mount.mount("");
+    let health = mount.read("m/health");
+    assert!(health.contains("differ at byte 1024"), "{health}");
     mount.write("m/ctl", "remove");
 }
 

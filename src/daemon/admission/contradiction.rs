@@ -138,8 +138,9 @@ fn check_target(
     };
     if let Some(clean) = clean {
         let all = clean.is_all() && was_touched(devices, mirror, &sides);
-        let begins = begins(devices, source, size);
-        let samples = clean.samples(&begins, all);
+        let parts = parts(devices, source);
+        let begins: Vec<u64> = parts.iter().map(|part| part.start).collect();
+        let samples = clean.samples(&begins, &swap(devices, source, &parts), all);
         for target in targets {
             if let Some(at) = differ(source, target, &samples)? {
                 return Err(unequal(devices, [source, target], at, &begins));
@@ -175,17 +176,32 @@ fn was_touched(devices: &dyn Devices, mirror: &Mirror, sides: &[Side]) -> bool {
     sides.iter().any(later)
 }
 
-/// Where the partitions of the source begin.
-fn begins(devices: &dyn Devices, source: &Side, size: u64) -> Vec<u64> {
-    let span = Span {
-        start: source.start,
-        size,
-    };
+/// The partitions of the source.
+fn parts(devices: &dyn Devices, source: &Side) -> Vec<Span> {
+    let (start, size) = (source.start, source.size);
+    let parts = devices.partitions(&source.facts.pinned(), Span { start, size });
     // What cannot be read tells nothing.
-    let parts = devices
-        .partitions(&source.facts.pinned(), span)
-        .unwrap_or_default();
-    parts.iter().map(|part| part.start).collect()
+    parts.unwrap_or_default()
+}
+
+/// Swap: the kernel may change a page while it is written, so that the legs have two states
+/// of what nobody reads any more. Its first page is not written so.
+fn swap(devices: &dyn Devices, source: &Side, parts: &[Span]) -> Vec<Span> {
+    const HEADER: u64 = 4096;
+    let all = Span {
+        start: 0,
+        size: source.size,
+    };
+    let places = [all].into_iter().chain(parts.iter().copied());
+    let found = places.filter(|place| {
+        let held = held(devices, source, place.start);
+        held.is_some_and(|held| held.what.starts_with("swap"))
+    });
+    let found = found.map(|place| Span {
+        start: place.start + HEADER,
+        size: place.size.saturating_sub(HEADER),
+    });
+    found.collect()
 }
 
 /// The first byte of these where two legs differ. What cannot be read is left out: the

@@ -59,9 +59,12 @@ impl Clean {
         runs
     }
 
-    /// What is compared: all, or what tells most. `begins` are where something begins.
-    pub fn samples(&self, begins: &[u64], all: bool) -> Vec<Span> {
-        let runs = self.runs();
+    /// What is compared: all, or what tells most. `begins` are where something begins, and
+    /// `unstable` what may differ although nobody did anything.
+    pub fn samples(&self, begins: &[u64], unstable: &[Span], all: bool) -> Vec<Span> {
+        let runs = unstable
+            .iter()
+            .fold(self.runs(), |runs, hole| without(&runs, *hole));
         let total: u64 = runs.iter().map(|run| run.size).sum();
         if all || total <= WHOLE {
             return runs;
@@ -91,6 +94,18 @@ fn nth(runs: &[Span], mut bytes: u64) -> u64 {
         bytes -= run.size;
     }
     0
+}
+
+/// These runs but for what lies in a hole.
+fn without(runs: &[Span], hole: Span) -> Vec<Span> {
+    let behind = hole.end();
+    let sides = [(0, hole.start), (behind, u64::MAX - behind)];
+    let sides = sides.map(|(start, size)| Span { start, size });
+    let left = runs.iter().flat_map(|run| {
+        let [before, after] = sides.map(|side| within(&[*run], side));
+        [before, after].concat()
+    });
+    left.collect()
 }
 
 /// What of a span lies in these runs.
@@ -128,17 +143,20 @@ mod tests {
             span(6 * MIB, 2 * MIB),
             span(9 * MIB, MIB - 512),
         ];
-        assert_eq!(some.samples(&[], false), wanted);
+        assert_eq!(some.samples(&[], &[], false), wanted);
+        let holes = [span(2 * MIB, 5 * MIB), span(0, 512), span(9 * MIB, MIB)];
+        let left = [span(MIB, MIB), span(7 * MIB, MIB)];
+        assert_eq!(some.samples(&[], &holes, false), left);
         assert!(some.has(MIB) && !some.has(0) && !some.has(5 * MIB) && !some.is_all());
         assert!(clean(9 * MIB, &[0xff, 1]).is_all());
-        assert!(clean(MIB, &[0]).samples(&[0], true).is_empty());
+        assert!(clean(MIB, &[0]).samples(&[0], &[], true).is_empty());
     }
 
     #[test]
     fn of_much_the_places_that_tell_most_and_some_of_all_others() {
         let much = clean(1024 * MIB, &[0xff; 128]);
         let begins = [100 * MIB + 512];
-        let found = much.samples(&begins, false);
+        let found = much.samples(&begins, &[], false);
         let total: u64 = found.iter().map(|span| span.size).sum();
         assert!(total < WHOLE, "{total}");
         for at in [
@@ -160,7 +178,7 @@ mod tests {
             assert!(found.iter().filter(|span| span.meets(&part)).count() >= 32);
         }
         assert_eq!(
-            much.samples(&begins, true),
+            much.samples(&begins, &[], true),
             [Span {
                 start: 0,
                 size: much.size
