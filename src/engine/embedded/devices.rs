@@ -37,7 +37,12 @@ impl Devices for Files {
     }
 
     fn find(&self, identity: &Identity) -> Result<DeviceRef> {
-        self.engine.host.find(identity)
+        let found = self.engine.host.find(identity)?;
+        // Who set up a loop device for all of it means that one.
+        let own = found
+            .path()
+            .and_then(|path| self.engine.host.lasting_loop(path));
+        Ok(own.map_or(found, DeviceRef::Number))
     }
 
     fn attach(&self, facts: &Facts, _read_only: bool) -> Result<Attachment> {
