@@ -94,6 +94,7 @@ pub fn all() -> Vec<(&'static str, &'static Case)> {
         ("records_broken", records::broken::CASES),
         ("records_state", records::state::CASES),
         ("coming", records::coming::CASES),
+        ("deciding", records::deciding::CASES),
         ("matrix", records::matrix::CASES),
         ("lives", records::lives::CASES),
         ("kills", kills::CASES),

@@ -23,9 +23,6 @@ use crate::tree::Tree;
 /// How long the end waits for verbs that are half done.
 const SETTLE_WITHIN: Duration = Duration::from_secs(10);
 
-/// How long the mirrors that are started may keep others waiting for the mount.
-const STARTED_WITHIN: Duration = Duration::from_secs(30);
-
 /// What is done once the mirrors that were recorded are there.
 type Ready = Box<dyn FnOnce() -> Result<()> + Send>;
 
@@ -134,7 +131,7 @@ fn block_signals() -> Result<()> {
 fn serve(mounted: Mounted, ready: Ready) -> Result<()> {
     let (recorded, daemon) = (mounted.recorded, Arc::clone(&mounted.daemon));
     spawn("ready", move || {
-        daemon.start_all(recorded, STARTED_WITHIN);
+        daemon.start_all(recorded);
         if let Err(error) = ready() {
             log::error!("{error}");
         }

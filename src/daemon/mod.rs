@@ -26,7 +26,6 @@ pub mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use self::admission::admit::Admission;
 use self::admission::permission::Caller;
@@ -245,8 +244,8 @@ impl Daemon {
     }
 
     /// As [`Starter::start_all`].
-    pub fn start_all(&self, mirrors: Vec<MirrorId>, within: Duration) {
-        self.starter.start_all(mirrors, within);
+    pub fn start_all(&self, mirrors: Vec<MirrorId>) {
+        self.starter.start_all(mirrors);
     }
 
     /// As [`Events::report`].

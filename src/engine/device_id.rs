@@ -53,14 +53,16 @@ pub enum DeviceKind {
 impl DeviceKind {
     /// Whether two are the same kind of thing at the same place.
     pub fn is(self, other: DeviceKind) -> bool {
-        let place = |kind| match kind {
-            DeviceKind::Partition { number, start } => (Some(number), start),
-            _ => (None, None),
-        };
-        let (one, two) = (place(self), place(other));
-        let same = std::mem::discriminant(&self) == std::mem::discriminant(&other);
-        let start = one.1.zip(two.1).is_none_or(|(one, two)| one == two);
-        same && one.0 == two.0 && start
+        match (self, other) {
+            (
+                DeviceKind::Partition { number, start },
+                DeviceKind::Partition {
+                    number: other,
+                    start: at,
+                },
+            ) => number == other && start.zip(at).is_none_or(|(start, at)| start == at),
+            (one, other) => one == other,
+        }
     }
 
     /// Whether such a thing may have become longer and be the same.

@@ -97,15 +97,6 @@ impl Identity {
         }
     }
 
-    /// Bytes: of a loop device, those of the file.
-    pub fn size(&self) -> u64 {
-        match self {
-            Identity::File(file) => file.size,
-            Identity::Loop(id) => id.file.size,
-            Identity::Device(device) => device.size,
-        }
-    }
-
     /// For how long it can be told from others.
     pub fn proof(&self) -> Proof {
         match self {

@@ -149,11 +149,7 @@ pub trait Devices: Send + Sync {
     fn signature(&self, device: &DeviceRef, doomed: Doomed) -> Result<Option<Held>>;
     /// What these bytes begin with, and nothing behind them, as [`Devices::signature`]
     /// names it.
-    fn carried(&self, device: &DeviceRef, span: Span) -> Result<Option<Held>> {
-        let continued = false;
-        let held = self.signature(device, Doomed { span, continued })?;
-        Ok(held.filter(|held| held.at == span.start))
-    }
+    fn carried(&self, device: &DeviceRef, span: Span) -> Result<Option<Held>>;
     /// The partitions of what these bytes are a disk of, seen from their beginning.
     fn partitions(&self, device: &DeviceRef, span: Span) -> Result<Vec<Span>>;
     /// What goes through a block device; none of what is none.

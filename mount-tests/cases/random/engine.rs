@@ -257,6 +257,10 @@ impl Devices for Sim {
         self.flush(device)
     }
 
+    fn carried(&self, _: &DeviceRef, _: Span) -> Result<Option<engine::Held>> {
+        Ok(None)
+    }
+
     fn signature(&self, _: &DeviceRef, _: Doomed) -> Result<Option<engine::Held>> {
         Ok(None)
     }

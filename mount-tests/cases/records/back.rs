@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use super::{away, events, lasting, records, refused};
 use crate::lab::Lab;
 use crate::lab::case::{Case, both, kernel_only};
-use crate::lab::disks::{MIB, assert_equal, bytes, put};
+use crate::lab::disks::{MIB, assert_equal, assert_equal_at, bytes, put};
 use crate::lab::mount::Mount;
 use crate::lab::shell::output;
 
@@ -31,6 +31,11 @@ pub const CASES: &[Case] = &[
         "by_the_loop_device_that_the_user_set_up",
         "the embedded engine uses files as they are",
         own_loop,
+    ),
+    kernel_only(
+        "a_part_of_a_file_that_somebody_has_whole",
+        "the embedded engine makes no loop devices",
+        part_beside_whole,
     ),
     kernel_only(
         "one_that_stands_on_another_comes_back_after_it",
@@ -250,6 +255,34 @@ fn stacked(lab: &Lab) {
     );
     mount.write("a-upper/ctl", "remove");
     mount.write("z-lower/ctl", "remove");
+}
+
+/// The part is made again; who has the whole file is named, as for a new mirror.
+fn part_beside_whole(lab: &Lab) {
+    let mount = lasting(lab);
+    mount.mount("");
+    let leg = mount.scratch("leg");
+    fs::write(&leg, vec![3; 8 << 20]).expect("a leg");
+    let part = output(&format!("losetup --show -o 1M -f {leg}"));
+    let source = lab.random(0, 4 * MIB);
+    let part = part.trim();
+    mount.write("new", &format!("m: {source} {part} length=4M"));
+    mount.wait_in_sync("m");
+    away(&mount, &["m"]);
+    output(&format!("losetup -d {part}"));
+    let whole = output(&format!("losetup --show -f {leg}"));
+    let whole = whole.trim();
+    mount.mount("");
+    let health = mount.read("m/health");
+    assert!(
+        health.contains(&format!("is attached to {whole}")),
+        "{health}"
+    );
+    output(&format!("losetup -d {whole}"));
+    mount.write("m/ctl", "resume");
+    mount.wait_in_sync("m");
+    mount.write("m/ctl", "remove");
+    assert_equal_at((&source, 0), (&leg, MIB), 4 * MIB);
 }
 
 fn own_loop(lab: &Lab) {

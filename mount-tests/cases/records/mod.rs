@@ -3,6 +3,7 @@
 pub mod back;
 pub mod broken;
 pub mod coming;
+pub mod deciding;
 pub mod lives;
 pub mod matrix;
 pub mod refused;
@@ -36,6 +37,27 @@ pub fn away(mount: &Mount, mirrors: &[&str]) {
             dm(&format!("remove --retry {mirror}"));
         }
     }
+}
+
+/// A mount, and two files of so many bytes for legs.
+pub fn with_files(lab: &Lab, size: u64) -> (Mount, [String; 2]) {
+    let mount = lasting(lab);
+    mount.mount("");
+    let legs = ["source", "target"].map(|name| mount.scratch(name));
+    for path in &legs {
+        let made = fs::File::create(path).and_then(|file| file.set_len(size));
+        made.expect("a leg");
+    }
+    (mount, legs)
+}
+
+/// A mirror `m` of two files that is in sync and away, and its source.
+pub fn of_files(lab: &Lab) -> (Mount, String) {
+    let (mount, [source, target]) = with_files(lab, 4 << 20);
+    mount.write("new", &format!("m: {source} {target}"));
+    mount.wait_in_sync("m");
+    away(&mount, &["m"]);
+    (mount, source)
 }
 
 /// The records of a mount, by name.

@@ -3,11 +3,11 @@
 //! the same bytes; and whoever has made a file system on a target meanwhile, or mounted
 //! it alone, wants it. Nothing is written here.
 
-use std::fs::{File, OpenOptions};
+use std::fs::Metadata;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::time::Duration;
 
-use super::log_file::open_afresh;
+use super::log_trust::{opened, read};
 use super::samples::Clean;
 use crate::engine::{Devices, Facts, Held, Span};
 use crate::error::{Errno, Error, Result};
@@ -41,21 +41,12 @@ struct Side {
 pub(crate) fn check(devices: &dyn Devices, table: &Table, seen: bool) -> Result<()> {
     mirrors(table).try_for_each(|(mirror, size)| {
         let clean = logged(devices, mirror, size)?.filter(|_| seen);
-        let checked = check_target(devices, mirror, size, clean.as_ref());
-        mirror
-            .legs
-            .iter()
-            .for_each(|leg| forget(devices, &leg.device));
+        let sides = sides(devices, mirror, size)?;
+        let checked = check_sides(devices, mirror, &sides, clean.as_ref());
+        // What was read stays in no cache: the mirror writes past it.
+        sides.iter().for_each(|side| drop(opened(&side.facts)));
         checked
     })
-}
-
-/// What was read here stays in no cache: the mirror writes past it.
-fn forget(devices: &dyn Devices, device: &DeviceRef) {
-    if let Ok(facts) = devices.facts(device) {
-        // What cannot be opened was not read.
-        let _ = opened(&facts);
-    }
 }
 
 /// The disk logs of a table that say nothing any more.
@@ -104,7 +95,7 @@ fn clean(devices: &dyn Devices, log: &DeviceRef, size: u64, region: u64) -> Resu
     let regions = size.div_ceil(region.max(1));
     let length = size_for(regions, SECTOR).unwrap_or(0).min(facts.size);
     let mut bytes = vec![0; length as usize];
-    read(&opened(&facts)?, &facts, 0, &mut bytes)?;
+    read(&facts, 0, &mut bytes)?;
     let Some(header) = Header::parse(&bytes) else {
         return Ok(None);
     };
@@ -118,12 +109,8 @@ fn clean(devices: &dyn Devices, log: &DeviceRef, size: u64, region: u64) -> Resu
     }))
 }
 
-fn check_target(
-    devices: &dyn Devices,
-    mirror: &Mirror,
-    size: u64,
-    clean: Option<&Clean>,
-) -> Result<()> {
+/// The legs of a mirror target of so many bytes.
+fn sides(devices: &dyn Devices, mirror: &Mirror, size: u64) -> Result<Vec<Side>> {
     let sides = mirror.legs.iter().enumerate().map(|(number, leg)| {
         Ok(Side {
             number,
@@ -132,12 +119,20 @@ fn check_target(
             size,
         })
     });
-    let sides = sides.collect::<Result<Vec<Side>>>()?;
+    sides.collect()
+}
+
+fn check_sides(
+    devices: &dyn Devices,
+    mirror: &Mirror,
+    sides: &[Side],
+    clean: Option<&Clean>,
+) -> Result<()> {
     let Some((source, targets)) = sides.split_first() else {
         return Ok(());
     };
     if let Some(clean) = clean {
-        let all = clean.is_all() && was_touched(devices, mirror, &sides);
+        let all = clean.is_all() && was_touched(devices, mirror, sides);
         let parts = parts(devices, source);
         let begins: Vec<u64> = parts.iter().map(|part| part.start).collect();
         let samples = clean.samples(&begins, &swap(devices, source, &parts), all);
@@ -158,22 +153,20 @@ fn check_target(
 /// clean, that is the last that a mirror writes. The time of change (stat(2)) cannot be
 /// set back, but a power cut may lose it: so more is compared, and nothing else.
 fn was_touched(devices: &dyn Devices, mirror: &Mirror, sides: &[Side]) -> bool {
-    let changed = |facts: &Facts, of_data: bool| {
+    let at = |facts: &Facts, time: fn(&Metadata) -> (i64, i64)| {
         let stat = std::fs::metadata(facts.file.as_ref()?).ok()?;
-        let (seconds, nanos) = if of_data {
-            (stat.mtime(), stat.mtime_nsec())
-        } else {
-            (stat.ctime(), stat.ctime_nsec())
-        };
+        let (seconds, nanos) = time(&stat);
         let seconds = Duration::from_secs(u64::try_from(seconds).ok()?);
         Some(seconds + Duration::from_nanos(u64::try_from(nanos).ok()?))
     };
     let log = mirror.log_device().and_then(|log| devices.facts(log).ok());
-    let Some(last) = log.and_then(|log| changed(&log, true)) else {
+    let written = log.and_then(|log| at(&log, |stat| (stat.mtime(), stat.mtime_nsec())));
+    let Some(last) = written else {
         return false;
     };
-    let later = |side: &Side| changed(&side.facts, false).is_some_and(|at| at > last + TICK);
-    sides.iter().any(later)
+    let changed = |side: &Side| at(&side.facts, |stat| (stat.ctime(), stat.ctime_nsec()));
+    let mut changed = sides.iter().filter_map(changed);
+    changed.any(|at| at > last + TICK)
 }
 
 /// The partitions of the source.
@@ -300,14 +293,4 @@ fn words(held: &Held) -> String {
         format!(", last mounted {}", humantime::format_rfc3339_seconds(at))
     });
     format!("{}{}", held.what, mounted.unwrap_or_default())
-}
-
-fn opened(facts: &Facts) -> Result<File> {
-    let opened = open_afresh(&facts.way(), OpenOptions::new().read(true));
-    opened.map_err(|error| Error::io(format!("reading {}", facts.node.display()), &error))
-}
-
-fn read(file: &File, facts: &Facts, at: u64, bytes: &mut [u8]) -> Result<()> {
-    let read = file.read_exact_at(bytes, at);
-    read.map_err(|error| Error::io(format!("reading {}", facts.node.display()), &error))
 }

@@ -1,7 +1,7 @@
 //! What a log is worth: whether two devices that were legs still look alike, and logs that
 //! are to begin afresh.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 
@@ -52,10 +52,22 @@ pub(crate) fn are_alike(
     Ok(true)
 }
 
-fn read(facts: &Facts, at: u64, bytes: &mut [u8]) -> Result<()> {
-    let opened = open_afresh(&facts.way(), OpenOptions::new().read(true));
-    let read = opened.and_then(|file| file.read_exact_at(bytes, at));
+/// Bytes of a device or file, without what the cache still has of before.
+///
+/// # Errors
+/// What open(2) and read(2) answer.
+pub(super) fn read(facts: &Facts, at: u64, bytes: &mut [u8]) -> Result<()> {
+    let read = opened(facts)?.read_exact_at(bytes, at);
     read.map_err(|error| Error::io(format!("reading {}", facts.node.display()), &error))
+}
+
+/// The same, open for reading.
+///
+/// # Errors
+/// What open(2) answers.
+pub(super) fn opened(facts: &Facts) -> Result<File> {
+    let opened = open_afresh(&facts.way(), OpenOptions::new().read(true));
+    opened.map_err(|error| Error::io(format!("reading {}", facts.node.display()), &error))
 }
 
 /// Let the logs of a table begin afresh.

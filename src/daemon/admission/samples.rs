@@ -5,7 +5,7 @@ use crate::engine::Span;
 use crate::text::disklog::is_clean;
 
 /// Compared as a whole up to so many bytes.
-pub(super) const WHOLE: u64 = 64 << 20;
+const WHOLE: u64 = 64 << 20;
 
 /// Compared where something begins or ends: the superblocks of ext4, XFS and btrfs,
 /// LVM's and md's headers, and the partition tables lie in it.

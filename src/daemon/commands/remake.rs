@@ -13,6 +13,7 @@ use crate::daemon::admission::log_trust;
 use crate::daemon::admission::looks::Looks;
 use crate::daemon::admission::own::Own;
 use crate::daemon::events::kind::Kind;
+use crate::daemon::mirrors::entry::Absent;
 use crate::daemon::mirrors::lease::Reserved;
 use crate::daemon::records::record::Record;
 use crate::engine::identity::Identity;
@@ -55,14 +56,27 @@ impl Remaker {
         }
     }
 
-    /// Make a mirror again from its record: its devices where they are now, and no
-    /// sync word, so that the log decides what is left to copy.
+    /// Start a mirror that is not there; where that fails it is as it was.
     ///
     /// # Errors
-    /// Why that cannot be: ENODEV where a device is missing, ENOTEMPTY where a leg
+    /// Why it cannot be made: ENODEV where a device is missing, ENOTEMPTY where a leg
     /// contradicts the log; it is not the same, or somebody uses it, or its log is not
     /// its own.
-    pub(crate) fn remake(&self, record: &Record, manner: Manner) -> Result<()> {
+    pub(crate) fn start(&self, mirror_id: MirrorId, absent: &Absent, manner: Manner) -> Result<()> {
+        let made = self.remake(&absent.record, manner);
+        let registry = &self.below.registry;
+        match &made {
+            // Nobody else has made it.
+            Ok(()) => drop(registry.take_returned(mirror_id)),
+            // Its device may have been there for a moment.
+            Err(_) => registry.set_absent(mirror_id, absent.clone()),
+        }
+        made
+    }
+
+    /// Make a mirror again from its record: its devices where they are now, and no
+    /// sync word, so that the log decides what is left to copy.
+    fn remake(&self, record: &Record, manner: Manner) -> Result<()> {
         let name = self.below.registry.reserve(&record.name)?;
         self.check_own(record)?;
         if record.table.is_empty() {
@@ -209,22 +223,12 @@ impl Remaker {
             }
             (Manner::AsLogged, lines) => lines.join(","),
         };
-        let alone = matches!(manner, Manner::Alone { .. });
-        let kind = if alone {
-            Kind::Finished
-        } else {
-            Kind::Restored
-        };
         let journal = &self.below.journal;
-        let logs = if alone {
-            journal.made_for(record)
-        } else {
-            Vec::new()
-        };
-        let made = if alone {
-            Some(Vec::new())
-        } else {
-            journal.made_of(record)
+        let (kind, made, logs) = match manner {
+            Manner::Alone { .. } => (Kind::Finished, Some(Vec::new()), journal.made_for(record)),
+            Manner::AsLogged | Manner::Resync => {
+                (Kind::Restored, journal.made_of(record), Vec::new())
+            }
         };
         let mirror_id = self.maker.start(
             name,

@@ -8,7 +8,6 @@ use std::time::Instant;
 
 use super::rooms::Rooms;
 use crate::daemon::events::kind::Kind;
-use crate::daemon::mirrors::REMOVED_BY_ANOTHER;
 use crate::daemon::mirrors::entry::{Absent, Next};
 use crate::daemon::records::record::{Record, Stage};
 use crate::engine::{Id, Info, Slot};
@@ -196,24 +195,28 @@ impl Restorer {
 
     /// Enter a mirror that is not there; answers the number of one that is to be started.
     fn absent(&self, record: Record, restart: bool) -> Option<MirrorId> {
-        let (reason, next) = if record.withdrawn {
-            (REMOVED_BY_ANOTHER, Next::Word)
-        } else if restart {
-            (
-                "its devices are being looked at",
-                Next::Started(Instant::now()),
-            )
-        } else {
-            ("--no-restore was given", Next::Word)
-        };
-        let reason = reason.to_string();
         self.below.events.enter(&record.name);
-        let absent = Absent {
-            record,
-            reason,
-            next,
+        let absent = if record.withdrawn {
+            Absent::withdrawn(record)
+        } else if restart {
+            let reason = "its devices are being looked at".into();
+            let next = Next::Started(Instant::now());
+            Absent {
+                record,
+                reason,
+                next,
+            }
+        } else {
+            let reason = "--no-restore was given".into();
+            let next = Next::Word;
+            Absent {
+                record,
+                reason,
+                next,
+            }
         };
+        let starts = matches!(absent.next, Next::Started(_));
         let mirror_id = self.below.registry.enter_absent(absent);
-        matches!(next, Next::Started(_)).then_some(mirror_id)
+        starts.then_some(mirror_id)
     }
 }

@@ -10,7 +10,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::remake::{Manner, Remaker};
 use super::rooms::Rooms;
-use crate::daemon::mirrors::entry::Absent;
+use crate::daemon::mirrors::entry::{Absent, STARTS_WITHIN};
 use crate::daemon::tasks::thread::spawn;
 use crate::error::{Errno, Error, Result};
 use crate::model::id::MirrorId;
@@ -19,9 +19,6 @@ use crate::model::id::MirrorId;
 /// counts.
 const CROWD: usize = 16;
 const PATIENCE: Duration = Duration::from_millis(100);
-
-/// How long one that lacks a device waits for another one that may bring it.
-const WITHIN: Duration = Duration::from_secs(30);
 
 /// One device comes with many messages: they are waited for before it is looked.
 const FLOCK: Duration = Duration::from_millis(300);
@@ -61,10 +58,10 @@ impl Starter {
         }
     }
 
-    /// Start these mirrors; answers when all are started, have failed, or `within` is
-    /// over. The others go on.
-    pub fn start_all(self: &Arc<Self>, mirrors: Vec<MirrorId>, within: Duration) {
-        let end = Instant::now() + within;
+    /// Start these mirrors; answers when all are started, have failed, or took too long.
+    /// The others go on.
+    pub fn start_all(self: &Arc<Self>, mirrors: Vec<MirrorId>) {
+        let end = Instant::now() + STARTS_WITHIN;
         self.board.lock().left += mirrors.len();
         for mirror_id in mirrors {
             self.start_apart(mirror_id, move |starter| starter.start_patiently(mirror_id));
@@ -109,7 +106,7 @@ impl Starter {
     /// Start a mirror, and again whenever another one was started that may be what it
     /// stands on.
     fn start_patiently(self: &Arc<Self>, mirror_id: MirrorId) {
-        let end = Instant::now() + WITHIN;
+        let end = Instant::now() + STARTS_WITHIN;
         loop {
             let before = self.board.lock().started;
             match self.try_start(mirror_id) {
@@ -147,14 +144,9 @@ impl Starter {
     fn try_start(&self, mirror_id: MirrorId) -> Option<Result<()>> {
         let _begun = self.below.registry.begin_own(mirror_id, "start").ok()?;
         let absent = self.below.registry.absent(mirror_id)?;
-        let done = self.remaker.remake(&absent.record, Manner::AsLogged);
-        match &done {
-            Ok(()) => {
-                self.below.registry.take_returned(mirror_id);
-                self.below.bell.ring();
-            }
-            // Its device may have been there for a moment.
-            Err(_) => self.below.registry.set_absent(mirror_id, absent),
+        let done = self.remaker.start(mirror_id, &absent, Manner::AsLogged);
+        if done.is_ok() {
+            self.below.bell.ring();
         }
         Some(done)
     }

@@ -187,23 +187,14 @@ impl Verbs {
             Command::Remove { .. } => return self.forget(mirror_id, record),
             _ => return Err(not_started(absent)),
         };
-        match self.remaker.remake(record, manner) {
-            Ok(()) => {
-                self.below.registry.take_returned(mirror_id);
-                Ok(())
-            }
-            // Of what was only asked nothing follows.
-            Err(error) if manner != Manner::AsLogged => {
-                self.below.registry.set_absent(mirror_id, absent.clone());
-                Err(error)
-            }
-            Err(error) => {
-                let absent = Absent::after(record.clone(), &error);
-                self.below.registry.set_absent(mirror_id, absent);
-                self.starter.listen();
-                Err(error)
-            }
+        let started = self.remaker.start(mirror_id, absent, manner);
+        // Of what was only asked for nothing follows.
+        if let (Err(error), Manner::AsLogged) = (&started, manner) {
+            let absent = Absent::after(record.clone(), error);
+            self.below.registry.set_absent(mirror_id, absent);
+            self.starter.listen();
         }
+        started
     }
 
     fn forget(&self, mirror_id: MirrorId, record: &Record) -> Result<()> {

@@ -196,7 +196,10 @@ impl Journal {
             let identity = self.devices.identity(&facts)?;
             Ok(RecordedDevice {
                 device: device.to_string(),
-                identity: known.map_or(identity.clone(), |known| identity.learned(&known.identity)),
+                identity: match known {
+                    Some(known) => identity.learned(&known.identity),
+                    None => identity,
+                },
                 ours: facts.autoclear,
             })
         });

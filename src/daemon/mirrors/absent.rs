@@ -10,9 +10,6 @@ use crate::model::snapshot::{Found, Known, Snapshot};
 use crate::text::device::DeviceRef;
 use crate::text::table::{Table, Target};
 
-/// Why a mirror is not there that somebody took away behind the daemon's back.
-pub const REMOVED_BY_ANOTHER: &str = "another program removed it";
-
 /// What the files show of a mirror that is not there.
 pub(super) fn snapshot_of_absent(absent: &Absent, known: Known) -> Snapshot {
     let record = &absent.record;

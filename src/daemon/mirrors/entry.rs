@@ -213,8 +213,8 @@ pub enum Next {
     Choice,
 }
 
-/// How long a start may take before it is called a failure.
-const STARTS_WITHIN: Duration = Duration::from_secs(30);
+/// How long a start may take before it is called a failure, and others wait for it.
+pub const STARTS_WITHIN: Duration = Duration::from_secs(30);
 
 impl Next {
     /// Whether it starts by itself once something is there.
@@ -224,6 +224,15 @@ impl Next {
 }
 
 impl Absent {
+    /// One that somebody took away behind the daemon's back.
+    pub fn withdrawn(record: Record) -> Absent {
+        Absent {
+            record,
+            reason: "another program removed it".into(),
+            next: Next::Word,
+        }
+    }
+
     /// What the error of a start says of it.
     pub fn after(record: Record, error: &Error) -> Absent {
         Absent {

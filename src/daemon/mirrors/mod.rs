@@ -13,4 +13,4 @@ pub mod registry;
 mod release;
 mod uses;
 
-pub use absent::{REMOVED_BY_ANOTHER, not_started};
+pub use absent::not_started;

@@ -152,9 +152,7 @@ impl Registry {
     pub fn enter_absent(&self, absent: Absent) -> MirrorId {
         let mut inner = self.inner.lock();
         let id = Id::Uuid(absent.record.uuid.clone());
-        let name = absent.record.name.clone();
-        let mirror_id = inner.insert((id.clone(), NOWHERE), &name);
-        inner.by_id.remove(&(id, NOWHERE));
+        let mirror_id = inner.enter((id, NOWHERE), &absent.record.name);
         if let Some(entry) = inner.entries.get_mut(&mirror_id) {
             entry.leave(absent);
         }
@@ -233,11 +231,17 @@ impl Inner {
     }
 
     fn insert(&mut self, key: (Id, DevNo), name: &str) -> MirrorId {
+        let mirror_id = self.enter(key.clone(), name);
+        self.by_id.insert(key, mirror_id);
+        mirror_id
+    }
+
+    /// The same of what no device is found by.
+    fn enter(&mut self, key: (Id, DevNo), name: &str) -> MirrorId {
         self.last += 1;
         let mirror_id = MirrorId::new(self.last);
-        let entry = Entry::new(mirror_id, key.clone(), name);
+        let entry = Entry::new(mirror_id, key, name);
         self.entries.insert(mirror_id, entry);
-        self.by_id.insert(key, mirror_id);
         mirror_id
     }
 }

@@ -13,8 +13,7 @@ use super::observe::{Observer, SAMPLED_FOR};
 use crate::daemon::events::kind::Kind;
 use crate::daemon::events::log::Events;
 use crate::daemon::journal::keep::Journal;
-use crate::daemon::mirrors::REMOVED_BY_ANOTHER;
-use crate::daemon::mirrors::entry::{Absent, Entry, Next};
+use crate::daemon::mirrors::entry::{Absent, Entry};
 use crate::daemon::mirrors::query::{Detail, Mirrors};
 use crate::daemon::mirrors::registry::Registry;
 use crate::daemon::switch::act::Switcher;
@@ -180,11 +179,7 @@ impl Watch {
         let Some(record) = self.journal.withdraw(entry) else {
             return false;
         };
-        let absent = Absent {
-            record,
-            reason: REMOVED_BY_ANOTHER.into(),
-            next: Next::Word,
-        };
+        let absent = Absent::withdrawn(record);
         self.registry.set_absent(entry.mirror_id, absent);
         true
     }

@@ -37,12 +37,7 @@ impl Devices for Files {
     }
 
     fn find(&self, identity: &Identity) -> Result<DeviceRef> {
-        let found = self.engine.host.find(identity)?;
-        // Who set up a loop device for all of it means that one.
-        let own = found
-            .path()
-            .and_then(|path| self.engine.host.lasting_loop(path));
-        Ok(own.map_or(found, DeviceRef::Number))
+        self.engine.host.find(identity)
     }
 
     fn attach(&self, facts: &Facts, _read_only: bool) -> Result<Attachment> {

@@ -36,7 +36,7 @@ const ATTRIBUTES: &[&str] = &["wwid", "device/wwid", "serial", "device/serial", 
 /// The key of what is a partition of a loop device.
 pub(super) const LOOP_FILE: &str = "loop/file";
 
-pub(super) type Ids = BTreeMap<String, String>;
+type Ids = BTreeMap<String, String>;
 
 /// Where sysfs and udev's database are.
 pub(super) struct Teller<'a> {
@@ -64,7 +64,7 @@ impl<'a> Teller<'a> {
         let gone = || Error::new(Errno::ENODEV, format!("the device {dev} is gone"));
         let block = self.sys.block(dev).ok_or_else(gone)?;
         let Some(path) = &facts.file else {
-            return Ok(Identity::Device(self.device(&block, facts)));
+            return Ok(Identity::Device(self.of_block(&block)));
         };
         let file = self.file(path, path)?;
         let window = block.window();
@@ -75,15 +75,6 @@ impl<'a> Teller<'a> {
             let window = Some(window);
             Identity::Loop(LoopId { file, window })
         })
-    }
-
-    fn device(&self, block: &Block, facts: &Facts) -> DeviceId {
-        DeviceId {
-            size: facts.size,
-            block_size: Some(facts.block_size),
-            node: facts.node.clone(),
-            ..self.of_block(block)
-        }
     }
 
     /// What a block device is now.

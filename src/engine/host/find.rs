@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use super::device_ids::{Ids, LOOP_FILE, Teller};
+use super::device_ids::{LOOP_FILE, Teller};
 use super::identity::{identity, loops_of};
 use super::sysfs::Block;
-use crate::engine::identity::{BOOT, DeviceId, DeviceKind, FileId, Identity, LoopId, Window};
+use crate::engine::identity::{DeviceId, DeviceKind, FileId, Identity, LoopId, Proof, Window};
 use crate::error::{Errno, Error, Result};
 use crate::text::device::DeviceRef;
 
@@ -18,8 +18,8 @@ impl Teller<'_> {
     /// any more, or cannot be told from others.
     pub(super) fn find(&self, identity: &Identity) -> Result<DeviceRef> {
         match identity {
-            Identity::File(file) => self.find_file(file),
-            Identity::Loop(id) => self.find_loop(id),
+            Identity::File(file) => self.find_part(file, Some(Window::WHOLE)),
+            Identity::Loop(LoopId { file, window }) => self.find_part(file, *window),
             Identity::Device(device) => {
                 let (block, now) = self.find_block(device)?;
                 check_unchanged(device, &now)?;
@@ -29,7 +29,7 @@ impl Teller<'_> {
     }
 
     fn find_block(&self, device: &DeviceId) -> Result<(Block, DeviceId)> {
-        let all = self.rivals(device.kind(), &device.ids).into_iter();
+        let all = self.rivals(device).into_iter();
         let alike = all.filter(|block| device.is_one_of(&self.alone(block)));
         let alike = alike.map(|block| {
             let now = self.of_block(&block);
@@ -48,20 +48,18 @@ impl Teller<'_> {
         }
     }
 
-    /// All devices of a kind that such keys could be of.
-    fn rivals(&self, kind: DeviceKind, ids: &Ids) -> Vec<Block> {
+    /// All devices of its kind that its keys could be of.
+    fn rivals(&self, device: &DeviceId) -> Vec<Block> {
+        let kind = device.kind();
         if kind == DeviceKind::Mapping {
             return self.sys.mappings();
         }
-        let disks = if ids.contains_key(LOOP_FILE) {
+        let disks = if device.ids.contains_key(LOOP_FILE) {
             self.sys.loops()
-        } else if ids
-            .keys()
-            .any(|key| !matches!(key.as_str(), BOOT | "partition"))
-        {
-            self.sys.physical()
-        } else {
+        } else if device.proof() == Proof::ThisBoot {
             self.sys.all_disks()
+        } else {
+            self.sys.physical()
         };
         match kind {
             DeviceKind::Partition { .. } => disks.iter().flat_map(Block::partitions).collect(),
@@ -69,7 +67,7 @@ impl Teller<'_> {
         }
     }
 
-    fn find_file(&self, file: &FileId) -> Result<DeviceRef> {
+    fn check_file(&self, file: &FileId) -> Result<()> {
         let path = &file.path;
         let missing = |error: Error| Error::new(Errno::ENOENT, error.sentence());
         let now = self.file(path, path).map_err(missing)?;
@@ -82,36 +80,37 @@ impl Teller<'_> {
         if file.size != now.size {
             return Err(resized(file, file.size, now.size));
         }
-        Ok(DeviceRef::Path(path.clone()))
+        Ok(())
     }
 
-    /// The loop device that shows that part of the file. Where nobody has set one up, and
-    /// it is all of the file, that is found; any other is for who can make one.
-    fn find_loop(&self, id: &LoopId) -> Result<DeviceRef> {
-        let path = self.find_file(&id.file)?;
-        let mut loops = self.loops_on(&id.file.path).into_iter();
-        let fits = |block: &Block| id.window.is_none_or(|window| block.window() == window);
-        match (loops.find(fits), loops.find(fits), id.window) {
-            (Some(one), None, _) => Ok(DeviceRef::Number(one.dev)),
-            (Some(one), Some(_), Some(_)) => Ok(DeviceRef::Number(one.dev)),
-            (None, _, Some(window)) if window == Window::WHOLE => Ok(path),
-            (None, _, Some(window)) => Err(Error::new(
+    /// The loop device that somebody has set up for that part of the file: he means that
+    /// one. Where nobody has, and it is all of the file, that is found; any other is for
+    /// who can make one.
+    fn find_part(&self, file: &FileId, part: Option<Window>) -> Result<DeviceRef> {
+        self.check_file(file)?;
+        let mut loops = self.loops_on(&file.path).into_iter();
+        let fits = |block: &Block| part.is_none_or(|window| block.window() == window);
+        match (loops.find(fits), part) {
+            (Some(one), Some(_)) => Ok(DeviceRef::Number(one.dev)),
+            (Some(one), None) if !loops.any(|other| fits(&other)) => Ok(DeviceRef::Number(one.dev)),
+            (None, Some(Window::WHOLE)) => Ok(DeviceRef::Path(file.path.clone())),
+            (None, Some(window)) => Err(Error::new(
                 Errno::ENODEV,
                 format!(
-                    "no loop device shows {} from byte {} on as before: `losetup` makes one",
-                    id.file, window.offset
+                    "no loop device shows {file} from byte {} on as before: `losetup` makes one",
+                    window.offset
                 ),
             )),
-            (_, _, None) => Err(Error::invalid(format!(
+            (_, None) => Err(Error::invalid(format!(
                 "the record is of an older mirrorfs and does not say which part of {} the loop device was: set up that one alone with `losetup`",
-                id.file.path.display()
+                file.path.display()
             ))),
         }
     }
 
     /// The loop devices that somebody has attached to a file for longer than their next
     /// close.
-    pub(super) fn loops_on(&self, path: &Path) -> Vec<Block> {
+    fn loops_on(&self, path: &Path) -> Vec<Block> {
         let Ok(stat) = fs::metadata(path) else {
             return Vec::new();
         };

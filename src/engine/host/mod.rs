@@ -28,7 +28,7 @@ use self::identity::{backing, identity};
 use self::sysfs::DEEPEST;
 use self::sysfs::{Block, Sysfs};
 use super::home::{Home, Lying, Part};
-use super::identity::{Identity, Window};
+use super::identity::Identity;
 use super::{Doomed, Extent, Facts, Held, Holder, Pin, Span, Traffic};
 use crate::error::{Errno, Error, Result};
 use crate::text::device::{DevNo, DeviceRef};
@@ -76,14 +76,6 @@ impl Host {
     /// ENODEV, EINVAL where it is not there or not the same.
     pub fn find(&self, identity: &Identity) -> Result<DeviceRef> {
         Teller::new(&self.sys).find(identity)
-    }
-
-    /// The loop device that somebody has attached to all of a file for longer than its
-    /// next close.
-    pub(super) fn lasting_loop(&self, path: &Path) -> Option<DevNo> {
-        let loops = Teller::new(&self.sys).loops_on(path);
-        let whole = loops.iter().find(|device| device.window() == Window::WHOLE);
-        whole.map(|device| device.dev)
     }
 
     /// Who else uses it, as [`super::Devices::user`] has it.

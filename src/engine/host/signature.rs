@@ -29,18 +29,16 @@ struct Part {
 pub fn signature(path: &Path, doomed: Doomed) -> Result<Option<Held>> {
     with(path, |file| {
         // To the end of the device: a part of a RAID may be known there alone.
-        let at = doomed.span.start;
-        if let Some(what) = look(file, (at, 0))? {
-            let mounted = mounted(file, at);
-            return Ok(Some(Held { what, at, mounted }));
+        let start = doomed.span.start;
+        let held = found(file, Span { start, size: 0 })?;
+        if held.is_some() {
+            return Ok(held);
         }
         let parts = parts(file, Span { start: 0, size: 0 })?;
         for part in parts.iter().filter(|part| is_hit(part, doomed)) {
-            if let Some(what) = look(file, (part.span.start, part.span.size))? {
-                let what = format!("{what} in its partition {}", part.number);
-                let at = part.span.start;
-                let mounted = mounted(file, at);
-                return Ok(Some(Held { what, at, mounted }));
+            if let Some(held) = found(file, part.span)? {
+                let what = format!("{} in its partition {}", held.what, part.number);
+                return Ok(Some(Held { what, ..held }));
             }
         }
         Ok(None)
@@ -52,12 +50,18 @@ pub fn signature(path: &Path, doomed: Doomed) -> Result<Option<Held>> {
 /// # Errors
 /// As those of [`signature`].
 pub fn carried(path: &Path, span: Span) -> Result<Option<Held>> {
-    with(path, |file| {
-        let at = span.start;
-        let what = look(file, (at, span.size))?;
-        let mounted = mounted(file, at);
-        Ok(what.map(|what| Held { what, at, mounted }))
-    })
+    with(path, |file| found(file, span))
+}
+
+/// The same of an open file; a size of 0 is all that there is.
+fn found(file: &File, span: Span) -> Found<Option<Held>> {
+    let at = span.start;
+    let what = look(file, (at, span.size))?;
+    Ok(what.map(|what| Held {
+        what,
+        at,
+        mounted: mounted(file, at),
+    }))
 }
 
 /// When the ext2, ext3 or ext4 that begins here was last mounted (`s_mtime` of struct
@@ -187,7 +191,7 @@ mod tests {
         file.write_all_at(&[0x55, 0xAA], 510).unwrap();
     }
 
-    fn found(file: &tempfile::NamedTempFile, (start, size): (u64, u64)) -> Option<String> {
+    fn held_in(file: &tempfile::NamedTempFile, (start, size): (u64, u64)) -> Option<String> {
         let doomed = Doomed {
             span: Span { start, size },
             continued: false,
@@ -199,7 +203,7 @@ mod tests {
     #[test]
     fn signatures_are_named_where_they_lie() {
         let file = disk();
-        let all = |start| found(&file, (start, 8 * MIB));
+        let all = |start| held_in(&file, (start, 8 * MIB));
         assert_eq!(all(0), None);
         swap(file.as_file(), MIB);
         assert_eq!(all(0), None);
@@ -233,7 +237,7 @@ mod tests {
             (5 * MIB, MIB, Some("swap in its partition 2")),
             (7 * MIB, MIB, None),
         ] {
-            let what = found(&file, (start, size));
+            let what = held_in(&file, (start, size));
             assert_eq!(what.as_deref(), wanted, "{start} {size}");
         }
         let behind = |start| Doomed {

@@ -23,10 +23,7 @@ impl Devices for Looped {
     }
 
     fn find(&self, identity: &Identity) -> Result<DeviceRef> {
-        let found = self.0.find(identity)?;
-        // Who set up a loop device for all of it means that one.
-        let own = found.path().and_then(|path| self.0.lasting_loop(path));
-        Ok(own.map_or(found, DeviceRef::Number))
+        self.0.find(identity)
     }
 
     fn attach(&self, facts: &Facts, read_only: bool) -> Result<Attachment> {
@@ -35,20 +32,18 @@ impl Devices for Looped {
     }
 
     fn bring(&self, identity: &Identity) -> Result<Brought> {
-        let Identity::Loop(LoopId {
-            file,
-            window: Some(window),
-        }) = identity
-        else {
-            return self.find(identity).map(Brought::There);
-        };
-        match self.find(identity) {
-            Err(error) if error.errno() == Errno::ENODEV => {
-                let path = self.find(&Identity::File(file.clone()))?;
-                let facts = self.0.facts(&path)?;
+        match (self.find(identity), identity) {
+            (
+                Err(error),
+                Identity::Loop(LoopId {
+                    file,
+                    window: Some(window),
+                }),
+            ) if error.errno() == Errno::ENODEV => {
+                let facts = self.0.facts(&DeviceRef::Path(file.path.clone()))?;
                 loops::attach(&facts, *window).map(Brought::Attached)
             }
-            found => found.map(Brought::There),
+            (found, _) => found.map(Brought::There),
         }
     }
 
