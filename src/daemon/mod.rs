@@ -44,6 +44,7 @@ use self::mirrors::registry::Registry;
 use self::records::store::Records;
 use self::switch::act::Switcher;
 use self::tasks::deadline::Deadlines;
+use self::tasks::hands::Hands;
 use self::watch::watching::Watch;
 use crate::engine::bell::Bell;
 use crate::engine::{Devices, Engine};
@@ -94,7 +95,8 @@ impl Daemon {
         let bell = Bell::new()?;
         let mirrors = Arc::new(Mirrors::new(&engine, &devices, &registry));
         let admission = Arc::new(Admission::new(&engine, &devices));
-        let journal = Arc::new(Journal::new(&mirrors, &events, records));
+        let hands = Arc::new(Hands::new()?);
+        let journal = Arc::new(Journal::new(&mirrors, &events, &hands, records));
         let switcher = Arc::new(Switcher::new(&journal, &admission, &bell));
         let watch = Arc::new(Watch::new(&switcher));
         let below = Rooms {

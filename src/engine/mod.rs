@@ -17,6 +17,7 @@ pub mod identity;
 pub mod inject;
 pub mod kernel;
 mod loop_info;
+pub mod patience;
 
 use std::os::fd::BorrowedFd;
 

@@ -6,6 +6,20 @@ use super::snapshot::Snapshot;
 use crate::text::letter::Letter;
 use crate::text::table::Line;
 
+/// Whether a mirror is another one than it was, whatever a plan stands on: the words of
+/// how, as a sentence ends.
+pub fn moved_on(before: &Snapshot, now: &Snapshot) -> Option<&'static str> {
+    if before.lines != now.lines {
+        Some("it has another table")
+    } else if before.life != now.life {
+        Some("its table was loaded again")
+    } else if before.info.suspended != now.info.suspended {
+        Some("it was suspended or resumed")
+    } else {
+        None
+    }
+}
+
 /// What a plan stands on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grounds {

@@ -58,6 +58,7 @@ impl Legs {
             change,
             edit: edit(command),
             announcements: vec![announcement(snapshot, command)],
+            own: None,
         };
         match Successor::of(command, &turn.change.table) {
             Some(successor) => {
@@ -66,10 +67,11 @@ impl Legs {
                     .switcher
                     .change_to(mirror_id, snapshot, turn, admitted)?;
             }
-            None => self
-                .below
-                .switcher
-                .change(mirror_id, snapshot, &turn, &[])?,
+            None => {
+                let switcher = &self.below.switcher;
+                let aftermath = switcher.change(mirror_id, snapshot, &turn, &[])?;
+                switcher.settle(aftermath);
+            }
         }
         match command {
             Command::Abort | Command::Drop(_) | Command::Replace { .. } => {

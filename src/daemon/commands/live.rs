@@ -128,6 +128,7 @@ impl Maker {
                 change,
                 edit,
                 announcements: Vec::new(),
+                own: None,
             };
             self.below
                 .switcher

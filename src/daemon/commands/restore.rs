@@ -133,7 +133,7 @@ impl Restorer {
             Ok((info, lines)) if !self.below.mirrors.shows(&info, &lines) => {
                 self.disown(mirror_id, record)
             }
-            _ => self.below.journal.keep_changed(&info.name, mirror_id),
+            _ => self.below.journal.keep_changed(mirror_id),
         }
     }
 

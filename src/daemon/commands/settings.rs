@@ -3,7 +3,7 @@
 
 use super::rooms::Rooms;
 use crate::daemon::events::kind::Kind;
-use crate::daemon::journal::keep::still_begun;
+use crate::daemon::journal::keep::Begun;
 use crate::daemon::mirrors::not_started;
 use crate::daemon::mirrors::query::Detail;
 use crate::error::{Error, Result};
@@ -93,9 +93,7 @@ impl Preferences {
             kept.ownership.insert(path.into(), look.over(old));
         });
         if changed.is_some() && self.below.registry.absent(mirror_id).is_none() {
-            self.below
-                .journal
-                .keep_seen(&self.below.registry.name_of(mirror_id), mirror_id);
+            self.below.journal.keep_soon(mirror_id, Begun::Still);
         }
     }
 
@@ -123,7 +121,7 @@ impl Preferences {
         let before = put(value);
         self.below
             .journal
-            .keep_with(mirror_id, still_begun)
+            .keep_with(mirror_id, Begun::Still)
             .inspect_err(|_| {
                 before.map(put);
             })

@@ -10,12 +10,15 @@ use crate::daemon::mirrors::query::Detail;
 use crate::daemon::records::record::{Stage, Unfinished};
 use crate::daemon::switch::switching::Switching;
 use crate::engine::Slot;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::id::MirrorId;
 use crate::model::settings::SettingsEdit;
+use crate::model::snapshot::Snapshot;
 use crate::plan::afresh::misleads;
 use crate::plan::steps;
+use crate::text::device::DeviceRef;
 use crate::text::request::{parse_tables, take_force};
+use crate::text::table::Table;
 
 /// Loads tables that were written.
 pub struct Tables {
@@ -41,23 +44,42 @@ impl Tables {
 
     fn switch(&self, caller: &Caller, mirror_id: MirrorId, line: &str) -> Result<()> {
         let (text, force) = take_force(line);
-        let mut table = parse_tables(text)?;
-        let forced = if force { " force=yes" } else { "" };
-        let text = table.joined() + forced;
+        let table = parse_tables(text)?;
         let _begun = self.below.registry.begin(mirror_id, "table")?;
         self.below.check_started(mirror_id)?;
-        let snapshot = self.below.mirrors.snapshot(mirror_id, Detail::Devices)?;
-        steps::check_owner(&snapshot)?;
+        let mut legs = None;
+        self.below.switcher.planned(|| {
+            let snapshot = self.below.mirrors.snapshot(mirror_id, Detail::Devices)?;
+            let now = devices_of(&snapshot);
+            if legs.get_or_insert_with(|| now.clone()) != &now {
+                let name = &snapshot.info.name;
+                return Err(Error::busy(format!(
+                    "{name} has other legs than when this was written: look at `table` and write it again"
+                )));
+            }
+            self.switch_now(caller, (mirror_id, &snapshot), table.clone(), force)
+        })
+    }
+
+    fn switch_now(
+        &self,
+        caller: &Caller,
+        (mirror_id, snapshot): (MirrorId, &Snapshot),
+        mut table: Table,
+        force: bool,
+    ) -> Result<()> {
+        let text = table.joined() + if force { " force=yes" } else { "" };
+        steps::check_owner(snapshot)?;
         let held = self.below.engine.deps(&snapshot.info.id(), Slot::Live)?;
         let own = Own::of(self.below.devices.as_ref(), &snapshot.table, held);
         check_kinds(caller, &table)?;
         self.below.admission.check_table(caller, &mut table, &own)?;
-        let logs = self.below.journal.own_logs(mirror_id, &snapshot);
+        let logs = self.below.journal.own_logs(mirror_id, snapshot);
         let files = [self.below.journal.files_to_make(&table)?, logs.clone()].concat();
         let mut begun = Unfinished::of(Stage::Reloading, files);
         self.below.journal.keep_begun(mirror_id, begun.clone())?;
         let admitted = self.below.admission.admit_successor(
-            &snapshot,
+            snapshot,
             &Successor {
                 table: &table,
                 care: Care::Logs,
@@ -68,8 +90,8 @@ impl Tables {
         let switched = admitted.and_then(|admitted| {
             begun.afresh = misleads(&snapshot.table, &admitted.table);
             let switch = Switching {
-                snapshot: &snapshot,
-                steps: steps::reload(&snapshot, admitted.table.clone(), begun.afresh),
+                snapshot,
+                steps: steps::reload(snapshot, admitted.table.clone(), begun.afresh),
                 // Whoever writes a table says which legs are good.
                 edit: SettingsEdit {
                     dropped: Some(Vec::new()),
@@ -78,6 +100,7 @@ impl Tables {
                 },
                 begun: begun.clone(),
                 equal: false,
+                own: None,
             };
             let done = self.below.switcher.switch_to(mirror_id, &switch);
             if done.is_ok() {
@@ -87,18 +110,19 @@ impl Tables {
             }
             done
         });
+        let name = &snapshot.info.name;
         if let Err(error) = switched {
-            self.below
-                .journal
-                .keep_changed(&snapshot.info.name, mirror_id);
+            self.below.journal.keep_changed(mirror_id);
             return Err(error);
         }
-        let name = &snapshot.info.name;
         self.below.events.add(name, Kind::Reloaded, &text);
-        self.below
-            .journal
-            .keep_new_table(name, mirror_id, logs, begun);
-        self.below.mirrors.let_go_since(&snapshot);
+        self.below.journal.keep_new_table(mirror_id, logs, begun);
+        self.below.mirrors.let_go_since(snapshot);
         Ok(())
     }
+}
+
+fn devices_of(snapshot: &Snapshot) -> Vec<DeviceRef> {
+    let mut table = snapshot.table.clone();
+    table.devices().map(|device| device.clone()).collect()
 }

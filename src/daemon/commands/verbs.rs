@@ -6,9 +6,9 @@ use super::legs::Legs;
 use super::remake::{Manner, Remaker};
 use super::rooms::Rooms;
 use super::starting::Starter;
-use crate::daemon::admission::log_file::remove_file;
 use crate::daemon::admission::permission::Caller;
 use crate::daemon::events::kind::Kind;
+use crate::daemon::journal::keep::Journal;
 use crate::daemon::mirrors::entry::Absent;
 use crate::daemon::mirrors::not_started;
 use crate::daemon::mirrors::query::Detail;
@@ -97,14 +97,14 @@ impl Verbs {
                     .switcher
                     .act(mirror_id, &snapshot, &steps::suspend(&snapshot, *how))?;
                 self.below.events.add(name, Kind::Suspended, "I/O is held");
-                self.below.journal.keep_suspended(name, mirror_id);
+                self.below.journal.keep_suspended(mirror_id);
             }
             Command::Resume => {
                 self.below
                     .switcher
                     .act(mirror_id, &snapshot, &[Step::Resume])?;
                 self.below.events.add(name, Kind::Resumed, "I/O goes on");
-                self.below.journal.keep_suspended(name, mirror_id);
+                self.below.journal.keep_suspended(mirror_id);
             }
             Command::Retry => self.below.switcher.retry(mirror_id, &snapshot)?,
             Command::Remove { deferred } => self.remove(mirror_id, &snapshot, *deferred)?,
@@ -126,8 +126,10 @@ impl Verbs {
         self.below
             .switcher
             .act(mirror_id, snapshot, &[Step::Remove { deferred }])
-            .inspect_err(|_| self.below.journal.keep_changed(name, mirror_id))?;
-        self.below.journal.keep_no_more(mirror_id);
+            .inspect_err(|_| self.below.journal.keep_changed(mirror_id))?;
+        let turn = self.below.registry.get(mirror_id).map(|entry| entry.turn);
+        let no_more = move |journal: &Arc<Journal>| journal.keep_no_more(mirror_id);
+        let _ = self.below.journal.within(no_more);
         let later = deferred && snapshot.info.open_count > 0;
         if !later {
             self.below.registry.forget(mirror_id);
@@ -141,10 +143,8 @@ impl Verbs {
         if !later {
             self.below.mirrors.let_go_since(snapshot);
         }
-        // The record goes last: it tells the next mount of what is left.
-        files.iter().for_each(remove_file);
-        self.below.journal.managed.tidy();
-        self.below.journal.drop_record(name, &snapshot.info.uuid);
+        let turn = turn.unwrap_or_default();
+        self.below.journal.forget_removed(snapshot, turn, files);
         Ok(())
     }
 
@@ -162,7 +162,7 @@ impl Verbs {
         info.name = to.into();
         self.below.registry.renamed(mirror_id, &info);
         self.below.events.renamed(&snapshot.info.name, to, "");
-        self.below.journal.keep_changed(to, mirror_id);
+        self.below.journal.keep_changed(mirror_id);
         Ok(())
     }
 

@@ -1,9 +1,14 @@
 //! Keeping the records true: what is written of a mirror when it is made or changed.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use super::managed_logs::ManagedLogs;
+use super::recorder::Asked;
 use crate::daemon::admission::extent::places;
 use crate::daemon::events::log::Events;
 use crate::daemon::mirrors::entry::Entry;
@@ -11,17 +16,21 @@ use crate::daemon::mirrors::query::Mirrors;
 use crate::daemon::mirrors::registry::Registry;
 use crate::daemon::records::record::{Record, RecordedDevice, Unfinished};
 use crate::daemon::records::store::Records;
-use crate::daemon::records::store::is_lasting;
+use crate::daemon::tasks::hands::Hands;
 use crate::engine::home::{Home, Lying};
-use crate::engine::identity::{Identity, Proof};
-use crate::engine::{Devices, Engine, Facts, Id, Info, Slot};
+use crate::engine::identity::Identity;
+use crate::engine::patience::Patience;
+use crate::engine::{Devices, Engine, Id, Slot};
 use crate::error::{Errno, Error, Result};
 use crate::model::id::MirrorId;
-use crate::model::policy::OnFailure;
-use crate::model::settings::{Settings, SettingsEdit};
+use crate::model::settings::SettingsEdit;
 use crate::text::device::{DevNo, DeviceRef};
-use crate::text::mirror::Log;
 use crate::text::table::Table;
+
+/// How long a record may take. One that takes longer stands on what is held, or on what
+/// is as dead: the writes go first then. That is found out once, not each time.
+const RECORD: Duration = Duration::from_secs(3);
+const RECORD_WHEN_LATE: Duration = Duration::from_millis(50);
 
 /// Keeps the records of mirrors true, and the log files that go with them.
 pub struct Journal {
@@ -30,6 +39,11 @@ pub struct Journal {
     pub(crate) devices: Arc<dyn Devices>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) events: Arc<Events>,
+    pub(crate) hands: Arc<Hands>,
+    /// With the file system of the records.
+    pub(super) patience: Patience,
+    /// The records that somebody is about to write, and who waits for that.
+    pub(super) asked: Mutex<HashMap<MirrorId, Asked>>,
     /// What is kept for the next mount.
     pub records: Records,
     /// What they lie on. Asked at once: later it may be on what does not answer.
@@ -40,13 +54,21 @@ pub struct Journal {
 
 impl Journal {
     /// That of `mirrors`, in `records`.
-    pub fn new(mirrors: &Arc<Mirrors>, events: &Arc<Events>, records: Records) -> Journal {
+    pub fn new(
+        mirrors: &Arc<Mirrors>,
+        events: &Arc<Events>,
+        hands: &Arc<Hands>,
+        records: Records,
+    ) -> Journal {
         let devices = Arc::clone(&mirrors.devices);
         Journal {
             mirrors: Arc::clone(mirrors),
             engine: Arc::clone(&mirrors.engine),
             registry: Arc::clone(&mirrors.registry),
             events: Arc::clone(events),
+            hands: Arc::clone(hands),
+            patience: Patience::new(RECORD, RECORD_WHEN_LATE, Duration::MAX),
+            asked: Mutex::default(),
             home: devices.home(&DeviceRef::Path(records.folder().into())),
             managed: ManagedLogs::beside(&records),
             records,
@@ -84,67 +106,35 @@ impl Journal {
         Ok(paths.filter(|path| !path.exists()).collect())
     }
 
-    /// Record that something is begun with a mirror, and which log files are its
-    /// own only if it does not come to its end or only if it does.
-    ///
-    /// # Errors
-    /// Those of [`Records::write`].
-    pub(crate) fn keep_begun(&self, mirror_id: MirrorId, begun: Unfinished) -> Result<()> {
-        let (Id::Uuid(uuid), _) = self.registry.address(mirror_id)? else {
-            return Ok(());
-        };
-        let turn = self.registry.get(mirror_id)?.turn;
-        let _turn = turn.lock();
-        self.records.get(&uuid).map_or(Ok(()), |mut record| {
-            record.unfinished = Some(begun);
-            self.records.write(&record)
-        })
-    }
-
     /// Record the mirror as it is now, where it is to be recorded.
     ///
     /// # Errors
     /// Those of [`Records::write`].
     pub(crate) fn keep(&self, mirror_id: MirrorId) -> Result<()> {
-        self.keep_with(mirror_id, |_| None)
+        self.keep_with(mirror_id, Begun::Ended)
     }
 
-    /// The same; `unfinished` says what is not at its end yet, from the record
-    /// that there is.
+    /// The same; `begun` says what is not at its end yet.
     ///
     /// # Errors
     /// Those of [`Records::write`].
-    pub(crate) fn keep_with(
-        &self,
-        mirror_id: MirrorId,
-        unfinished: impl FnOnce(Option<&Record>) -> Option<Unfinished>,
-    ) -> Result<()> {
-        self.keep_table(mirror_id, Slot::Live, None, unfinished)
+    pub(crate) fn keep_with(&self, mirror_id: MirrorId, begun: Begun) -> Result<()> {
+        let turn = self.registry.get(mirror_id)?.turn;
+        let _turn = turn.lock();
+        self.keep_table(mirror_id, Slot::Live, None, begun)
     }
 
-    /// Record a mirror with the table that it is about to switch to, or that it goes
-    /// on with.
+    /// Record a mirror as it is; whoever calls has its turn.
     ///
     /// # Errors
     /// Those of [`Records::write`].
-    pub(crate) fn keep_inactive(
-        &self,
-        mirror_id: MirrorId,
-        edit: SettingsEdit,
-        begun: Unfinished,
-    ) -> Result<()> {
-        self.keep_table(mirror_id, Slot::Inactive, Some(edit), |_| Some(begun))
-    }
-
-    fn keep_table(
+    pub(super) fn keep_table(
         &self,
         mirror_id: MirrorId,
         slot: Slot,
         edit: Option<SettingsEdit>,
-        unfinished: impl FnOnce(Option<&Record>) -> Option<Unfinished>,
+        begun: Begun,
     ) -> Result<()> {
-        let turn = self.registry.get(mirror_id)?.turn;
-        let _turn = turn.lock();
         // Looked up again: while this waited it may have been removed.
         let entry = self.registry.get(mirror_id)?;
         let mut settings = entry.settings;
@@ -175,7 +165,7 @@ impl Journal {
             places,
             settings,
             engine: Some(self.engine.kind()),
-            unfinished: unfinished(before.as_ref()),
+            unfinished: begun.of(before.as_ref()),
             made: entry.made.or_else(|| made_before(before.as_ref())),
             ..Record::of(&info, &lines)
         };
@@ -206,119 +196,13 @@ impl Journal {
         found.ok().or_else(|| known.cloned())
     }
 
-    /// Record that I/O is held or goes on, where that outlives the daemon by a
-    /// record alone. The kernel's mirrors remember it themselves, and the state
-    /// directory may be on the very one that was suspended.
-    pub(crate) fn keep_suspended(&self, name: &str, mirror_id: MirrorId) {
-        if !self.engine.survives_daemon() {
-            self.keep_changed(name, mirror_id);
-        }
-    }
-
-    /// Record a change that a verb has made, at its end; where that fails the
-    /// change stands, and the next mount will not know of it.
-    pub(crate) fn keep_changed(&self, name: &str, mirror_id: MirrorId) {
-        self.keep_told(name, self.keep(mirror_id));
-    }
-
-    /// Record a change that a verb has made, while `begun` is still to be ended.
-    pub(crate) fn keep_switched(&self, name: &str, mirror_id: MirrorId, begun: Unfinished) {
-        self.keep_told(name, self.keep_with(mirror_id, |_| Some(begun)));
-    }
-
-    /// Record a change that no verb has made: what one has begun stays begun.
-    pub(crate) fn keep_seen(&self, name: &str, mirror_id: MirrorId) {
-        self.keep_told(name, self.keep_with(mirror_id, still_begun));
-    }
-
-    fn keep_told(&self, name: &str, kept: Result<()>) {
-        match kept {
-            // Gone meanwhile: there is nothing to know any more.
-            Err(error) if error.errno() == Errno::ENODEV => {}
-            kept => drop(self.events.report(name, kept.map_err(not_kept))),
-        }
-    }
-
-    /// The record of a mirror is not written any more, whoever is about to.
+    /// The record of a mirror is not written any more; whoever is about to is waited for.
     pub(crate) fn keep_no_more(&self, mirror_id: MirrorId) {
-        if let Ok(entry) = self.registry.get(mirror_id) {
-            let _turn = entry.turn.lock();
-            self.registry
-                .update(mirror_id, |entry| entry.settings = None);
-        }
-    }
-
-    /// What is recorded of a new mirror that runs.
-    ///
-    /// # Errors
-    /// ENODEV where it is gone.
-    pub(crate) fn kept_for(&self, id: &Id, on_failure: OnFailure) -> Result<Settings> {
-        let (info, lines) = self.engine.table(id, Slot::Live)?;
-        Ok(self.kept_of(&info, &Table::from_lines(&lines), on_failure))
-    }
-
-    /// What is recorded of a new mirror with this table: one with a disk log is to
-    /// be brought back, if it can be known again, and record and log are still there
-    /// after a reboot.
-    pub(crate) fn kept_of(&self, info: &Info, table: &Table, on_failure: OnFailure) -> Settings {
-        let mut mirrors = table.mirrors();
-        let disk_log = mirrors.any(|(_, mirror)| matches!(mirror.log, Log::Disk { .. }));
-        let known = !info.uuid.is_empty();
-        Settings {
-            persist: disk_log && known && self.check_comes_back(table).is_ok(),
-            on_failure,
-            ..Settings::default()
-        }
-    }
-
-    /// Check that a mirror can be brought back after a reboot.
-    ///
-    /// # Errors
-    /// EINVAL where its record or log would be gone, or its devices could not be told from
-    /// others.
-    pub(crate) fn check_comes_back(&self, table: &Table) -> Result<()> {
-        self.check_lasting(table)?;
-        let mut table = table.clone();
-        for device in table.devices() {
-            let facts = self.devices.facts(device);
-            // What is gone is known from before, if at all.
-            let Ok(identity) = facts.and_then(|facts| self.devices.identity(&facts)) else {
-                continue;
-            };
-            match identity.proof() {
-                Proof::Lasting => {}
-                Proof::ThisBoot => log::warn!(
-                    "{} has no serial number: it is known again in this boot alone",
-                    identity.node().display()
-                ),
-                Proof::None => {
-                    return Err(Error::invalid(format!(
-                        "what {identity} says of itself another device says too: after a reboot nothing tells them apart"
-                    )));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Check that record and log files outlive a reboot.
-    ///
-    /// # Errors
-    /// EINVAL where one is in a file system in memory.
-    fn check_lasting(&self, table: &Table) -> Result<()> {
-        let refused = |what: String| {
-            let sentence = format!("{what} is in memory and does not survive a reboot");
-            Err(Error::new(Errno::EINVAL, sentence))
-        };
-        if !self.records.is_lasting() {
-            return refused("the state directory".into());
-        }
-        for file in self.log_files(table) {
-            if !is_lasting(&file) {
-                return refused(format!("the log {}", file.display()));
-            }
-        }
-        Ok(())
+        let turn = self.registry.update(mirror_id, |entry| {
+            entry.settings = None;
+            Arc::clone(&entry.turn)
+        });
+        turn.into_iter().for_each(|turn| drop(turn.lock()));
     }
 
     /// Record that another program has removed a mirror: it is not started by itself any
@@ -333,30 +217,15 @@ impl Journal {
             return None;
         }
         record.withdrawn = true;
-        self.keep_told(&entry.name, self.records.write(&record));
+        let written = self.records.write(&record).map_err(not_kept);
+        let _ = self.events.report(&entry.name, written);
         Some(record)
-    }
-
-    pub(crate) fn log_files(&self, table: &Table) -> Vec<PathBuf> {
-        let logs = table.log_devices();
-        let facts = logs.filter_map(|device| self.devices.facts(device).ok());
-        facts.filter_map(|facts: Facts| facts.file).collect()
     }
 
     /// Leave no empty folder behind.
     pub fn close(&self) {
         self.records.close();
         self.managed.tidy();
-    }
-
-    /// Remove the record of a mirror that was removed.
-    pub(crate) fn drop_record(&self, name: &str, uuid: &str) {
-        // What has no UUID has no record.
-        if !uuid.is_empty() {
-            let _ = self
-                .events
-                .report(name, self.records.remove(uuid).map_err(not_kept));
-        }
     }
 }
 
@@ -366,11 +235,27 @@ fn made_before(before: Option<&Record>) -> Option<Vec<Identity>> {
     before.map_or(Some(Vec::new()), |record| record.made.clone())
 }
 
-/// What a verb has begun stays begun when somebody else writes the record.
-pub(crate) fn still_begun(before: Option<&Record>) -> Option<Unfinished> {
-    before?.unfinished.clone()
+/// What a record says of what was begun with its mirror.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Begun {
+    /// It has come to its end.
+    Ended,
+    /// What a verb has begun stays begun when somebody else writes the record.
+    Still,
+    /// This is.
+    Is(Unfinished),
 }
 
-fn not_kept(error: Error) -> Error {
+impl Begun {
+    fn of(self, before: Option<&Record>) -> Option<Unfinished> {
+        match self {
+            Begun::Ended => None,
+            Begun::Still => before?.unfinished.clone(),
+            Begun::Is(unfinished) => Some(unfinished),
+        }
+    }
+}
+
+pub(super) fn not_kept(error: Error) -> Error {
     error.context("done, but the record was not saved: lost at the next mount")
 }

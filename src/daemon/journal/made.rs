@@ -169,21 +169,4 @@ impl Journal {
         let there = files.filter(|file| self.devices.find(file).is_ok());
         there.map(|file| file.node().clone()).collect()
     }
-
-    /// Record the table that was switched to; `logs` are the mirror's own of before.
-    /// The new table first, so that it is the one that comes back; then the old log,
-    /// which is nobody's any more.
-    pub(crate) fn keep_new_table(
-        &self,
-        name: &str,
-        mirror_id: MirrorId,
-        logs: Vec<PathBuf>,
-        begun: Unfinished,
-    ) {
-        if !logs.is_empty() {
-            self.keep_switched(name, mirror_id, begun);
-            self.drop_logs(mirror_id, logs);
-        }
-        self.keep_changed(name, mirror_id);
-    }
 }

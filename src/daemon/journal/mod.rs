@@ -6,4 +6,6 @@
 pub mod keep;
 mod made;
 pub mod managed_logs;
+mod persist;
+mod recorder;
 mod sweep;

@@ -68,8 +68,14 @@ pub struct Entry {
     pub absent: Option<Absent>,
     /// Whether its device has come while it was not there.
     pub(crate) returned: bool,
-    /// What runs on it.
+    /// The verb that runs on it.
     pub(crate) running: Option<Lease>,
+    /// Who changes its tables at this moment.
+    pub(crate) switching: Option<Lease>,
+    /// Whether somebody sees at this moment which of its legs answer.
+    pub(crate) listening: bool,
+    /// Whether it is gone, and it is being found out whether it is to stay in the tree.
+    pub(crate) leaving: bool,
 }
 
 /// The number of what is no device.
@@ -102,6 +108,9 @@ impl Entry {
             absent: None,
             returned: false,
             running: None,
+            switching: None,
+            listening: false,
+            leaving: false,
         }
     }
 
@@ -115,6 +124,7 @@ impl Entry {
             turn: Arc::clone(&self.turn),
             absent: Some(absent),
             running: self.running.take(),
+            switching: self.switching.take(),
             ..Entry::new(self.mirror_id, (id, NOWHERE), &name)
         };
     }
@@ -145,7 +155,8 @@ impl Entry {
 
     /// What a snapshot shows of it.
     pub(crate) fn known(&self) -> Known {
-        let running = self.running.as_ref().map(|work| Running {
+        let running = self.running.as_ref().or(self.switching.as_ref());
+        let running = running.map(|work| Running {
             verb: work.verb.clone(),
             since: work.start.elapsed(),
         });

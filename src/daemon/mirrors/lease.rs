@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::entry::{By, Lease};
+use super::entry::{By, Entry, Lease};
 use super::registry::{Inner, Registry, gone};
 use crate::error::{Errno, Error, Result};
 use crate::model::id::MirrorId;
@@ -67,12 +67,7 @@ impl Registry {
         let entry = inner.entries.get_mut(&mirror_id);
         let entry = entry.ok_or_else(gone)?;
         if let Some(other) = &entry.running {
-            return Err(Error::busy(format!(
-                "`{}` has been running on {} for {} s: its result will appear in `events`",
-                other.verb,
-                entry.name,
-                other.start.elapsed().as_secs()
-            )));
+            return Err(in_use(&entry.name, other));
         }
         entry.running = Some(Lease {
             verb: verb.into(),
@@ -101,8 +96,8 @@ impl Registry {
         let entry = inner.entries.get(&mirror_id);
         entry.is_some_and(|entry| {
             let pending_failure = entry.pending_failure.as_ref();
-            entry.running.is_some()
-                || pending_failure.is_some_and(|pending_failure| pending_failure.working)
+            let works = pending_failure.is_some_and(|pending_failure| pending_failure.working);
+            entry.running.is_some() || entry.switching.is_some() || works
         })
     }
 
@@ -110,8 +105,17 @@ impl Registry {
     pub fn is_busy(&self) -> bool {
         let inner = self.inner.lock();
         let mut entries = inner.entries.values();
-        !inner.reserved.is_empty() || entries.any(|entry| entry.running.is_some())
+        let at_it = |entry: &Entry| entry.running.is_some() || entry.switching.is_some();
+        !inner.reserved.is_empty() || entries.any(at_it)
     }
+}
+
+/// The error of a mirror that somebody is at work on.
+pub(super) fn in_use(name: &str, other: &Lease) -> Error {
+    let (verb, seconds) = (&other.verb, other.start.elapsed().as_secs());
+    Error::busy(format!(
+        "`{verb}` has been running on {name} for {seconds} s: its result will appear in `events`"
+    ))
 }
 
 /// The error of a name that is in use.

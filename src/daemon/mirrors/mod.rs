@@ -8,6 +8,7 @@ mod absent;
 mod beside;
 pub mod entry;
 pub mod lease;
+pub mod mark;
 pub mod query;
 pub mod registry;
 mod release;

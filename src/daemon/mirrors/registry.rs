@@ -126,6 +126,22 @@ impl Registry {
         kept.is_some_and(|kept| !kept.dropped.is_empty())
     }
 
+    /// Whether it is not known yet what a mirror that is being made is to be like.
+    pub fn is_half_made(&self, mirror_id: MirrorId) -> bool {
+        let inner = self.inner.lock();
+        let entry = inner.entries.get(&mirror_id);
+        entry.is_none_or(|entry| entry.settings.is_none())
+    }
+
+    /// Whether the device of a mirror that is gone has come again, under another number.
+    pub fn has_another(&self, gone: &Entry) -> bool {
+        let inner = self.inner.lock();
+        let mut others = inner.entries.values();
+        others.any(|other| {
+            other.mirror_id != gone.mirror_id && other.id == gone.id && other.absent.is_none()
+        })
+    }
+
     /// When the first mirror is to be looked at again, of those that were not due
     /// yet at the last look.
     pub fn next_due(&self, last: Instant) -> Option<Instant> {

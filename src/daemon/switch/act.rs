@@ -8,11 +8,13 @@ use crate::daemon::admission::admit::Admission;
 use crate::daemon::events::kind::Kind;
 use crate::daemon::events::log::Events;
 use crate::daemon::journal::keep::Journal;
+use crate::daemon::mirrors::mark::Excluded;
 use crate::daemon::mirrors::query::{Detail, Mirrors};
 use crate::daemon::mirrors::registry::Registry;
 use crate::engine::bell::Bell;
 use crate::engine::{Devices, Engine, Id, Info, Slot};
-use crate::error::Result;
+use crate::error::{Errno, Error, Result};
+use crate::model::grounds::moved_on;
 use crate::model::id::MirrorId;
 use crate::model::snapshot::{Part, Snapshot};
 use crate::plan::execute::{Bookkeeper, EngineOnly, execute, resume_live};
@@ -51,7 +53,26 @@ impl Switcher {
     /// # Errors
     /// The failed step's.
     pub fn act(&self, mirror_id: MirrorId, snapshot: &Snapshot, steps: &[Step]) -> Result<()> {
+        let _alone = self.exclude(mirror_id, snapshot, None)?;
         self.act_with(mirror_id, snapshot, steps, &EngineOnly)
+    }
+
+    /// Be the only one who changes the mirror's tables, which are those of the snapshot.
+    ///
+    /// # Errors
+    /// EAGAIN where it is no longer what it was, EBUSY where somebody does not end.
+    pub(super) fn exclude(
+        &self,
+        mirror_id: MirrorId,
+        snapshot: &Snapshot,
+        own: Option<&str>,
+    ) -> Result<Excluded<'_>> {
+        let alone = self.registry.exclude(mirror_id, own)?;
+        let now = self.mirrors.snapshot(mirror_id, Detail::Kernel)?;
+        match moved_on(snapshot, &now) {
+            Some(what) => Err(changed(&now, what)),
+            None => Ok(alone),
+        }
     }
 
     pub(super) fn act_with(
@@ -109,7 +130,7 @@ impl Switcher {
 
     /// Free a mirror that a failed step has left suspended, on its old table.
     pub(crate) fn free(&self, mirror_id: MirrorId) -> Result<()> {
-        let _begun = self.registry.begin_own(mirror_id, "resume")?;
+        let _alone = self.registry.exclude(mirror_id, Some("resume"))?;
         let snapshot = self.mirrors.snapshot(mirror_id, Detail::Kernel)?;
         let info = &snapshot.info;
         if info.suspended {
@@ -135,6 +156,13 @@ impl Switcher {
         }
         resume_live(self.engine.as_ref(), &id)
     }
+}
+
+/// The error of a plan that is for what a mirror no longer is.
+pub(super) fn changed(now: &Snapshot, what: &str) -> Error {
+    let name = &now.info.name;
+    let sentence = format!("{name} has changed meanwhile: {what}");
+    Error::new(Errno::EAGAIN, sentence)
 }
 
 /// A bookkeeper, and whether the resume switches to a table that somebody loaded.

@@ -23,6 +23,24 @@ pub(crate) struct Turn {
     pub edit: SettingsEdit,
     /// The events that tell of it.
     pub announcements: Vec<(Kind, String)>,
+    /// What it is called where the daemon does it by itself.
+    pub own: Option<&'static str>,
+}
+
+/// What is left to do once a mirror has switched: nobody's writes wait for it.
+#[must_use]
+pub(crate) struct Aftermath {
+    mirror_id: MirrorId,
+    before: Snapshot,
+    logs: Vec<PathBuf>,
+    begun: Unfinished,
+}
+
+impl Aftermath {
+    /// The mirror as it was.
+    pub(crate) fn before(&self) -> &Snapshot {
+        &self.before
+    }
 }
 
 impl Switcher {
@@ -43,7 +61,19 @@ impl Switcher {
         if changed.is_err() {
             admitted.undo();
         }
-        changed
+        changed.map(|aftermath| self.settle(aftermath))
+    }
+
+    /// Record what was switched to, and let go of what is used no more.
+    pub(crate) fn settle(&self, aftermath: Aftermath) {
+        let Aftermath {
+            mirror_id,
+            before,
+            logs,
+            begun,
+        } = aftermath;
+        self.journal.keep_new_table(mirror_id, logs, begun);
+        self.mirrors.let_go_since(&before);
     }
 
     /// Switch to another table; `made` are log files that were made for it.
@@ -56,7 +86,7 @@ impl Switcher {
         snapshot: &Snapshot,
         turn: &Turn,
         made: &[PathBuf],
-    ) -> Result<()> {
+    ) -> Result<Aftermath> {
         let change = &turn.change;
         let name = &snapshot.info.name;
         let logs = self.journal.own_logs(mirror_id, snapshot);
@@ -74,9 +104,10 @@ impl Switcher {
             },
             begun: begun.clone(),
             equal: change.equal,
+            own: turn.own,
         };
         if let Err(error) = self.switch_to(mirror_id, &switch) {
-            self.journal.keep_changed(name, mirror_id);
+            self.journal.keep_changed(mirror_id);
             return Err(error);
         }
         self.journal.note_made(mirror_id, made);
@@ -86,8 +117,11 @@ impl Switcher {
         turn.announcements
             .iter()
             .for_each(|(kind, text)| self.events.add(name, *kind, text));
-        self.journal.keep_new_table(name, mirror_id, logs, begun);
-        self.mirrors.let_go_since(snapshot);
-        Ok(())
+        Ok(Aftermath {
+            mirror_id,
+            before: snapshot.clone(),
+            logs,
+            begun,
+        })
     }
 }

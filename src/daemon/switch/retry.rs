@@ -15,6 +15,9 @@ use crate::plan::step::Step;
 use crate::plan::steps;
 use crate::text::letter::Letter;
 
+/// What `health` calls it where the daemon does it by itself.
+const RETRY: Option<&str> = Some("retry");
+
 impl Switcher {
     /// Do the verb `retry`.
     ///
@@ -26,7 +29,7 @@ impl Switcher {
         for leg in sources.filter(|leg| leg.letter != Letter::Alive) {
             self.check_answers(leg)?;
         }
-        self.act_again(mirror_id, snapshot, steps, SettingsEdit::default())?;
+        self.act_again(mirror_id, snapshot, steps, SettingsEdit::default(), None)?;
         self.forget_errors(mirror_id);
         let text = "retrying what failed, by request";
         self.events.add(&snapshot.info.name, Kind::Retried, text);
@@ -35,11 +38,10 @@ impl Switcher {
 
     /// Let writes go that were held by what works again.
     pub(crate) fn requeue(&self, mirror_id: MirrorId) -> Result<()> {
-        let _begun = self.registry.begin_own(mirror_id, "retry")?;
         self.planned(|| {
             let snapshot = self.mirrors.snapshot(mirror_id, Detail::Kernel)?;
             let steps = steps::retry(&snapshot)?;
-            self.act_again(mirror_id, &snapshot, steps, SettingsEdit::default())
+            self.act_again(mirror_id, &snapshot, steps, SettingsEdit::default(), RETRY)
         })
     }
 
@@ -51,8 +53,10 @@ impl Switcher {
         snapshot: &Snapshot,
         steps: Vec<Step>,
         edit: SettingsEdit,
+        own: Option<&'static str>,
     ) -> Result<()> {
         let switch = Switching {
+            own,
             snapshot,
             steps,
             edit,
@@ -60,7 +64,7 @@ impl Switcher {
             equal: false,
         };
         let done = self.switch_to(mirror_id, &switch);
-        self.journal.keep_changed(&snapshot.info.name, mirror_id);
+        self.journal.keep_changed(mirror_id);
         done
     }
 
@@ -74,14 +78,13 @@ impl Switcher {
     /// Let writes go that are held because of a target's errors. It stays: errors
     /// of a copy take no leg out.
     pub(crate) fn release(&self, mirror_id: MirrorId) -> Result<()> {
-        let _begun = self.registry.begin_own(mirror_id, "retry")?;
         self.planned(|| {
             let snapshot = self.mirrors.snapshot(mirror_id, Detail::Kernel)?;
             if hurt(&snapshot) != Hurt::Targets || assess(&snapshot) != Verdict::Healthy {
                 return Ok(());
             }
             let steps = steps::retry(&snapshot)?;
-            self.act_again(mirror_id, &snapshot, steps, SettingsEdit::default())?;
+            self.act_again(mirror_id, &snapshot, steps, SettingsEdit::default(), RETRY)?;
             self.forget_errors(mirror_id);
             let text = "writes held because of a target's errors continue";
             self.events.add(&snapshot.info.name, Kind::Retried, text);
@@ -91,7 +94,6 @@ impl Switcher {
 
     /// Take the sync word out, which would be believed at each resume.
     pub(crate) fn lose_word(&self, mirror_id: MirrorId) -> Result<()> {
-        let _begun = self.registry.begin_own(mirror_id, "table")?;
         self.planned(|| {
             let snapshot = self.mirrors.snapshot(mirror_id, Detail::Kernel)?;
             if !steps::has_word_to_lose(&snapshot) || assess(&snapshot) != Verdict::Healthy {
@@ -101,7 +103,8 @@ impl Switcher {
                 temporary_nosync: Some(false),
                 ..SettingsEdit::default()
             };
-            self.act_again(mirror_id, &snapshot, steps::retry(&snapshot)?, edit)
+            let steps = steps::retry(&snapshot)?;
+            self.act_again(mirror_id, &snapshot, steps, edit, Some("table"))
         })
     }
 }

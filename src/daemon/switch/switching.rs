@@ -4,16 +4,12 @@
 //! happen, and where it finds something else the old table goes on.
 
 use std::cell::RefCell;
-use std::sync::Arc;
-use std::sync::mpsc::channel;
-use std::time::Duration;
 
-use super::act::Switcher;
+use super::act::{Switcher, changed};
 use crate::daemon::admission::log_trust;
 use crate::daemon::mirrors::entry::Entry;
 use crate::daemon::mirrors::query::Detail;
 use crate::daemon::records::record::Unfinished;
-use crate::daemon::tasks::thread::spawn;
 use crate::engine::Slot;
 use crate::engine::home::Lying;
 use crate::error::{Errno, Error, Result};
@@ -24,10 +20,6 @@ use crate::model::snapshot::Snapshot;
 use crate::plan::execute::Bookkeeper;
 use crate::plan::step::Step;
 use crate::text::table::{Mapping, Table, Target};
-
-/// How long the record may take. One that takes longer stands on what is held, or
-/// on what is as dead: the writes go first then.
-const RECORD: Duration = Duration::from_secs(3);
 
 /// How often a plan is made anew whose mirror has become another one meanwhile.
 const PLANS: usize = 5;
@@ -44,6 +36,8 @@ pub(crate) struct Switching<'a> {
     pub begun: Unfinished,
     /// Whether the legs of the new table are equal from the start.
     pub equal: bool,
+    /// What it is called where the daemon does it by itself.
+    pub own: Option<&'static str>,
 }
 
 impl Switching<'_> {
@@ -88,6 +82,7 @@ impl Switcher {
             grounds: Grounds::of(switch.snapshot),
             undo: RefCell::new(None),
         };
+        let _alone = self.exclude(mirror_id, switch.snapshot, switch.own)?;
         let done = self.act_with(mirror_id, switch.snapshot, &switch.steps, &books);
         match &done {
             Ok(()) => self.switched(mirror_id, switch),
@@ -110,18 +105,13 @@ impl Switcher {
         switch: &Switching<'_>,
     ) -> Result<()> {
         let now = self.mirrors.snapshot(mirror_id, Detail::Kernel)?;
-        let name = &now.info.name;
-        let changed = |what: &str| {
-            let sentence = format!("{name} has changed meanwhile: {what}");
-            Err(Error::new(Errno::EAGAIN, sentence))
-        };
         if let Some(what) = grounds.differ(&Grounds::of(&now)) {
-            return changed(what);
+            return Err(changed(&now, what));
         }
         let (_, loaded) = self.engine.table(&now.info.id(), Slot::Inactive)?;
         match switch.table() {
             Some(table) if !is_same(table, &Table::from_lines(&loaded)) => {
-                changed("another program has loaded a table")
+                Err(changed(&now, "another program has loaded a table"))
             }
             _ => Ok(()),
         }
@@ -163,18 +153,13 @@ impl Switcher {
         );
         // With the same table nothing comes back that should not.
         let needed = fresh.unwrap_or(persist) && switch.table().is_some();
-        let (send, receive) = channel();
-        let journal = Arc::clone(&self.journal);
         let (edit, begun) = (switch.edit.clone(), switch.begun.clone());
-        let job = move || drop(send.send(journal.keep_inactive(mirror_id, edit, begun)));
-        spawn("record", job)?;
-        match receive.recv_timeout(RECORD) {
-            Ok(Err(error)) if needed => Err(error),
-            Ok(Err(error)) => {
+        match self.journal.keep_inactive(mirror_id, edit, begun) {
+            Err(error) if !needed => {
                 log::warn!("{error}");
                 Ok(())
             }
-            Ok(Ok(())) | Err(_) => Ok(()),
+            written => written,
         }
     }
 }

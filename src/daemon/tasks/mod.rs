@@ -4,5 +4,6 @@
 //! when. May not know: mirrors, devices, events.
 
 pub mod deadline;
+pub mod hands;
 pub mod realtime;
 pub mod thread;

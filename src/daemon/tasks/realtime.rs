@@ -13,12 +13,15 @@ const PRIORITY: i32 = 1;
 /// # Errors
 /// As [`spawn`].
 pub fn spawn_realtime(name: &str, body: impl FnOnce() + Send + 'static) -> Result<()> {
-    spawn(name, move || {
-        if let Err(errno) = real_time() {
-            log::debug!("no real time for a thread: {}", errno.desc());
-        }
-        body();
-    })
+    spawn(name, move || in_real_time(body))
+}
+
+/// Do this with real time, where this process may have it; the thread keeps it.
+pub fn in_real_time(body: impl FnOnce()) {
+    if let Err(errno) = real_time() {
+        log::debug!("no real time for a thread: {}", errno.desc());
+    }
+    body();
 }
 
 fn real_time() -> Result<(), Errno> {

@@ -11,8 +11,8 @@ use crate::daemon::events::log::Events;
 use crate::daemon::mirrors::query::{Detail, Mirrors};
 use crate::daemon::mirrors::registry::Registry;
 use crate::daemon::switch::act::Switcher;
-use crate::daemon::switch::change::Turn;
-use crate::daemon::tasks::thread::spawn;
+use crate::daemon::switch::change::{Aftermath, Turn};
+use crate::daemon::tasks::hands::Hands;
 use crate::engine::bell::Bell;
 use crate::engine::{Devices, Engine};
 use crate::error::{Errno, Error, Result};
@@ -44,12 +44,14 @@ pub(super) struct Failover {
     switcher: Arc<Switcher>,
     events: Arc<Events>,
     bell: Arc<Bell>,
+    hands: Arc<Hands>,
 }
 
 impl Failover {
-    /// One that acts by `switcher`.
-    pub(super) fn new(switcher: &Arc<Switcher>) -> Failover {
+    /// One that acts by `switcher`, with `hands`.
+    pub(super) fn new(switcher: &Arc<Switcher>, hands: &Arc<Hands>) -> Failover {
         Failover {
+            hands: Arc::clone(hands),
             engine: Arc::clone(&switcher.engine),
             devices: Arc::clone(&switcher.devices),
             registry: Arc::clone(&switcher.registry),
@@ -71,10 +73,10 @@ impl Failover {
             Remedy::LookAgain(after) => self.look_again(mirror_id, after),
             Remedy::TellHeld => self.tell_held(mirror_id),
             Remedy::ReleaseIfStuck => self.release_if_stuck(mirror_id, snapshot),
-            Remedy::Free => self.work(mirror_id, move |it| it.switcher.free(mirror_id)),
-            Remedy::Listen => self.work(mirror_id, move |it| it.switcher.listen(mirror_id)),
-            Remedy::Requeue => self.work(mirror_id, move |it| it.switcher.requeue(mirror_id)),
-            Remedy::LoseWord => self.work(mirror_id, move |it| it.switcher.lose_word(mirror_id)),
+            Remedy::Listen => self.listen(mirror_id),
+            Remedy::Free => self.do_alone(mirror_id, |switcher, id| switcher.free(id)),
+            Remedy::Requeue => self.do_alone(mirror_id, |switcher, id| switcher.requeue(id)),
+            Remedy::LoseWord => self.do_alone(mirror_id, |switcher, id| switcher.lose_word(id)),
             Remedy::GoOnWithout => self.work(mirror_id, move |it| it.go_on_without(mirror_id)),
         }
     }
@@ -93,7 +95,7 @@ impl Failover {
         let disk = snapshot.logs.iter().all(|log| log.kind == "disk");
         let patience = if disk { STUCK } else { STUCK_CORE };
         if since.is_some_and(|since| since.elapsed() >= patience) {
-            self.work(mirror_id, move |it| it.switcher.release(mirror_id));
+            self.do_alone(mirror_id, |switcher, id| switcher.release(id));
         } else {
             self.look_again(mirror_id, LOOK);
         }
@@ -119,11 +121,37 @@ impl Failover {
         }
     }
 
-    /// Do `what` on a thread of its own; where none can be had, on this one.
+    /// See which legs answer. One of them may take very long, so whatever else is to be
+    /// done about the mirror is done meanwhile.
+    fn listen(self: &Arc<Self>, mirror_id: MirrorId) {
+        self.registry.update(mirror_id, |entry| {
+            (entry.due, entry.listening) = (None, true);
+        });
+        let failover = Arc::clone(self);
+        self.hands.apart("listen", move || {
+            let heard = failover.switcher.listen(mirror_id);
+            heard.unwrap_or_else(|error| log::debug!("{error}"));
+            let registry = &failover.registry;
+            registry.update(mirror_id, |entry| entry.listening = false);
+            failover.bell.ring();
+        });
+    }
+
+    /// Do something after which nothing is left to do.
+    fn do_alone(
+        self: &Arc<Self>,
+        mirror_id: MirrorId,
+        what: impl FnOnce(&Switcher, MirrorId) -> Result<()> + Send + 'static,
+    ) {
+        let what = move |it: &Failover| what(&it.switcher, mirror_id).map(|()| None);
+        self.work(mirror_id, what);
+    }
+
+    /// Do `what` on a thread of its own.
     fn work(
         self: &Arc<Self>,
         mirror_id: MirrorId,
-        what: impl FnOnce(&Failover) -> Result<()> + Clone + Send + 'static,
+        what: impl FnOnce(&Failover) -> Result<Option<Aftermath>> + Send + 'static,
     ) {
         self.registry.update(mirror_id, |entry| {
             entry.due = None;
@@ -131,15 +159,17 @@ impl Failover {
         });
         let failover = Arc::clone(self);
         let job = move || failover.try_to(mirror_id, what);
-        if spawn("on_failure", job.clone()).is_err() {
-            job();
-        }
+        self.hands.at_once("on_failure", job);
     }
 
-    fn try_to(&self, mirror_id: MirrorId, what: impl FnOnce(&Failover) -> Result<()>) {
+    fn try_to(
+        &self,
+        mirror_id: MirrorId,
+        what: impl FnOnce(&Failover) -> Result<Option<Aftermath>>,
+    ) {
         let done = what(self);
         self.registry.update(mirror_id, |entry| match &done {
-            Ok(()) => entry.pending_failure = None,
+            Ok(_) => entry.pending_failure = None,
             Err(error) => {
                 let pending_failure = entry.pending_failure.get_or_insert_default();
                 pending_failure.working = false;
@@ -147,15 +177,23 @@ impl Failover {
             }
         });
         match done.as_ref().map_err(Error::errno) {
-            Ok(()) | Err(Errno::ENODEV) => {}
+            Ok(_) | Err(Errno::ENODEV) => {}
             // A verb came first, most likely.
             Err(Errno::EBUSY) => self.look_again(mirror_id, LOOK),
             Err(_) => {
                 self.look_again(mirror_id, AGAIN);
-                let _ = self.events.report(&self.registry.name_of(mirror_id), done);
+                let name = self.registry.name_of(mirror_id);
+                let _ = self
+                    .events
+                    .report(&name, done.as_ref().map_err(Error::clone));
             }
         }
         self.bell.ring();
+        // The next failure is nobody's to wait for: this may take as long as a disk does.
+        if let Ok(Some(aftermath)) = done {
+            self.admission.earlier.remember(aftermath.before());
+            self.switcher.settle(aftermath);
+        }
     }
 
     fn look_again(&self, mirror_id: MirrorId, after: Duration) {
@@ -164,15 +202,14 @@ impl Failover {
     }
 
     /// Switch to what is left of a mirror.
-    fn go_on_without(&self, mirror_id: MirrorId) -> Result<()> {
-        let _begun = self.registry.begin_own(mirror_id, VERB)?;
+    fn go_on_without(&self, mirror_id: MirrorId) -> Result<Option<Aftermath>> {
         self.switcher.planned(|| self.go_on_without_now(mirror_id))
     }
 
-    fn go_on_without_now(&self, mirror_id: MirrorId) -> Result<()> {
+    fn go_on_without_now(&self, mirror_id: MirrorId) -> Result<Option<Aftermath>> {
         let snapshot = self.mirrors.snapshot(mirror_id, Detail::Devices)?;
         let Verdict::Switch(switch) = assess(&snapshot) else {
-            return Ok(());
+            return Ok(None);
         };
         let gone = dropped(&snapshot, &switch);
         let before = snapshot.known.settings.dropped.iter();
@@ -190,11 +227,11 @@ impl Failover {
             change,
             edit,
             announcements: announcements.collect(),
+            own: Some(VERB),
         };
         let changed = self.switcher.change(mirror_id, &snapshot, &turn, &[]);
-        changed.map_err(|error| error.context("continuing without what has failed"))?;
-        self.admission.earlier.remember(&snapshot);
-        Ok(())
+        let changed = changed.map(Some);
+        changed.map_err(|error| error.context("continuing without what has failed"))
     }
 }
 

@@ -5,6 +5,7 @@
 //! its bell.
 
 mod failover;
+mod leaving;
 mod observe;
 mod remedy;
 pub mod watching;

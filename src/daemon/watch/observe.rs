@@ -9,7 +9,6 @@ use crate::daemon::journal::keep::Journal;
 use crate::daemon::mirrors::entry::{Entry, Seen};
 use crate::daemon::mirrors::query::{Detail, Mirrors};
 use crate::daemon::mirrors::registry::Registry;
-use crate::daemon::tasks::thread::spawn;
 use crate::engine::{Devices, Engine, Listed};
 use crate::model::health::State;
 use crate::model::id::MirrorId;
@@ -96,8 +95,8 @@ impl Observer {
     fn compare(&self, entry: &Entry, snapshot: &Snapshot, progress: &Progress) {
         let (old, new) = (&entry.seen, seen(snapshot, progress));
         let same_table = old.table == new.table;
-        if !same_table && !old.table.is_empty() && !self.registry.is_running(entry.mirror_id) {
-            self.journal.keep_seen(&snapshot.info.name, entry.mirror_id);
+        if !same_table && !old.table.is_empty() && !self.registry.is_at_work(entry.mirror_id) {
+            self.journal.keep_seen(entry.mirror_id);
         }
         let mut errors = if same_table {
             entry.errors.clone()
@@ -129,7 +128,8 @@ impl Observer {
         if new.in_sync && !(old.in_sync && same_table) && !new.table.is_empty() {
             let text = format!("{} regions in sync", progress.regions_total);
             self.events.add(&snapshot.info.name, Kind::Synced, &text);
-            self.learn(entry.mirror_id, &snapshot.info.name);
+            // What udev did not know of the disks yet when the mirror was made is recorded.
+            self.journal.keep_seen(entry.mirror_id);
         }
         let was_hurt = self.engine.carries_io()
             && same_table
@@ -148,15 +148,6 @@ impl Observer {
                 entry.seen.state = before;
             }
         });
-    }
-
-    /// What udev did not know of the disks yet when the mirror was made is recorded.
-    fn learn(&self, mirror_id: MirrorId, name: &str) {
-        let (journal, name) = (Arc::clone(&self.journal), name.to_string());
-        let begun = spawn("learn", move || journal.keep_seen(&name, mirror_id));
-        if let Err(error) = begun {
-            log::debug!("{error}");
-        }
     }
 
     /// The states that somebody is called for, and their end.

@@ -42,8 +42,8 @@ pub(super) enum Remedy {
 
 /// Decide; `carries_io`: whether writes can wait on mirrors of this engine at all.
 pub(super) fn remedy(entry: &Entry, snapshot: &Snapshot, carries_io: bool) -> Remedy {
-    let busy = entry.running.is_some() || entry.pending_failure.as_ref().is_some_and(|t| t.working);
-    if snapshot.owner() == Owner::Lvm || busy {
+    let works = entry.pending_failure.as_ref().is_some_and(|t| t.working);
+    if snapshot.owner() == Owner::Lvm || works || entry.switching.is_some() {
         return Remedy::Nothing;
     }
     if snapshot.info.suspended {
@@ -54,7 +54,11 @@ pub(super) fn remedy(entry: &Entry, snapshot: &Snapshot, carries_io: bool) -> Re
         return Remedy::Nothing;
     }
     match assess(snapshot) {
-        Verdict::Healthy => of_healthy(entry, snapshot),
+        Verdict::Healthy => match of_healthy(entry, snapshot) {
+            // Nobody's writes wait for these: a verb goes first, and looks by itself.
+            Remedy::Listen | Remedy::LoseWord if entry.running.is_some() => Remedy::Nothing,
+            remedy => remedy,
+        },
         Verdict::Hold(_) => Remedy::TellHeld,
         Verdict::Switch(_) if snapshot.known.settings.on_failure == OnFailure::Hold => {
             Remedy::TellHeld
@@ -71,8 +75,11 @@ fn of_healthy(entry: &Entry, snapshot: &Snapshot) -> Remedy {
     match hurt(snapshot) {
         // It may be back.
         Hurt::None if asleep && entry.due.is_none() => Remedy::LookAgain(AGAIN),
+        Hurt::None if asleep && entry.listening => Remedy::Nothing,
         Hurt::None if asleep && !is_early(entry) => Remedy::Listen,
-        Hurt::Targets | Hurt::Source if !has_listened(entry, snapshot) => Remedy::Listen,
+        Hurt::Targets | Hurt::Source if !has_listened(entry, snapshot) && !entry.listening => {
+            Remedy::Listen
+        }
         Hurt::Targets if is_early(entry) => Remedy::Nothing,
         Hurt::Targets if snapshot.known.settings.on_failure == OnFailure::Drop => {
             Remedy::ReleaseIfStuck

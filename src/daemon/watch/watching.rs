@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::failover::Failover;
+use super::leaving::Leaving;
 use super::observe::{Observer, SAMPLED_FOR};
 use crate::daemon::events::kind::Kind;
 use crate::daemon::events::log::Events;
 use crate::daemon::journal::keep::Journal;
-use crate::daemon::mirrors::entry::{Absent, Entry};
-use crate::daemon::mirrors::query::{Detail, Mirrors};
+use crate::daemon::mirrors::query::Mirrors;
 use crate::daemon::mirrors::registry::Registry;
 use crate::daemon::switch::act::Switcher;
 use crate::daemon::tasks::realtime::spawn_realtime;
@@ -22,7 +22,6 @@ use crate::engine::bell::Bell;
 use crate::engine::{Engine, Listed};
 use crate::error::Result;
 use crate::model::id::MirrorId;
-use crate::text::table::Table;
 
 /// Between two samples of a copy.
 const BEAT: u16 = 1000;
@@ -37,11 +36,13 @@ pub struct Watch {
     bell: Arc<Bell>,
     observer: Observer,
     failover: Arc<Failover>,
+    leaving: Arc<Leaving>,
 }
 
 impl Watch {
     /// A watch that acts by `switcher` where something fails.
     pub fn new(switcher: &Arc<Switcher>) -> Watch {
+        let hands = &switcher.journal.hands;
         Watch {
             engine: Arc::clone(&switcher.engine),
             registry: Arc::clone(&switcher.registry),
@@ -50,7 +51,8 @@ impl Watch {
             events: Arc::clone(&switcher.events),
             bell: Arc::clone(&switcher.bell),
             observer: Observer::new(&switcher.journal),
-            failover: Arc::new(Failover::new(switcher)),
+            failover: Arc::new(Failover::new(switcher, hands)),
+            leaving: Arc::new(Leaving::new(&switcher.journal, hands)),
         }
     }
 
@@ -130,11 +132,14 @@ impl Watch {
                 continue;
             };
             present.push(mirror_id);
-            // What is half made has nothing to tell yet; its maker rings.
             if self.registry.is_reserved(&device.name) {
-                continue;
+                // What is half made has nothing to tell yet; its maker rings.
+                if self.registry.is_half_made(mirror_id) {
+                    continue;
+                }
+            } else {
+                self.announce(mirror_id, device, appeared);
             }
-            self.announce(mirror_id, device, appeared);
             if let Some(seen) = self.observer.observe(mirror_id, device) {
                 self.failover.handle_failure(mirror_id, &seen.snapshot);
                 copying |= seen.copying;
@@ -143,7 +148,7 @@ impl Watch {
         let missing = before
             .into_iter()
             .filter(|mirror_id| !present.contains(mirror_id));
-        missing.for_each(|mirror_id| self.forget_removed(mirror_id));
+        missing.for_each(|mirror_id| self.leaving.forget_removed(mirror_id));
         Ok(copying)
     }
 
@@ -159,56 +164,16 @@ impl Watch {
         let known = before.flatten();
         if self.registry.take_returned(mirror_id) {
             self.events.add(name, Kind::Created, "by another program");
-            self.journal.keep_seen(name, mirror_id);
+            self.journal.keep_seen(mirror_id);
         }
         match known {
             Some(old) if old == *name => {}
             Some(old) => {
                 self.events.renamed(&old, name, ", by another program");
-                self.journal.keep_seen(name, mirror_id);
+                self.journal.keep_seen(mirror_id);
             }
             None if appeared == Kind::Adopted => self.events.add(name, appeared, "it runs already"),
             None => self.events.add(name, appeared, "by another program"),
-        }
-    }
-
-    /// A mirror that comes back at the next mount stays in the tree, and is not started any
-    /// more by itself: whoever removed it may use its legs for something else. Answers
-    /// whether it is such a one.
-    fn keep_withdrawn(&self, entry: &Entry) -> bool {
-        let Some(record) = self.journal.withdraw(entry) else {
-            return false;
-        };
-        let absent = Absent::withdrawn(record);
-        self.registry.set_absent(entry.mirror_id, absent);
-        true
-    }
-
-    /// Forget a mirror that is gone; the verb that removes one tells it itself,
-    /// and one that was renamed meanwhile is not gone.
-    fn forget_removed(&self, mirror_id: MirrorId) {
-        if self.registry.absent(mirror_id).is_some() {
-            return;
-        }
-        let there = self.mirrors.snapshot(mirror_id, Detail::Kernel);
-        let shown = there.is_ok_and(|there| self.mirrors.shows(&there.info, &there.lines));
-        if shown || self.registry.is_running(mirror_id) {
-            return;
-        }
-        let Ok(entry) = self.registry.get(mirror_id) else {
-            return;
-        };
-        if !self.keep_withdrawn(&entry) {
-            self.registry.forget(mirror_id);
-        }
-        if entry.announced.is_some() {
-            let text = "by another program, or closed at last";
-            self.events.add(&entry.name, Kind::Removed, text);
-            let lines: Vec<&str> = entry.seen.table.iter().map(String::as_str).collect();
-            if let Ok(mut table) = Table::parse(&lines) {
-                self.mirrors
-                    .let_go_of_all(table.devices().map(|device| device.clone()));
-            }
         }
     }
 }

@@ -8,6 +8,7 @@ use super::cookie::Cookie;
 use super::raw::{self, Call, Header, Renaming};
 use super::signals::Blocked;
 use crate::engine::Id;
+use crate::engine::patience::Patience;
 use crate::error::Errno;
 
 /// How long udev has to make the links of a device that was resumed, and to take
@@ -15,6 +16,12 @@ use crate::error::Errno;
 /// removes or renames a folder keeps the whole root locked.
 const UDEV_MAKES: Duration = Duration::from_secs(3);
 const UDEV_TIDIES: Duration = Duration::from_secs(1);
+
+/// With udev as a whole: a worker that hangs in one device answers for no other, but a
+/// daemon that has stopped answers for none.
+static UDEV: Patience = Patience::new(UDEV_MAKES, UDEV_WHEN_LATE, UDEV_FORGIVEN);
+const UDEV_WHEN_LATE: Duration = Duration::from_millis(200);
+const UDEV_FORGIVEN: Duration = Duration::from_secs(30);
 
 /// Make a change; the errno is the kernel's (drivers/md/dm-ioctl.c).
 pub(super) fn change(control: &File, what: Call, id: &Id, flags: u32) -> Result<(), Errno> {
@@ -42,7 +49,13 @@ pub(super) fn rename(control: &File, old: &str, new: &str) -> Result<(), Errno> 
 }
 
 fn settle(cookie: &Cookie, told_udev: bool, limit: Duration) {
-    if told_udev && !cookie.wait(limit) {
+    if !told_udev {
+        return;
+    }
+    if cookie.wait(UDEV.at_most(limit)) {
+        UDEV.answered();
+    } else {
+        UDEV.ran_out();
         log::warn!("udev has not processed the change yet: device links may be late");
     }
 }
