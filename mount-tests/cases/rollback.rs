@@ -133,7 +133,7 @@ fn of_remove(lab: &Lab) {
                 .create(&Caller::daemon(), &format!("m0: {}", bench.table()))
                 .expect("a mirror");
             (
-                bench.daemon.find("m0").expect("the mirror"),
+                bench.daemon.view.find("m0").expect("the mirror"),
                 none,
                 nothing(bench),
             )
@@ -241,14 +241,14 @@ fn left_suspended(lab: &Lab) {
             .expect_err(verb);
         assert!(error.sentence().contains("undoing"), "{error}");
         wait_longer(20, "it is freed", || bench.shape("mirror", 3).is_empty());
-        let events = bench.daemon.events.read(0, 65_536);
+        let events = bench.daemon.view.events.read(0, 65_536);
         let events = String::from_utf8_lossy(&events).into_owned();
         assert!(
             events.contains(" m0 resumed it was left suspended"),
             "{events}"
         );
         wait_for("nothing runs", || {
-            !bench.daemon.registry.is_running(mirror_id)
+            !bench.daemon.view.registry.is_running(mirror_id)
         });
     }
     bench

@@ -6,7 +6,7 @@
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use mirrorfs::engine::{Engine, Id, Info, Kind, Listed, Slot, Suspend, Versions};
+use mirrorfs::engine::{Engine, Id, Info, Kind, Listed, PromptEngine, Slot, Suspend, Versions};
 use mirrorfs::error::Result;
 use mirrorfs::text::device::{DevNo, DeviceRef};
 use mirrorfs::text::table::Line;
@@ -22,7 +22,7 @@ macro_rules! through {
     };
 }
 
-impl Engine for Shared {
+impl PromptEngine for Shared {
     fn events(&self) -> Vec<BorrowedFd<'_>> {
         self.0.events()
     }
@@ -35,6 +35,15 @@ impl Engine for Shared {
         status(id: &Id) -> Result<(Info, Vec<Line>)>;
         table(id: &Id, slot: Slot) -> Result<(Info, Vec<Line>)>;
         deps(id: &Id, slot: Slot) -> Result<Vec<DeviceRef>>;
+        arm() -> Result<()>;
+        life(dev: DevNo) -> Result<u64>;
+        lives() -> Result<u64>;
+        throttle() -> Result<u32>;
+    }
+}
+
+impl Engine for Shared {
+    through! {
         create(name: &str, uuid: &str, minor: Option<u32>) -> Result<Info>;
         load(id: &Id, table: &[Line], read_only: bool) -> Result<()>;
         clear(id: &Id) -> Result<()>;
@@ -42,10 +51,6 @@ impl Engine for Shared {
         resume(id: &Id) -> Result<()>;
         remove(id: &Id, deferred: bool) -> Result<()>;
         rename(id: &Id, name: &str) -> Result<()>;
-        arm() -> Result<()>;
-        life(dev: DevNo) -> Result<u64>;
-        lives() -> Result<u64>;
-        throttle() -> Result<u32>;
         set_throttle(percent: u32) -> Result<()>;
     }
 }

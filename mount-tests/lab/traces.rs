@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use mirrorfs::engine::Engine;
+use mirrorfs::engine::PromptEngine;
 use mirrorfs::engine::kernel::Kernel;
 
 use super::Lab;

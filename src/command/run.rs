@@ -174,7 +174,7 @@ fn end(daemon: &Daemon, lock: &state::Lock) {
 /// Let verbs that are half done come to their end, within reason.
 fn settle(daemon: &Daemon) {
     let end = Instant::now() + SETTLE_WITHIN;
-    while daemon.registry.is_busy() && Instant::now() < end {
+    while daemon.view.registry.is_busy() && Instant::now() < end {
         sleep(Duration::from_millis(20));
     }
 }

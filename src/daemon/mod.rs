@@ -13,6 +13,7 @@
 //! 7. [`switch`]: another table for a mirror in use
 //! 8. [`commands`]: what somebody asks for
 //! 9. [`watch`]: who listens to the kernel
+//! 10. [`view`]: what can be read
 
 pub mod admission;
 pub mod commands;
@@ -22,6 +23,7 @@ pub mod mirrors;
 pub mod records;
 pub mod switch;
 pub mod tasks;
+pub mod view;
 pub mod watch;
 
 use std::collections::BTreeMap;
@@ -39,34 +41,28 @@ use self::commands::table::Tables;
 use self::commands::verbs::Verbs;
 use self::events::log::Events;
 use self::journal::keep::Journal;
-use self::mirrors::query::{Detail, Mirrors};
+use self::mirrors::query::Mirrors;
 use self::mirrors::registry::Registry;
 use self::records::store::Records;
 use self::switch::act::Switcher;
 use self::tasks::deadline::Deadlines;
 use self::tasks::hands::Hands;
+use self::view::View;
 use self::watch::watching::Watch;
 use crate::engine::bell::Bell;
-use crate::engine::{Devices, Engine};
+use crate::engine::{Devices, Engine, PromptDevices, PromptEngine};
 use crate::error::Result;
 use crate::model::id::MirrorId;
 use crate::model::ownership::Ownership;
-use crate::model::snapshot::Snapshot;
 
 /// Everything that a mounted mirrorfs consists of, below the tree: it only wires the
 /// rooms, and hands requests to the one whose they are.
 pub struct Daemon {
-    /// Device-mapper.
-    pub engine: Arc<dyn Engine>,
-    /// The devices below it.
-    pub devices: Arc<dyn Devices>,
-    /// What is remembered of each mirror.
-    pub registry: Arc<Registry>,
-    /// The newest events, their counts, and who waits for more.
-    pub events: Arc<Events>,
+    /// What can be read.
+    pub view: Arc<View>,
     /// Long work.
     pub deadlines: Arc<Deadlines>,
-    mirrors: Arc<Mirrors>,
+    engine: Arc<dyn Engine>,
     journal: Arc<Journal>,
     maker: Arc<Maker>,
     restorer: Restorer,
@@ -93,12 +89,16 @@ impl Daemon {
         tasks::thread::spawn("readers", move || waiters.serve())?;
         let registry = Arc::new(Registry::default());
         let bell = Bell::new()?;
-        let mirrors = Arc::new(Mirrors::new(&engine, &devices, &registry));
+        let prompt: (Arc<dyn PromptEngine>, Arc<dyn PromptDevices>) =
+            (engine.clone(), devices.clone());
+        let mirrors = Arc::new(Mirrors::new(&prompt, &registry));
         let admission = Arc::new(Admission::new(&engine, &devices));
         let hands = Arc::new(Hands::new()?);
-        let journal = Arc::new(Journal::new(&mirrors, &events, &hands, records));
+        let below = (&engine, &devices);
+        let journal = Arc::new(Journal::new(&mirrors, below, &events, &hands, records));
         let switcher = Arc::new(Switcher::new(&journal, &admission, &bell));
         let watch = Arc::new(Watch::new(&switcher));
+        let view = Arc::new(View::new(&mirrors, &events, &bell));
         let below = Rooms {
             engine: Arc::clone(&engine),
             devices: Arc::clone(&devices),
@@ -120,10 +120,7 @@ impl Daemon {
             preferences: Preferences::new(&below),
             deadlines: Deadlines::open()?,
             engine,
-            devices,
-            registry,
-            events,
-            mirrors,
+            view,
             journal,
             maker,
             starter,
@@ -137,35 +134,6 @@ impl Daemon {
     /// As those of [`Watch::start`].
     pub fn start(&self) -> Result<()> {
         self.watch.start()
-    }
-
-    /// Take samples again of a copy that had stopped: somebody looks at it.
-    pub fn resume_sampling(&self, mirror_id: MirrorId) {
-        self.watch.resume_sampling(mirror_id);
-    }
-
-    /// As [`Mirrors::find`].
-    ///
-    /// # Errors
-    /// ENOENT where there is none.
-    pub fn find(&self, name: &str) -> Result<MirrorId> {
-        self.mirrors.find(name)
-    }
-
-    /// As [`Mirrors::all`].
-    ///
-    /// # Errors
-    /// What the list of devices answers.
-    pub fn mirrors(&self) -> Result<Vec<(MirrorId, String)>> {
-        self.mirrors.all()
-    }
-
-    /// As [`Mirrors::snapshot`].
-    ///
-    /// # Errors
-    /// ENODEV where it is gone.
-    pub fn snapshot(&self, mirror_id: MirrorId, detail: Detail) -> Result<Snapshot> {
-        self.mirrors.snapshot(mirror_id, detail)
     }
 
     /// As [`Maker::create`].
@@ -248,14 +216,6 @@ impl Daemon {
     /// As [`Starter::start_all`].
     pub fn start_all(&self, mirrors: Vec<MirrorId>) {
         self.starter.start_all(mirrors);
-    }
-
-    /// As [`Events::report`].
-    ///
-    /// # Errors
-    /// The result's own.
-    pub fn report<T>(&self, name: &str, result: Result<T>) -> Result<T> {
-        self.events.report(name, result)
     }
 
     /// What only this process runs stops; what is left of the state is tidied.

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::text::device::{DevNo, DeviceRef};
 
@@ -70,7 +71,51 @@ pub struct Facts {
     pub pin: Option<Pin>,
 }
 
+/// What is seen of a device or file without opening it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sight {
+    /// Its node: `/dev/sdb`; the file itself where it is none.
+    pub node: PathBuf,
+    /// The regular file behind it, if any.
+    pub file: Option<PathBuf>,
+    /// Whether the loop device goes with its last user (LO_FLAGS_AUTOCLEAR).
+    pub autoclear: bool,
+    /// Bytes.
+    pub size: u64,
+    /// Bytes of a logical block.
+    pub block_size: u64,
+}
+
+/// What is known of a device that a table names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// Nobody asked, or it could not be looked at.
+    Unknown,
+    /// It is not there any more.
+    Gone,
+    /// It is there.
+    There(Sight),
+    /// Its file system does not answer.
+    Late {
+        /// For how long.
+        since: Duration,
+        /// What it was when it last answered.
+        before: Option<Sight>,
+    },
+}
+
 impl Facts {
+    /// What is seen of it without opening it.
+    pub fn sight(self) -> Sight {
+        Sight {
+            node: self.node,
+            file: self.file,
+            autoclear: self.autoclear,
+            size: self.size,
+            block_size: self.block_size,
+        }
+    }
+
     /// The path to open it by: of a file, that of the one that was looked at.
     pub fn way(&self) -> PathBuf {
         let pinned = self.pin.as_ref().map(Pin::path);

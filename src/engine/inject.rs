@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::{Engine, Id, Info, Kind, Listed, Slot, Suspend, Versions};
+use super::{Engine, Id, Info, Kind, Listed, PromptEngine, Slot, Suspend, Versions};
 use crate::error::{Errno, Error, Result};
 use crate::text::device::{DevNo, DeviceRef};
 use crate::text::table::Line;
@@ -15,17 +15,17 @@ use crate::text::table::Line;
 /// Every call of [`Engine`] that can fail, by its name there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Op {
-    /// [`Engine::versions`]
+    /// [`PromptEngine::versions`]
     Versions,
-    /// [`Engine::list`]
+    /// [`PromptEngine::list`]
     List,
-    /// [`Engine::info`]
+    /// [`PromptEngine::info`]
     Info,
-    /// [`Engine::status`]
+    /// [`PromptEngine::status`]
     Status,
-    /// [`Engine::table`]
+    /// [`PromptEngine::table`]
     Table,
-    /// [`Engine::deps`]
+    /// [`PromptEngine::deps`]
     Deps,
     /// [`Engine::create`]
     Create,
@@ -41,9 +41,9 @@ pub enum Op {
     Remove,
     /// [`Engine::rename`]
     Rename,
-    /// [`Engine::arm`]
+    /// [`PromptEngine::arm`]
     Arm,
-    /// [`Engine::throttle`]
+    /// [`PromptEngine::throttle`]
     Throttle,
     /// [`Engine::set_throttle`]
     SetThrottle,
@@ -160,7 +160,7 @@ macro_rules! through {
     };
 }
 
-impl<E: Engine> Engine for Inject<E> {
+impl<E: Engine> PromptEngine for Inject<E> {
     fn kind(&self) -> Kind {
         self.engine.kind()
     }
@@ -178,10 +178,6 @@ impl<E: Engine> Engine for Inject<E> {
         self.engine.lives()
     }
 
-    fn close(&self) {
-        self.engine.close();
-    }
-
     through! {
         Versions versions() -> Versions;
         List list() -> Vec<Listed>;
@@ -189,6 +185,17 @@ impl<E: Engine> Engine for Inject<E> {
         Status status(id: &Id) -> (Info, Vec<Line>);
         Table table(id: &Id, slot: Slot) -> (Info, Vec<Line>);
         Deps deps(id: &Id, slot: Slot) -> Vec<DeviceRef>;
+        Arm arm() -> ();
+        Throttle throttle() -> u32;
+    }
+}
+
+impl<E: Engine> Engine for Inject<E> {
+    fn close(&self) {
+        self.engine.close();
+    }
+
+    through! {
         Create create(name: &str, uuid: &str, minor: Option<u32>) -> Info;
         Load load(id: &Id, table: &[Line], read_only: bool) -> ();
         Clear clear(id: &Id) -> ();
@@ -196,8 +203,6 @@ impl<E: Engine> Engine for Inject<E> {
         Resume resume(id: &Id) -> ();
         Remove remove(id: &Id, deferred: bool) -> ();
         Rename rename(id: &Id, name: &str) -> ();
-        Arm arm() -> ();
-        Throttle throttle() -> u32;
         SetThrottle set_throttle(percent: u32) -> ();
     }
 }
@@ -221,7 +226,7 @@ mod tests {
         };
     }
 
-    impl Engine for Plain {
+    impl PromptEngine for Plain {
         fn kind(&self) -> Kind {
             Kind::Kernel
         }
@@ -240,6 +245,14 @@ mod tests {
             status(&Id) -> (Info, Vec<Line>);
             table(&Id, Slot) -> (Info, Vec<Line>);
             deps(&Id, Slot) -> Vec<DeviceRef>;
+            arm() -> ();
+            life(DevNo) -> u64;
+            lives() -> u64;
+        }
+    }
+
+    impl Engine for Plain {
+        nothing! {
             create(&str, &str, Option<u32>) -> Info;
             load(&Id, &[Line], bool) -> ();
             clear(&Id) -> ();
@@ -247,9 +260,6 @@ mod tests {
             resume(&Id) -> ();
             remove(&Id, bool) -> ();
             rename(&Id, &str) -> ();
-            arm() -> ();
-            life(DevNo) -> u64;
-            lives() -> u64;
             set_throttle(u32) -> ();
         }
     }

@@ -71,7 +71,7 @@ impl Fs {
             let _until_done = share;
             work(&tree)
         };
-        self.tree.daemon.deadlines.run(patience, work, answer);
+        self.tree.deadlines.run(patience, work, answer);
     }
 
     /// What a call that names a path takes of what may be under way.
@@ -83,7 +83,7 @@ impl Fs {
 
 /// Look after a thread that waits for a lock, until it has it or a signal.
 fn attend(tree: Arc<Tree>, ticket: u64, thread: u32) {
-    let desk = Arc::clone(&tree.daemon.deadlines);
+    let desk = Arc::clone(&tree.deadlines);
     desk.after(LOCK_BEAT, move || match tree.locks.is_waiting(ticket) {
         true if is_called(thread) => tree.locks.give_up(ticket),
         true => attend(tree, ticket, thread),
@@ -128,16 +128,14 @@ impl Filesystem for Fs {
     ) {
         let mode = mode.map(|mode| (mode & 0o7777) as u16);
         let look = Ownership { mode, uid, gid };
-        let change = move |tree: &Tree| {
-            let node = node(ino)?;
-            if size.is_some() {
-                tree.writable(node)?;
-            }
-            tree.set_ownership(node, look)
-        };
+        let checked = node(ino).and_then(|node| {
+            let writable = size.map_or(Ok(()), |_| self.tree.writable(node).map(drop));
+            writable.map(|()| node)
+        });
         if look.is_plain() {
-            return reply_attr(reply, change(&self.tree));
+            return reply_attr(reply, checked.and_then(|node| self.tree.attr(node)));
         }
+        let change = move |tree: &Tree| tree.set_ownership(checked?, look);
         // What is changed is recorded, and a disk may be slow.
         let share = self.begin(request);
         self.later(share, ANSWER_WITHIN, change, move |result| {
@@ -182,7 +180,7 @@ impl Filesystem for Fs {
         }
         let tree = Arc::clone(&self.tree);
         let answer = move || reply_data(reply, tree.read(number, offset, size));
-        self.tree.daemon.deadlines.after(pause, answer);
+        self.tree.deadlines.after(pause, answer);
     }
 
     fn poll(

@@ -116,7 +116,13 @@ pub fn text(snapshot: &Snapshot) -> String {
     }));
     lines.extend(snapshot.logs.iter().filter(|_| there).map(|log| {
         let words = log.letter.log_words();
-        format!("log {} {} {} {words}", log.kind, log.node(), log.letter)
+        let late = log.late.map_or_else(String::new, unanswered);
+        format!(
+            "log {} {} {} {words}{late}",
+            log.kind,
+            log.node(),
+            log.letter
+        )
     }));
     let dropped = snapshot.known.settings.dropped.iter();
     lines.extend(dropped.map(|what| format!("{}, dropped", what.line())));
@@ -130,14 +136,20 @@ pub fn text(snapshot: &Snapshot) -> String {
 }
 
 /// What is known of a leg that the kernel does not know.
-fn plight(leg: &Leg) -> &'static str {
+fn plight(leg: &Leg) -> String {
     if leg.gone {
-        " is gone"
+        " is gone".into()
     } else if leg.unresponsive {
-        ", does not answer"
+        ", does not answer".into()
     } else {
-        ""
+        leg.late.map_or_else(String::new, unanswered)
     }
+}
+
+/// What is known of a file whose file system does not answer.
+fn unanswered(since: Duration) -> String {
+    let seconds = since.as_secs();
+    format!(", unknown: its file system has not answered for {seconds} s")
 }
 
 /// What a person should know beside the letters.

@@ -1,13 +1,19 @@
 //! What a mirror is made of: its targets, their legs and logs, from what the kernel
 //! printed of them.
 
-use crate::engine::Facts;
+use std::time::Duration;
+
+pub use crate::engine::Found;
+use crate::engine::Sight;
 use crate::text::device::DeviceRef;
 use crate::text::letter::Letter;
 use crate::text::mirror::{Log, Mirror, Sync};
 pub use crate::text::size::SECTOR;
 use crate::text::status::{LogStatus, MirrorStatus};
 use crate::text::table::{Line, Mapping, Table, Target};
+
+/// Who has not answered for so long is told of.
+const LATE: Duration = Duration::from_secs(1);
 
 /// One mirror target of the device, with its status where that was readable.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,26 +77,6 @@ impl Part {
     }
 }
 
-/// What is known of a device that a table names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
-    /// Nobody asked, or it could not be looked at.
-    Unknown,
-    /// It is not there any more.
-    Gone,
-    /// It is there.
-    There(Facts),
-}
-
-impl Found {
-    fn facts(self) -> Option<Facts> {
-        match self {
-            Found::There(facts) => Some(facts),
-            Found::Unknown | Found::Gone => None,
-        }
-    }
-}
-
 /// Looks a device up, as far as the caller needs it.
 pub type Lookup<'a> = &'a dyn Fn(&DeviceRef) -> Found;
 
@@ -102,7 +88,9 @@ pub struct Leg {
     /// As the table names it.
     pub device: DeviceRef,
     /// What is known of it; none where the device is gone or nobody asked.
-    pub facts: Option<Facts>,
+    pub facts: Option<Sight>,
+    /// For how long its file system has not answered.
+    pub late: Option<Duration>,
     /// Where the mirror begins on it, in bytes.
     pub offset: u64,
     /// Bytes of it that the mirror uses.
@@ -150,7 +138,9 @@ pub struct LogView {
     /// The log device as the table names it.
     pub device: Option<DeviceRef>,
     /// What is known of that device.
-    pub facts: Option<Facts>,
+    pub facts: Option<Sight>,
+    /// For how long its file system has not answered.
+    pub late: Option<Duration>,
     /// The kernel's health letter; `A` for a core log, which cannot fail.
     pub letter: Letter,
 }
@@ -163,7 +153,7 @@ impl LogView {
     }
 }
 
-fn node_of(device: &DeviceRef, facts: Option<&Facts>) -> String {
+fn node_of(device: &DeviceRef, facts: Option<&Sight>) -> String {
     facts.map_or_else(|| device.to_string(), |f| f.node.display().to_string())
 }
 
@@ -218,10 +208,13 @@ pub(super) fn linear_legs(table: &Table, look_up: Lookup<'_>) -> Vec<Leg> {
 /// The source, without an error; the caller knows better.
 fn leg_at(device: DeviceRef, offset: u64, length: u64, look_up: Lookup<'_>) -> Leg {
     let found = look_up(&device);
+    let gone = found == Found::Gone;
+    let (facts, late) = seen(found);
     Leg {
         number: 0,
-        gone: found == Found::Gone,
-        facts: found.facts(),
+        gone,
+        facts,
+        late,
         device,
         offset: offset.saturating_mul(SECTOR),
         length: length.saturating_mul(SECTOR),
@@ -229,6 +222,15 @@ fn leg_at(device: DeviceRef, offset: u64, length: u64, look_up: Lookup<'_>) -> L
         source: true,
         errors: 0,
         unresponsive: false,
+    }
+}
+
+/// What was seen, and for how long nobody has answered.
+fn seen(found: Found) -> (Option<Sight>, Option<Duration>) {
+    match found {
+        Found::There(sight) => (Some(sight), None),
+        Found::Late { since, before } => (before, Some(since).filter(|since| *since >= LATE)),
+        Found::Unknown | Found::Gone => (None, None),
     }
 }
 
@@ -272,9 +274,11 @@ pub(super) fn log_of(part: &Part, look_up: Lookup<'_>) -> LogView {
         Some(_) => Letter::Alive,
         None => Letter::Unknown,
     };
+    let (facts, late) = seen(device.as_ref().map_or(Found::Unknown, look_up));
     LogView {
         kind: kind_of(part).into(),
-        facts: device.as_ref().and_then(|device| look_up(device).facts()),
+        facts,
+        late,
         device,
         letter,
     }

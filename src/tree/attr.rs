@@ -17,7 +17,7 @@ impl Tree {
     /// ENODEV where its mirror is gone, ENOENT where the number names nothing.
     pub fn attr(&self, node: Node) -> Result<Attr> {
         if let Some(mirror_id) = node.mirror_id()
-            && let Err(gone) = self.daemon.registry.check(mirror_id)
+            && let Err(gone) = self.view.registry.check(mirror_id)
         {
             return self.open_attr(node).ok_or(gone);
         }
@@ -38,28 +38,9 @@ impl Tree {
         })
     }
 
-    /// Change owner, group or mode. What is changed of a mirror's file is kept with
-    /// the mirror, what is changed at the root until the unmount.
-    ///
-    /// # Errors
-    /// As [`Tree::attr`].
-    pub fn set_ownership(&self, node: Node, look: Ownership) -> Result<Attr> {
-        self.attr(node)?;
-        match node.mirror_id() {
-            _ if look.is_plain() => {}
-            Some(mirror_id) => self.daemon.set_ownership(mirror_id, &path(node), look),
-            None => {
-                let mut looks = self.looks.lock();
-                let entry = looks.entry(node.ino()).or_default();
-                *entry = look.over(*entry);
-            }
-        }
-        self.attr(node)
-    }
-
     fn look(&self, node: Node) -> Ownership {
         match node.mirror_id() {
-            Some(mirror_id) => self.daemon.registry.look(mirror_id, || path(node)),
+            Some(mirror_id) => self.view.registry.look(mirror_id, || path(node)),
             None => {
                 let looks = self.looks.lock();
                 looks.get(&node.ino()).copied().unwrap_or_default()
@@ -68,8 +49,8 @@ impl Tree {
     }
 
     fn news(&self) -> (u64, SystemTime) {
-        let (_, end) = self.daemon.events.span();
-        (end, self.daemon.events.changed().unwrap_or(self.born))
+        let (_, end) = self.view.events.span();
+        (end, self.view.events.changed().unwrap_or(self.born))
     }
 }
 

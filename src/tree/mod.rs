@@ -33,12 +33,19 @@ use std::time::SystemTime;
 use parking_lot::Mutex;
 
 use crate::daemon::Daemon;
+use crate::daemon::tasks::deadline::Deadlines;
+use crate::daemon::view::View;
 use crate::model::ownership::Ownership;
 
 /// The tree over one daemon.
 pub struct Tree {
-    /// What the files are about.
-    pub daemon: Arc<Daemon>,
+    /// What the files show.
+    view: Arc<View>,
+    /// Who does what is written into them. Its calls may wait for devices: only `write`
+    /// makes them, on a thread of their own.
+    daemon: Arc<Daemon>,
+    /// Long work.
+    pub deadlines: Arc<Deadlines>,
     /// Locks of its files.
     pub locks: locks::Locks,
     looks: Mutex<HashMap<u64, Ownership>>,
@@ -56,6 +63,8 @@ impl Tree {
     /// A tree whose files belong to `owner`, a user and a group.
     pub fn new(daemon: Arc<Daemon>, owner: (u32, u32)) -> Self {
         Tree {
+            view: Arc::clone(&daemon.view),
+            deadlines: Arc::clone(&daemon.deadlines),
             daemon,
             locks: locks::Locks::default(),
             looks: Mutex::default(),

@@ -13,6 +13,7 @@ use super::stat::Attr;
 use super::top::Top;
 use super::{Tree, help, info};
 use crate::daemon::admission::permission::Caller;
+use crate::daemon::events::waiters;
 use crate::daemon::mirrors::query::Detail;
 use crate::error::{Errno, Error, Result};
 use crate::model::id::MirrorId;
@@ -34,7 +35,7 @@ impl Tree {
     /// the caller has too many.
     pub fn open(&self, node: Node, caller: Caller, writing: bool) -> Result<u64> {
         if let Some(mirror_id) = node.mirror_id() {
-            self.daemon.registry.check(mirror_id)?;
+            self.view.registry.check(mirror_id)?;
         }
         if writing {
             self.writable(node)?;
@@ -59,7 +60,7 @@ impl Tree {
         let taken = self.limits.take(caller, of, amount);
         taken.map_err(|Refused { error, first }| {
             if first {
-                let _ = self.daemon.report("-", Err::<(), _>(error.clone()));
+                let _ = self.view.report("-", Err::<(), _>(error.clone()));
             }
             error
         })
@@ -103,7 +104,7 @@ impl Tree {
         let closed = handles.remove(&number);
         drop(handles);
         drop(closed);
-        self.daemon.events.waiters.forget(number);
+        self.view.events.waiters.forget(number);
     }
 
     /// An open file.
@@ -124,7 +125,7 @@ impl Tree {
         let handle = self.handle(number)?;
         let node = handle.attr.node;
         match self.show(node) {
-            Shown::Events => return Ok(handle.read_events(&self.daemon.events, offset, size)),
+            Shown::Events => return Ok(handle.read_events(&self.view.events, offset, size)),
             Shown::Follow(mirror_id) => {
                 return Ok(handle.follow(size, || self.mirror(mirror_id, Detail::Kernel)));
             }
@@ -150,7 +151,7 @@ impl Tree {
                     show: Show::Link(show),
                     ..
                 },
-            )) => Ok(show(&self.daemon.snapshot(mirror_id, Detail::Kernel)?)),
+            )) => Ok(show(&self.view.snapshot(mirror_id, Detail::Kernel)?)),
             _ => Err(Error::invalid("not a symbolic link")),
         }
     }
@@ -176,20 +177,28 @@ impl Tree {
         let node = handle.attr.node;
         // First, or a change between the two would be told to nobody.
         if let Some(tell) = tell {
-            let changes = &self.daemon.events.waiters;
+            let changes = &self.view.events.waiters;
             changes.forget(number);
             let share = self.share(&handle.caller, Resource::Pollers, 1)?;
             let tell = move || {
                 drop(share);
                 tell();
             };
-            changes.wait(number, Box::new(tell));
+            changes.wait(number, &self.subject(node), Box::new(tell));
         }
         match self.show(node) {
-            Shown::Events => Ok(handle.has_events(&self.daemon.events)),
+            Shown::Events => Ok(handle.has_events(&self.view.events)),
             Shown::Follow(_) => Ok(handle.pause().is_zero()),
             Shown::Text => self.text(node).map(|text| handle.differs(&text)),
         }
+    }
+
+    /// Under which name whoever waits for a file is told of its changes.
+    fn subject(&self, node: Node) -> String {
+        let entry = node
+            .mirror_id()
+            .and_then(|id| self.view.registry.get(id).ok());
+        entry.map_or_else(|| waiters::ALL.into(), |entry| entry.name)
     }
 
     fn show(&self, node: Node) -> Shown {
@@ -223,8 +232,8 @@ impl Tree {
     }
 
     fn mirror(&self, mirror_id: MirrorId, need: Detail) -> Result<Snapshot> {
-        self.daemon.resume_sampling(mirror_id);
-        self.daemon.snapshot(mirror_id, need)
+        self.view.resume_sampling(mirror_id);
+        self.view.snapshot(mirror_id, need)
     }
 
     fn top(&self, need: Detail) -> Top {
@@ -235,7 +244,7 @@ impl Tree {
         if need == Detail::Engine {
             return common;
         }
-        let mirrors = self.daemon.mirrors().unwrap_or_default().into_iter();
+        let mirrors = self.view.mirrors().unwrap_or_default().into_iter();
         // One that goes between the list and the look is not there.
         let mirrors = mirrors.filter_map(|(mirror_id, _)| self.mirror(mirror_id, need).ok());
         Top {
@@ -246,12 +255,12 @@ impl Tree {
 
     /// What is known without a look at the mirrors.
     fn common(&self) -> Top {
-        let engine = self.daemon.engine.as_ref();
+        let engine = self.view.engine.as_ref();
         let versions = engine.versions().ok();
         Top {
             engine: versions.map(|versions| (engine.kind(), versions)),
             throttle: engine.throttle().ok(),
-            counts: self.daemon.events.counts(),
+            counts: self.view.events.counts(),
             ..Top::default()
         }
     }

@@ -57,7 +57,7 @@ impl Tree {
         let found = match parent {
             Node::Root => match row::find(root::ROWS, "", name) {
                 Some((row, _)) => Some(Node::RootFile(row)),
-                None => Some(Node::Mirror(self.daemon.find(name)?)),
+                None => Some(Node::Mirror(self.view.find(name)?)),
             },
             Node::Mirror(mirror_id) => self.in_mirror(mirror_id, "", name),
             Node::Folder(mirror_id, LEGS) => self.leg(mirror_id, name)?,
@@ -80,7 +80,7 @@ impl Tree {
     /// ENODEV where its mirror is gone, ENOTDIR for a file.
     pub fn list(&self, folder: Node) -> Result<Vec<Name>> {
         if let Some(mirror_id) = folder.mirror_id() {
-            self.daemon.registry.check(mirror_id)?;
+            self.view.registry.check(mirror_id)?;
         }
         match folder {
             Node::Root => self.list_root(),
@@ -123,19 +123,19 @@ impl Tree {
     }
 
     fn kind(&self) -> Kind {
-        self.daemon.engine.kind()
+        self.view.engine.kind()
     }
 
     fn list_root(&self) -> Result<Vec<Name>> {
         let mut names = rows(root::ROWS, "", self.kind(), Node::RootFile);
-        let mirrors = self.daemon.mirrors()?.into_iter();
+        let mirrors = self.view.mirrors()?.into_iter();
         let free = mirrors.filter(|(_, name)| row::find(root::ROWS, "", name).is_none());
         names.extend(free.map(|(mirror_id, name)| folder_name(Node::Mirror(mirror_id), &name)));
         Ok(names)
     }
 
     fn legs(&self, mirror_id: MirrorId) -> Result<usize> {
-        let snapshot = self.daemon.snapshot(mirror_id, Detail::Kernel)?;
+        let snapshot = self.view.snapshot(mirror_id, Detail::Kernel)?;
         Ok(snapshot.legs.len().min(MOST_LEGS))
     }
 

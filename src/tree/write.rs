@@ -10,6 +10,8 @@ use super::lines::commands;
 use super::mirror::ROWS;
 use super::node::Node;
 use super::row::Order;
+use super::rows::path;
+use super::stat::Attr;
 use crate::daemon::admission::permission::Caller;
 use crate::error::{Errno, Error, Result};
 use crate::model::id::MirrorId;
@@ -66,9 +68,9 @@ impl Tree {
             Err(error) => {
                 let name = node
                     .mirror_id()
-                    .and_then(|mirror_id| self.daemon.registry.get(mirror_id).ok());
+                    .and_then(|mirror_id| self.view.registry.get(mirror_id).ok());
                 let name = name.map_or_else(|| "-".into(), |entry| entry.name);
-                return self.daemon.report(&name, Err(error));
+                return self.view.report(&name, Err(error));
             }
         };
         match (order, node.mirror_id()) {
@@ -91,6 +93,25 @@ impl Tree {
                 Err(Error::invalid("the file belongs to no mirror"))
             }
         }
+    }
+
+    /// Change owner, group or mode. What is changed of a mirror's file is kept with
+    /// the mirror, what is changed at the root until the unmount.
+    ///
+    /// # Errors
+    /// As [`Tree::attr`].
+    pub fn set_ownership(&self, node: Node, look: Ownership) -> Result<Attr> {
+        self.attr(node)?;
+        match node.mirror_id() {
+            _ if look.is_plain() => {}
+            Some(mirror_id) => self.daemon.set_ownership(mirror_id, &path(node), look),
+            None => {
+                let mut looks = self.looks.lock();
+                let entry = looks.entry(node.ino()).or_default();
+                *entry = look.over(*entry);
+            }
+        }
+        self.attr(node)
     }
 
     /// Make a device without a table. Whoever makes it owns its folder and what can be

@@ -98,13 +98,13 @@ impl Side {
     }
 
     fn mirror_id(&self) -> mirrorfs::error::Result<MirrorId> {
-        self.daemon.find(NAME)
+        self.daemon.view.find(NAME)
     }
 
     fn seen(&self) -> Option<Seen> {
         let snapshot = self
             .mirror_id()
-            .and_then(|m| self.daemon.snapshot(m, Detail::Kernel));
+            .and_then(|m| self.daemon.view.snapshot(m, Detail::Kernel));
         let snapshot = snapshot.ok()?;
         let status = |line: &mirrorfs::text::table::Line| {
             let status = MirrorStatus::parse(&line.params).ok()?;

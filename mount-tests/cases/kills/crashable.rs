@@ -220,9 +220,9 @@ fn daemon(engine: &Arc<Inject<Kernel>>, state: &Path) -> Arc<Daemon> {
 
 fn make(daemon: &Arc<Daemon>, line: &str) {
     let name = daemon.create(&Caller::daemon(), line).expect(line);
-    let mirror_id = daemon.find(&name).expect("the mirror");
+    let mirror_id = daemon.view.find(&name).expect("the mirror");
     wait_for("in sync", || {
-        let snapshot = daemon.snapshot(mirror_id, Detail::Kernel);
+        let snapshot = daemon.view.snapshot(mirror_id, Detail::Kernel);
         snapshot.is_ok_and(|snapshot| snapshot.was_in_sync)
     });
 }
@@ -252,7 +252,7 @@ fn stop_before(engine: &Arc<Inject<Kernel>>, op: &str, nth: usize) {
 }
 
 fn work(daemon: &Arc<Daemon>, file: &str, line: &str) -> Result<()> {
-    let mirror_id = |name: &str| daemon.find(name).expect("the mirror");
+    let mirror_id = |name: &str| daemon.view.find(name).expect("the mirror");
     match file {
         "new" => daemon.create(&Caller::daemon(), line).map(drop),
         "ctl" => daemon.verb(&Caller::daemon(), mirror_id("m"), line),

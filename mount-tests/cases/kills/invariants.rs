@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use libc::O_DSYNC;
-use mirrorfs::engine::{Engine, Id, Slot};
+use mirrorfs::engine::{Id, PromptEngine, Slot};
 
 use super::crashable::CrashableDaemon;
 use super::loops_without_mirror;

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use mirrorfs::engine::home::{Home, Lying};
 use mirrorfs::engine::identity::{DeviceId, DeviceKind, Identity};
 use mirrorfs::engine::{
-    self, Attachment, Devices, Doomed, Engine, Extent, Facts, Holder, Id, Info, Kind, Listed, Slot,
-    Span, Suspend, Traffic, Versions,
+    self, Attachment, Devices, Doomed, Engine, Extent, Facts, Found, Holder, Id, Info, Kind,
+    Listed, PromptDevices, PromptEngine, Slot, Span, Suspend, Traffic, Versions,
 };
 use mirrorfs::error::{Errno, Error, Result};
 use mirrorfs::text::device::{DevNo, DeviceRef};
@@ -22,7 +22,7 @@ use super::mirror::Held;
 /// Bytes of a block.
 const BYTES: u64 = SECTORS * 512;
 
-impl Engine for Sim {
+impl PromptEngine for Sim {
     fn kind(&self) -> Kind {
         Kind::Kernel
     }
@@ -72,6 +72,33 @@ impl Engine for Sim {
         Ok(deps.collect())
     }
 
+    fn life(&self, dev: DevNo) -> Result<u64> {
+        Sim::life(self, dev)
+    }
+
+    /// Unknown: whoever asks must look at every table.
+    fn lives(&self) -> Result<u64> {
+        Err(Error::new(
+            Errno::ENOTSUP,
+            "the simulation does not sum the lives",
+        ))
+    }
+
+    fn arm(&self) -> Result<()> {
+        self.count_arm();
+        Ok(())
+    }
+
+    fn events(&self) -> Vec<BorrowedFd<'_>> {
+        vec![self.bell.as_fd()]
+    }
+
+    fn throttle(&self) -> Result<u32> {
+        Ok(self.state().throttle)
+    }
+}
+
+impl Engine for Sim {
     fn create(&self, name: &str, uuid: &str, _: Option<u32>) -> Result<Info> {
         self.change(|state| state.create(name, uuid).map(|device| device.info()))
     }
@@ -137,31 +164,6 @@ impl Engine for Sim {
         self.change(|state| state.rename(id, name))
     }
 
-    fn life(&self, dev: DevNo) -> Result<u64> {
-        Sim::life(self, dev)
-    }
-
-    /// Unknown: whoever asks must look at every table.
-    fn lives(&self) -> Result<u64> {
-        Err(Error::new(
-            Errno::ENOTSUP,
-            "the simulation does not sum the lives",
-        ))
-    }
-
-    fn arm(&self) -> Result<()> {
-        self.count_arm();
-        Ok(())
-    }
-
-    fn events(&self) -> Vec<BorrowedFd<'_>> {
-        vec![self.bell.as_fd()]
-    }
-
-    fn throttle(&self) -> Result<u32> {
-        Ok(self.state().throttle)
-    }
-
     fn set_throttle(&self, percent: u32) -> Result<()> {
         self.state().throttle = percent;
         Ok(())
@@ -170,6 +172,36 @@ impl Engine for Sim {
 
 fn node(number: DevNo) -> PathBuf {
     format!("/dev/sim{}-{}", number.major, number.minor).into()
+}
+
+impl PromptDevices for Sim {
+    fn sight(&self, device: &DeviceRef) -> Found {
+        match self.facts(device) {
+            Ok(facts) => Found::There(facts.sight()),
+            Err(_) => Found::Gone,
+        }
+    }
+
+    fn holders(&self, _: &DeviceRef) -> Vec<Holder> {
+        Vec::new()
+    }
+
+    fn lies_on(&self, _: &Home, _: DevNo) -> Lying {
+        Lying::Elsewhere
+    }
+
+    fn let_go(&self, _: &DeviceRef) -> Result<()> {
+        Ok(())
+    }
+
+    fn traffic(&self, dev: DevNo) -> Option<Traffic> {
+        let state = self.state();
+        let device = state.devices.iter().find(|device| device.dev() == dev)?;
+        Some(Traffic {
+            done: state.writer.acknowledged + state.writer.failed,
+            under_way: device.under_way() as u64,
+        })
+    }
 }
 
 impl Devices for Sim {
@@ -269,33 +301,12 @@ impl Devices for Sim {
         Ok(Vec::new())
     }
 
-    fn holders(&self, _: &DeviceRef) -> Vec<Holder> {
-        Vec::new()
-    }
-
     fn home(&self, _: &DeviceRef) -> Home {
         Home::default()
     }
 
-    fn lies_on(&self, _: &Home, _: DevNo) -> Lying {
-        Lying::Elsewhere
-    }
-
-    fn let_go(&self, _: &DeviceRef) -> Result<()> {
-        Ok(())
-    }
-
     fn read_partitions(&self, _: &DeviceRef) -> Result<()> {
         Ok(())
-    }
-
-    fn traffic(&self, dev: DevNo) -> Option<Traffic> {
-        let state = self.state();
-        let device = state.devices.iter().find(|device| device.dev() == dev)?;
-        Some(Traffic {
-            done: state.writer.acknowledged + state.writer.failed,
-            under_way: device.under_way() as u64,
-        })
     }
 
     fn user(&self, _: &Facts, _: &[DeviceRef]) -> Result<Option<String>> {

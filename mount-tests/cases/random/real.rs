@@ -9,7 +9,7 @@ use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
 use mirrorfs::engine::kernel::Kernel;
-use mirrorfs::engine::{Engine, Id, Slot, Suspend};
+use mirrorfs::engine::{Engine, Id, PromptEngine, Slot, Suspend};
 use nix::errno::Errno;
 
 use super::super::differential::Random;

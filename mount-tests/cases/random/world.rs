@@ -84,7 +84,7 @@ impl World {
 
     /// Its number: another program's device that is no mirror has none for a while.
     pub fn mirror_id(&self) -> MirrorId {
-        self.daemon.find(NAME).unwrap_or(MirrorId::new(0))
+        self.daemon.view.find(NAME).unwrap_or(MirrorId::new(0))
     }
 
     /// Wait until the daemon has nothing to do before the next thing happens.
@@ -92,7 +92,7 @@ impl World {
         let end = Instant::now() + PATIENCE;
         loop {
             self.sim.watched();
-            if !self.daemon.registry.is_at_work(self.mirror_id()) {
+            if !self.daemon.view.registry.is_at_work(self.mirror_id()) {
                 break;
             }
             assert!(Instant::now() < end, "the daemon does not come to an end");
@@ -170,7 +170,7 @@ impl World {
         self.judge_health();
         self.sim
             .change(|state| state.devices.iter_mut().for_each(|device| device.open = 0));
-        let removed = match self.daemon.find(NAME) {
+        let removed = match self.daemon.view.find(NAME) {
             Ok(_) => self.verb("remove"),
             Err(_) => self.sim.change(|state| {
                 let removed = state.remove(&Id::Name(NAME.into()));
@@ -217,12 +217,13 @@ impl World {
         for dev in lives {
             text += &format!("life {:?} of {dev}\n", self.sim.life(dev));
         }
-        if let Ok(snapshot) = self.daemon.snapshot(self.mirror_id(), Detail::Kernel) {
+        if let Ok(snapshot) = self.daemon.view.snapshot(self.mirror_id(), Detail::Kernel) {
             text += &health::text(&snapshot);
         }
-        let (start, end) = self.daemon.events.span();
+        let (start, end) = self.daemon.view.events.span();
         let events = self
             .daemon
+            .view
             .events
             .read(start.max(end.saturating_sub(4096)), 4096);
         text + &String::from_utf8_lossy(&events)
@@ -233,8 +234,9 @@ impl World {
 /// was asked for.
 pub fn judge_health(sim: &Sim, daemon: &Daemon) {
     let before = sim.state().changes;
-    let mirror_id = daemon.find(NAME);
-    let Ok(snapshot) = mirror_id.and_then(|mirror_id| daemon.snapshot(mirror_id, Detail::Kernel))
+    let mirror_id = daemon.view.find(NAME);
+    let Ok(snapshot) =
+        mirror_id.and_then(|mirror_id| daemon.view.snapshot(mirror_id, Detail::Kernel))
     else {
         return;
     };

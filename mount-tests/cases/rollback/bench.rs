@@ -16,7 +16,7 @@ use mirrorfs::engine::embedded::devices::Files;
 use mirrorfs::engine::inject::Inject;
 use mirrorfs::engine::kernel::Kernel;
 use mirrorfs::engine::kernel::devices::Looped;
-use mirrorfs::engine::{Devices, Engine, Id, Slot};
+use mirrorfs::engine::{Devices, Engine, Id, PromptEngine, Slot};
 use mirrorfs::error::Result;
 use mirrorfs::model::id::MirrorId;
 use nix::errno::Errno;
@@ -93,7 +93,7 @@ impl<'a> Bench<'a> {
         self.daemon
             .create(&Caller::daemon(), &line)
             .expect("a mirror");
-        self.daemon.find("m0").expect("the mirror")
+        self.daemon.view.find("m0").expect("the mirror")
     }
 
     /// A mirror `m0` of [`Bench::table`] that is in sync, its number.
@@ -102,9 +102,9 @@ impl<'a> Bench<'a> {
         self.daemon
             .create(&Caller::daemon(), &line)
             .expect("a mirror");
-        let mirror_id = self.daemon.find("m0").expect("the mirror");
+        let mirror_id = self.daemon.view.find("m0").expect("the mirror");
         wait_for("in sync", || {
-            let snapshot = self.daemon.snapshot(mirror_id, Detail::Kernel);
+            let snapshot = self.daemon.view.snapshot(mirror_id, Detail::Kernel);
             snapshot.is_ok_and(|snapshot| snapshot.was_in_sync)
         });
         mirror_id
@@ -193,8 +193,8 @@ impl<'a> Bench<'a> {
                 }
             }
         }
-        for mirror_id in self.daemon.registry.ids() {
-            self.daemon.registry.forget(mirror_id);
+        for mirror_id in self.daemon.view.registry.ids() {
+            self.daemon.view.registry.forget(mirror_id);
         }
         // The folder of the records goes with the last one.
         for folder in ["state/mirrors", "state/logs"] {

@@ -26,7 +26,7 @@ pub fn finish_looks_again(lab: &Lab) {
         .daemon
         .create(&Caller::daemon(), &format!("m0: {table}"))
         .expect("a mirror");
-    let mirror_id = bench.daemon.find("m0").expect("the mirror");
+    let mirror_id = bench.daemon.view.find("m0").expect("the mirror");
     bench.engine.delay(Op::Suspend, 1, Duration::from_secs(5));
     thread::scope(|scope| {
         let verb = scope.spawn(|| bench.daemon.verb(&Caller::daemon(), mirror_id, "finish"));
@@ -106,11 +106,12 @@ pub fn a_delayed_create_goes_on(lab: &Lab) {
     let other = format!("0 64 mirror core 1 8 2 {} 0 {} 0", lab.disk(2), lab.disk(1));
     assert_eq!(refused(format!("m0: {other}")), Err(Errno::EEXIST));
     assert_eq!(refused(format!("m1: {other}")), Err(Errno::EBUSY));
-    let told =
-        || String::from_utf8_lossy(&bench.daemon.events.read(0, 4096)).contains(" m0 created ");
+    let told = || {
+        String::from_utf8_lossy(&bench.daemon.view.events.read(0, 4096)).contains(" m0 created ")
+    };
     wait_for("the event", told);
     assert_eq!(bench.state("m0", false, 1024), Vec::<String>::new());
-    let mirror_id = bench.daemon.find("m0").expect("the mirror");
+    let mirror_id = bench.daemon.view.find("m0").expect("the mirror");
     bench
         .daemon
         .verb(&Caller::daemon(), mirror_id, "remove")
@@ -126,7 +127,9 @@ pub fn a_delayed_verb_keeps_others_out(lab: &Lab) {
         .delay(Op::Suspend, 1, Duration::from_millis(1000));
     thread::scope(|scope| {
         let verb = scope.spawn(|| bench.daemon.verb(&Caller::daemon(), mirror_id, "suspend"));
-        wait_for("it runs", || bench.daemon.registry.is_running(mirror_id));
+        wait_for("it runs", || {
+            bench.daemon.view.registry.is_running(mirror_id)
+        });
         for other in ["resume", "remove", "suspend"] {
             let error = bench
                 .daemon
@@ -148,7 +151,15 @@ pub fn a_delayed_verb_keeps_others_out(lab: &Lab) {
             (renamed.errno(), reloaded.errno()),
             (Errno::EBUSY, Errno::EBUSY)
         );
-        assert!(bench.daemon.registry.known(mirror_id).running.is_some());
+        assert!(
+            bench
+                .daemon
+                .view
+                .registry
+                .known(mirror_id)
+                .running
+                .is_some()
+        );
         verb.join().expect("no panic").expect("suspended");
     });
     assert_eq!(bench.state("m0", true, 2048), Vec::<String>::new());

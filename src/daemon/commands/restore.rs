@@ -171,8 +171,9 @@ impl Restorer {
         if stage == Some(Stage::Removing) {
             let places = record.places.iter();
             self.below
-                .mirrors
-                .let_go_of_all(places.filter_map(|p| self.below.devices.find(&p.identity).ok()));
+                .journal
+                .release
+                .of_all(places.filter_map(|p| self.below.devices.find(&p.identity).ok()));
         }
         let undone = removed
             .unwrap_or(Ok(()))

@@ -117,7 +117,7 @@ impl Tables {
         }
         self.below.events.add(name, Kind::Reloaded, &text);
         self.below.journal.keep_new_table(mirror_id, logs, begun);
-        self.below.mirrors.let_go_since(snapshot);
+        self.below.journal.release.since(snapshot);
         Ok(())
     }
 }

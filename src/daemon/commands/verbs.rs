@@ -141,7 +141,7 @@ impl Verbs {
         };
         self.below.events.add(name, Kind::Removed, text);
         if !later {
-            self.below.mirrors.let_go_since(snapshot);
+            self.below.journal.release.since(snapshot);
         }
         let turn = turn.unwrap_or_default();
         self.below.journal.forget_removed(snapshot, turn, files);

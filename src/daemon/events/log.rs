@@ -59,7 +59,7 @@ impl Events {
         ring.changed = Some(now);
         ring.counts.count(name, kind);
         drop(ring);
-        self.waiters.tell();
+        self.waiters.tell(name);
     }
 
     /// Add a failure, where others find its reason too.
@@ -77,6 +77,7 @@ impl Events {
     /// Add that a mirror has another name; `by` says who gave it, if not a request.
     pub fn renamed(&self, from: &str, to: &str, by: &str) {
         self.ring.lock().counts.rename(from, to);
+        self.waiters.tell(from);
         self.add(to, Kind::Renamed, &format!("from {from}{by}"));
     }
 

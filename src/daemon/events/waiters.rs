@@ -1,20 +1,33 @@
 //! Those who wait until something changes: poll(2) on a file. Each is told once, by a
 //! thread that does nothing else: there may be thousands, and whoever has something to
-//! tell has better things to do, such as taking out a leg.
+//! tell has better things to do, such as taking out a leg. Who waits for one mirror is not
+//! woken for another.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::thread::sleep;
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
 /// Tells somebody that something may have changed.
 pub type Tell = Box<dyn FnOnce() + Send>;
 
+/// What stands for the files that show all mirrors: no mirror is called so.
+pub const ALL: &str = "";
+
+/// How many are told before others have their turn: each one who is told asks again.
+const BATCH: usize = 128;
+const PAUSE: Duration = Duration::from_millis(1);
+
 #[derive(Default)]
 struct Inner {
-    waiting: HashMap<u64, Tell>,
-    /// Whether something changed that nobody was told of yet.
-    news: bool,
+    /// By the mirror's name, and by their numbers.
+    waiting: HashMap<String, HashMap<u64, Tell>>,
+    /// For which mirror each waits.
+    of: HashMap<u64, String>,
+    /// The mirrors of which there is something that nobody was told of yet.
+    news: HashSet<String>,
 }
 
 /// Those who wait.
@@ -25,22 +38,36 @@ pub struct Waiters {
 }
 
 impl Waiters {
-    /// Tell at the next change; who waits under this number already is replaced.
-    pub fn wait(&self, number: u64, tell: Tell) {
-        let before = self.inner.lock().waiting.insert(number, tell);
+    /// Tell at the next change of the mirror of this name, or of [`ALL`]; who waits under
+    /// this number already is replaced.
+    pub fn wait(&self, number: u64, name: &str, tell: Tell) {
+        let mut inner = self.inner.lock();
+        let before = inner.forget(number);
+        inner.of.insert(number, name.into());
+        let waiting = inner.waiting.entry(name.into()).or_default();
+        waiting.insert(number, tell);
+        drop(inner);
         drop(before);
     }
 
     /// Nobody waits under this number any more.
     pub fn forget(&self, number: u64) {
-        let before = self.inner.lock().waiting.remove(&number);
+        let before = self.inner.lock().forget(number);
         drop(before);
     }
 
-    /// Something may have changed.
-    pub fn tell(&self) {
-        self.inner.lock().news = true;
-        self.changed.notify_one();
+    /// Something may have changed of a mirror, which all of them show too.
+    pub fn tell(&self, name: &str) {
+        let mut inner = self.inner.lock();
+        let before = inner.news.len();
+        for name in [name, ALL] {
+            if inner.waiting.contains_key(name) && !inner.news.contains(name) {
+                inner.news.insert(name.into());
+            }
+        }
+        if inner.news.len() > before {
+            self.changed.notify_one();
+        }
     }
 
     /// Tell those who wait, for ever.
@@ -52,11 +79,40 @@ impl Waiters {
 
     fn serve_once(&self) {
         let mut inner = self.inner.lock();
-        self.changed.wait_while(&mut inner, |inner| !inner.news);
-        inner.news = false;
-        let woken = std::mem::take(&mut inner.waiting);
+        self.changed
+            .wait_while(&mut inner, |inner| inner.news.is_empty());
+        let woken = inner.take_woken();
         drop(inner);
-        woken.into_values().for_each(|tell| tell());
+        let mut left = woken.len();
+        for (number, tell) in woken.into_iter().enumerate() {
+            tell();
+            left -= 1;
+            if left > 0 && number % BATCH == BATCH - 1 {
+                sleep(PAUSE);
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn forget(&mut self, number: u64) -> Option<Tell> {
+        let name = self.of.remove(&number)?;
+        let waiting = self.waiting.get_mut(&name)?;
+        let tell = waiting.remove(&number);
+        if waiting.is_empty() {
+            self.waiting.remove(&name);
+        }
+        tell
+    }
+
+    fn take_woken(&mut self) -> Vec<Tell> {
+        let news = std::mem::take(&mut self.news).into_iter();
+        let woken = news.filter_map(|name| self.waiting.remove(&name));
+        let woken: Vec<(u64, Tell)> = woken.flatten().collect();
+        for (number, _) in &woken {
+            self.of.remove(number);
+        }
+        woken.into_iter().map(|(_, tell)| tell).collect()
     }
 }
 
@@ -73,24 +129,56 @@ mod tests {
 
     use super::*;
 
+    /// Those who wait, and the sum of what each adds when it is told.
+    #[derive(Default)]
+    struct Room {
+        waiters: Waiters,
+        told: Arc<AtomicU32>,
+    }
+
+    impl Room {
+        fn wait(&self, number: u64, name: &str, adds: u32) {
+            let told = Arc::clone(&self.told);
+            let tell = move || {
+                told.fetch_add(adds, Ordering::Relaxed);
+            };
+            self.waiters.wait(number, name, Box::new(tell));
+        }
+
+        fn told(&self) -> u32 {
+            self.told.load(Ordering::Relaxed)
+        }
+    }
+
     #[test]
     fn each_is_told_once_and_not_after_it_left() {
-        let (changes, woken) = (Waiters::default(), Arc::<AtomicU32>::default());
-        let tell = |by: u32| -> Tell {
-            let woken = Arc::clone(&woken);
-            Box::new(move || {
-                woken.fetch_add(by, Ordering::Relaxed);
-            })
-        };
-        changes.wait(1, tell(1));
-        changes.wait(1, tell(10));
-        changes.wait(2, tell(100));
-        changes.forget(2);
-        changes.tell();
-        assert_eq!(woken.load(Ordering::Relaxed), 0, "not by who has the news");
-        changes.serve_once();
-        changes.tell();
-        changes.serve_once();
-        assert_eq!(woken.load(Ordering::Relaxed), 10);
+        let room = Room::default();
+        room.wait(1, "m0", 1);
+        room.wait(1, "m0", 10);
+        room.wait(2, "m0", 100);
+        room.waiters.forget(2);
+        room.waiters.tell("m0");
+        assert_eq!(room.told(), 0, "not by who has the news");
+        room.waiters.serve_once();
+        assert_eq!(room.told(), 10);
+        room.waiters.tell("m0");
+        let inner = room.waiters.inner.lock();
+        assert!(inner.news.is_empty() && inner.waiting.is_empty() && inner.of.is_empty());
+    }
+
+    #[test]
+    fn who_waits_for_another_mirror_is_not_woken() {
+        let room = Room::default();
+        room.wait(1, "m0", 1);
+        room.wait(2, "m1", 10);
+        room.wait(3, ALL, 100);
+        room.waiters.tell("m0");
+        room.waiters.serve_once();
+        assert_eq!(room.told(), 101);
+        room.wait(2, "m0", 1000);
+        room.waiters.tell("m1");
+        room.waiters.tell("m0");
+        room.waiters.serve_once();
+        assert_eq!(room.told(), 1101);
     }
 }

@@ -14,6 +14,7 @@ use crate::daemon::events::log::Events;
 use crate::daemon::mirrors::entry::Entry;
 use crate::daemon::mirrors::query::Mirrors;
 use crate::daemon::mirrors::registry::Registry;
+use crate::daemon::mirrors::release::Release;
 use crate::daemon::records::record::{Record, RecordedDevice, Unfinished};
 use crate::daemon::records::store::Records;
 use crate::daemon::tasks::hands::Hands;
@@ -39,6 +40,8 @@ pub struct Journal {
     pub(crate) devices: Arc<dyn Devices>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) events: Arc<Events>,
+    /// Lets go of what a mirror used.
+    pub(crate) release: Release,
     pub(crate) hands: Arc<Hands>,
     /// With the file system of the records.
     pub(super) patience: Patience,
@@ -56,14 +59,14 @@ impl Journal {
     /// That of `mirrors`, in `records`.
     pub fn new(
         mirrors: &Arc<Mirrors>,
+        (engine, devices): (&Arc<dyn Engine>, &Arc<dyn Devices>),
         events: &Arc<Events>,
         hands: &Arc<Hands>,
         records: Records,
     ) -> Journal {
-        let devices = Arc::clone(&mirrors.devices);
         Journal {
             mirrors: Arc::clone(mirrors),
-            engine: Arc::clone(&mirrors.engine),
+            engine: Arc::clone(engine),
             registry: Arc::clone(&mirrors.registry),
             events: Arc::clone(events),
             hands: Arc::clone(hands),
@@ -72,7 +75,8 @@ impl Journal {
             home: devices.home(&DeviceRef::Path(records.folder().into())),
             managed: ManagedLogs::beside(&records),
             records,
-            devices,
+            release: Release::new(engine, devices),
+            devices: Arc::clone(devices),
         }
     }
 

@@ -7,8 +7,8 @@ use super::keep::Journal;
 use crate::daemon::admission::log_file;
 use crate::daemon::admission::log_file::remove_file;
 use crate::daemon::mirrors::query::Detail;
-use crate::daemon::records::record::{Record, Stage, Unfinished};
-use crate::engine::Facts;
+use crate::daemon::records::record::{Record, Stage};
+use crate::engine::Sight;
 use crate::engine::identity::Identity;
 use crate::error::Result;
 use crate::model::id::MirrorId;
@@ -45,14 +45,15 @@ impl Journal {
             .get(mirror_id)
             .ok()
             .and_then(|entry| entry.made);
-        let facts = snapshot.logs.iter().filter_map(|log| log.facts.as_ref());
-        let file = |facts: &Facts| {
-            let path = facts.file.clone()?;
-            let there = self.devices.facts(&DeviceRef::Path(path.clone()));
-            let same = there.is_ok_and(|there| there.extent.base == facts.extent.base);
+        let logs = snapshot.logs.iter();
+        let logs = logs.filter_map(|log| Some((log.device.as_ref()?, log.facts.as_ref()?)));
+        let file = |(device, sight): (&DeviceRef, &Sight)| {
+            let path = sight.file.clone()?;
+            let there = self.devices.facts(&DeviceRef::Path(path.clone())).ok()?;
+            let same = there.extent.base == self.devices.facts(device).ok()?.extent.base;
             same.then_some(path)
         };
-        let looped = facts.filter(|facts| facts.autoclear).filter_map(file);
+        let looped = logs.filter(|(_, sight)| sight.autoclear).filter_map(file);
         looped
             .filter(|path| self.is_made(made.as_deref(), path))
             .collect()

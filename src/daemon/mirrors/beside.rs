@@ -3,7 +3,7 @@
 //! alone, while the mirror says that all are equal.
 
 use super::uses::{ALL, Uses};
-use crate::engine::{Devices, Engine, Span};
+use crate::engine::{PromptDevices, PromptEngine, Span};
 use crate::model::snapshot::{Owner, Snapshot};
 use crate::text::device::DeviceRef;
 
@@ -12,8 +12,8 @@ use crate::text::device::DeviceRef;
 /// its own devices, and knows how.
 pub(super) fn beside(
     uses: &Uses,
-    engine: &dyn Engine,
-    devices: &dyn Devices,
+    engine: &dyn PromptEngine,
+    devices: &dyn PromptDevices,
     snapshot: &Snapshot,
 ) -> Vec<String> {
     let mut found = Vec::new();

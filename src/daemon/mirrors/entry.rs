@@ -78,6 +78,10 @@ pub struct Entry {
     pub(crate) leaving: bool,
 }
 
+/// A copy that has not got further for this long is not sampled until somebody
+/// looks or something happens.
+pub(crate) const SAMPLED_FOR: Duration = Duration::from_secs(60);
+
 /// The number of what is no device.
 pub(crate) const NOWHERE: DevNo = DevNo { major: 0, minor: 0 };
 

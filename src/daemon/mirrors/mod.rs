@@ -11,7 +11,7 @@ pub mod lease;
 pub mod mark;
 pub mod query;
 pub mod registry;
-mod release;
+pub mod release;
 mod uses;
 
 pub use absent::not_started;

@@ -1,5 +1,5 @@
-//! Looking: which mirrors there are now, and what one is like. Waiters nothing
-//! in device-mapper.
+//! Looking: which mirrors there are now, and what one is like. Changes nothing, and
+//! waits for no device.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::beside::beside;
 use super::lease::{Reserved, taken};
 use super::registry::Registry;
 use super::uses::Uses;
-use crate::engine::{Devices, Engine, Id, Info, Slot};
+use crate::engine::{Id, Info, PromptDevices, PromptEngine, Slot};
 use crate::error::{Errno, Error, Result};
 use crate::model::id::MirrorId;
 use crate::model::snapshot::{Found, Known, Snapshot, is_shown};
@@ -34,8 +34,8 @@ const LISTS: usize = 4;
 
 /// The mirrors that there are.
 pub struct Mirrors {
-    pub(crate) engine: Arc<dyn Engine>,
-    pub(crate) devices: Arc<dyn Devices>,
+    pub(crate) engine: Arc<dyn PromptEngine>,
+    pub(crate) devices: Arc<dyn PromptDevices>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) uses: Uses,
 }
@@ -43,8 +43,7 @@ pub struct Mirrors {
 impl Mirrors {
     /// Those of an engine; `registry` is what is remembered of each.
     pub fn new(
-        engine: &Arc<dyn Engine>,
-        devices: &Arc<dyn Devices>,
+        (engine, devices): &(Arc<dyn PromptEngine>, Arc<dyn PromptDevices>),
         registry: &Arc<Registry>,
     ) -> Mirrors {
         Mirrors {
@@ -156,10 +155,14 @@ impl Mirrors {
         if detail < Detail::Devices {
             return Found::Unknown;
         }
-        match self.devices.facts(device) {
-            Ok(facts) => Found::There(facts),
-            Err(error) if matches!(error.errno(), Errno::ENODEV | Errno::ENOENT) => Found::Gone,
-            Err(_) => Found::Unknown,
+        self.devices.sight(device)
+    }
+
+    /// What a device is called, or what the table calls it.
+    pub fn node_of(&self, device: &DeviceRef) -> String {
+        match self.devices.sight(device) {
+            Found::There(sight) => sight.node.display().to_string(),
+            _ => device.to_string(),
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::entry::{Absent, Entry, NOWHERE};
+use super::entry::{Absent, Entry, NOWHERE, SAMPLED_FOR};
 use crate::daemon::events::counts::NONE;
 use crate::engine::{Id, Info};
 use crate::error::{Errno, Error, Result};
@@ -124,6 +124,20 @@ impl Registry {
         let entry = mirror_id.and_then(|mirror_id| inner.entries.get(mirror_id));
         let kept = entry.and_then(|entry| entry.settings.as_ref());
         kept.is_some_and(|kept| !kept.dropped.is_empty())
+    }
+
+    /// Whether a copy that is no longer sampled, since it had stopped, is to be sampled
+    /// again.
+    pub fn resume_sampling(&self, mirror_id: MirrorId) -> bool {
+        let stirred = self.update(mirror_id, |entry| {
+            let stopped = |(at, _): (Instant, u64)| at.elapsed() >= SAMPLED_FOR;
+            let asleep = entry.moved.is_some_and(stopped);
+            if asleep {
+                entry.moved = None;
+            }
+            asleep
+        });
+        stirred == Some(true)
     }
 
     /// Whether it is not known yet what a mirror that is being made is to be like.

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use super::query::Mirrors;
 use crate::daemon::tasks::thread::spawn;
-use crate::engine::Slot;
+use crate::engine::{Devices, Engine, PromptEngine, Slot};
 use crate::error::{Errno, Result};
 use crate::model::snapshot::Snapshot;
 use crate::text::device::DeviceRef;
@@ -18,9 +17,23 @@ use crate::text::letter::Letter;
 /// has a thread of its own to wait for it.
 const PARTITIONS_WITHIN: Duration = Duration::from_secs(1);
 
-impl Mirrors {
+/// Lets devices go.
+pub struct Release {
+    engine: Arc<dyn PromptEngine>,
+    devices: Arc<dyn Devices>,
+}
+
+impl Release {
+    /// Those below an engine.
+    pub fn new(engine: &Arc<dyn Engine>, devices: &Arc<dyn Devices>) -> Release {
+        Release {
+            engine: engine.clone(),
+            devices: Arc::clone(devices),
+        }
+    }
+
     /// Let go of the devices that a mirror had at this snapshot and has no longer.
-    pub fn let_go_since(&self, before: &Snapshot) {
+    pub fn since(&self, before: &Snapshot) {
         let failed = before.legs.iter().filter(|leg| leg.letter != Letter::Alive);
         let failed = failed.map(|leg| &leg.device);
         let logs = before.logs.iter().filter(|log| log.letter != Letter::Alive);
@@ -34,7 +47,7 @@ impl Mirrors {
         let mut table = before.table.clone();
         let mut gone = single(table.devices().map(|device| device.clone()));
         gone.retain(|device| !now.contains(device));
-        let read = self.let_go_of(gone, &failed);
+        let read = self.of(gone, &failed);
         let end = Instant::now() + PARTITIONS_WITHIN;
         for read in read {
             let left = end.saturating_duration_since(Instant::now());
@@ -44,13 +57,13 @@ impl Mirrors {
     }
 
     /// Let go of the devices of a mirror that is gone. Nothing is waited for.
-    pub fn let_go_of_all(&self, devices: impl IntoIterator<Item = DeviceRef>) {
-        self.let_go_of(single(devices), &[]);
+    pub fn of_all(&self, devices: impl IntoIterator<Item = DeviceRef>) {
+        self.of(single(devices), &[]);
     }
 
     /// A disk that failed is not read from: that may never come to its end. Answers what
     /// ends when a partition table was read in.
-    fn let_go_of(&self, gone: Vec<DeviceRef>, failed: &[DeviceRef]) -> Vec<Receiver<()>> {
+    fn of(&self, gone: Vec<DeviceRef>, failed: &[DeviceRef]) -> Vec<Receiver<()>> {
         gone.iter()
             .for_each(|device| note(self.devices.let_go(device)));
         let answer = gone.into_iter().filter(|device| !failed.contains(device));

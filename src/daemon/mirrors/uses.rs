@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use parking_lot::Mutex;
 
-use crate::engine::{Engine, Id, Listed, Slot, Span};
+use crate::engine::{Id, Listed, PromptEngine, Slot, Span};
 use crate::error::Result;
 use crate::model::snapshot::SECTOR;
 use crate::text::device::{DevNo, DeviceRef};
@@ -50,7 +50,7 @@ impl Uses {
     ///
     /// # Errors
     /// What the list of devices answers.
-    pub(crate) fn refresh(&self, engine: &dyn Engine) -> Result<()> {
+    pub(crate) fn refresh(&self, engine: &dyn PromptEngine) -> Result<()> {
         // Before the look, so that what comes meanwhile is looked at again.
         let all = engine.lives().ok();
         let mut read = self.lives.lock();
@@ -65,7 +65,7 @@ impl Uses {
     }
 
     /// Whether all of them could be read.
-    fn read(&self, engine: &dyn Engine) -> Result<bool> {
+    fn read(&self, engine: &dyn PromptEngine) -> Result<bool> {
         let listed = engine.list()?;
         let lives: HashMap<DevNo, (Option<u64>, String)> = listed
             .iter()
@@ -104,7 +104,7 @@ impl Uses {
 
 /// What a mapping uses. Of a kind of target that is not understood only the devices are
 /// known.
-fn used_by(engine: &dyn Engine, name: &str) -> Result<Vec<(DeviceRef, Span)>> {
+fn used_by(engine: &dyn PromptEngine, name: &str) -> Result<Vec<(DeviceRef, Span)>> {
     let id = Id::Name(name.into());
     let (_, lines) = engine.table(&id, Slot::Live)?;
     let mut used = Vec::new();

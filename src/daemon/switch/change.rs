@@ -73,7 +73,7 @@ impl Switcher {
             begun,
         } = aftermath;
         self.journal.keep_new_table(mirror_id, logs, begun);
-        self.mirrors.let_go_since(&before);
+        self.journal.release.since(&before);
     }
 
     /// Switch to another table; `made` are log files that were made for it.

@@ -68,10 +68,14 @@ mod tests {
     fn a_job_that_waits_holds_up_no_other() {
         let hands = Hands::new().expect("a thread");
         let ((hold, held), (send, receive)) = (channel::<()>(), channel());
-        hands.apart("waits", move || drop(held.recv()));
+        hands.apart("waits", move || {
+            let _ = held.recv();
+        });
         for number in 0..3 {
             let send = send.clone();
-            hands.at_once("quick", move || drop(send.send(number)));
+            hands.at_once("quick", move || {
+                let _ = send.send(number);
+            });
         }
         drop(send);
         let mut done: Vec<u8> = receive.into_iter().collect();
@@ -86,7 +90,9 @@ mod tests {
         let (send, receive) = channel();
         let spare = hands.spare.lock().clone();
         spare
-            .send(Box::new(move || drop(send.send(1))))
+            .send(Box::new(move || {
+                let _ = send.send(1);
+            }))
             .expect("it is there");
         assert_eq!(receive.recv(), Ok(1));
     }

@@ -14,7 +14,7 @@ use crate::daemon::switch::act::Switcher;
 use crate::daemon::switch::change::{Aftermath, Turn};
 use crate::daemon::tasks::hands::Hands;
 use crate::engine::bell::Bell;
-use crate::engine::{Devices, Engine};
+use crate::engine::{PromptDevices, PromptEngine};
 use crate::error::{Errno, Error, Result};
 use crate::model::failure::{Switch, Verdict, assess};
 use crate::model::health::left_out;
@@ -36,8 +36,8 @@ const VERB: &str = "on_failure drop";
 
 /// Does what the policy says where something failed.
 pub(super) struct Failover {
-    engine: Arc<dyn Engine>,
-    devices: Arc<dyn Devices>,
+    engine: Arc<dyn PromptEngine>,
+    devices: Arc<dyn PromptDevices>,
     registry: Arc<Registry>,
     mirrors: Arc<Mirrors>,
     admission: Arc<Admission>,
@@ -52,8 +52,8 @@ impl Failover {
     pub(super) fn new(switcher: &Arc<Switcher>, hands: &Arc<Hands>) -> Failover {
         Failover {
             hands: Arc::clone(hands),
-            engine: Arc::clone(&switcher.engine),
-            devices: Arc::clone(&switcher.devices),
+            engine: Arc::clone(&switcher.mirrors.engine),
+            devices: Arc::clone(&switcher.mirrors.devices),
             registry: Arc::clone(&switcher.registry),
             mirrors: Arc::clone(&switcher.mirrors),
             admission: Arc::clone(&switcher.admission),

@@ -83,8 +83,9 @@ impl Leaving {
             self.events.add(&entry.name, Kind::Removed, text);
             let lines: Vec<&str> = entry.seen.table.iter().map(String::as_str).collect();
             if let Ok(mut table) = Table::parse(&lines) {
-                self.mirrors
-                    .let_go_of_all(table.devices().map(|device| device.clone()));
+                self.journal
+                    .release
+                    .of_all(table.devices().map(|device| device.clone()));
             }
         }
     }

@@ -1,24 +1,20 @@
 //! What changed of a mirror since it was last looked at, as events.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::daemon::events::kind::Kind;
 use crate::daemon::events::log::Events;
 use crate::daemon::journal::keep::Journal;
-use crate::daemon::mirrors::entry::{Entry, Seen};
+use crate::daemon::mirrors::entry::{Entry, SAMPLED_FOR, Seen};
 use crate::daemon::mirrors::query::{Detail, Mirrors};
 use crate::daemon::mirrors::registry::Registry;
-use crate::engine::{Devices, Engine, Listed};
+use crate::engine::{Listed, PromptEngine};
 use crate::model::health::State;
 use crate::model::id::MirrorId;
 use crate::model::progress::{Progress, SyncState};
 use crate::model::snapshot::Snapshot;
 use crate::text::letter::Letter;
-
-/// A copy that has not got further for this long is not sampled until somebody
-/// looks or something happens.
-pub(super) const SAMPLED_FOR: Duration = Duration::from_secs(60);
 
 /// What a look at a mirror has found.
 pub struct Observed {
@@ -30,8 +26,7 @@ pub struct Observed {
 
 /// Compares what is with what was.
 pub struct Observer {
-    engine: Arc<dyn Engine>,
-    devices: Arc<dyn Devices>,
+    engine: Arc<dyn PromptEngine>,
     registry: Arc<Registry>,
     mirrors: Arc<Mirrors>,
     journal: Arc<Journal>,
@@ -42,8 +37,7 @@ impl Observer {
     /// That of a journal's mirrors.
     pub fn new(journal: &Arc<Journal>) -> Observer {
         Observer {
-            engine: Arc::clone(&journal.engine),
-            devices: Arc::clone(&journal.devices),
+            engine: Arc::clone(&journal.mirrors.engine),
             registry: Arc::clone(&journal.registry),
             mirrors: Arc::clone(&journal.mirrors),
             journal: Arc::clone(journal),
@@ -118,7 +112,7 @@ impl Observer {
             }
             let text = format!(
                 "{number} {} {letter} {}",
-                leg_name(self.devices.as_ref(), snapshot, number),
+                self.leg_name(snapshot, number),
                 letter.leg_words()
             );
             self.events.add(&snapshot.info.name, Kind::Leg, &text);
@@ -150,6 +144,12 @@ impl Observer {
         });
     }
 
+    /// A leg as an event names it: by its node.
+    fn leg_name(&self, snapshot: &Snapshot, number: usize) -> String {
+        let leg = snapshot.legs.get(number);
+        leg.map_or_else(|| "-".into(), |leg| self.mirrors.node_of(&leg.device))
+    }
+
     /// The states that somebody is called for, and their end.
     fn compare_state(&self, snapshot: &Snapshot, old: Option<State>, new: Option<State>) {
         let alarming = |state: Option<State>| state.is_some_and(|s| s >= State::Degraded);
@@ -170,15 +170,6 @@ impl Observer {
         let text = format!("{letter} {}", letter.log_words());
         self.events.add(&snapshot.info.name, Kind::Log, &text);
     }
-}
-
-/// A leg as an event names it: by its node, which costs a look at the device.
-fn leg_name(devices: &dyn Devices, snapshot: &Snapshot, number: usize) -> String {
-    let Some(leg) = snapshot.legs.get(number) else {
-        return "-".into();
-    };
-    let facts = devices.facts(&leg.device);
-    facts.map_or_else(|_| leg.node(), |facts| facts.node.display().to_string())
 }
 
 fn seen(snapshot: &Snapshot, progress: &Progress) -> Seen {

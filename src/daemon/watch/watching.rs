@@ -10,16 +10,16 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::failover::Failover;
 use super::leaving::Leaving;
-use super::observe::{Observer, SAMPLED_FOR};
+use super::observe::Observer;
 use crate::daemon::events::kind::Kind;
 use crate::daemon::events::log::Events;
 use crate::daemon::journal::keep::Journal;
-use crate::daemon::mirrors::query::Mirrors;
+use crate::daemon::mirrors::query::{Detail, Mirrors};
 use crate::daemon::mirrors::registry::Registry;
 use crate::daemon::switch::act::Switcher;
 use crate::daemon::tasks::realtime::spawn_realtime;
 use crate::engine::bell::Bell;
-use crate::engine::{Engine, Listed};
+use crate::engine::{Listed, PromptEngine};
 use crate::error::Result;
 use crate::model::id::MirrorId;
 
@@ -28,7 +28,7 @@ const BEAT: u16 = 1000;
 
 /// Watches all mirrors.
 pub struct Watch {
-    engine: Arc<dyn Engine>,
+    engine: Arc<dyn PromptEngine>,
     registry: Arc<Registry>,
     mirrors: Arc<Mirrors>,
     journal: Arc<Journal>,
@@ -44,7 +44,7 @@ impl Watch {
     pub fn new(switcher: &Arc<Switcher>) -> Watch {
         let hands = &switcher.journal.hands;
         Watch {
-            engine: Arc::clone(&switcher.engine),
+            engine: Arc::clone(&switcher.mirrors.engine),
             registry: Arc::clone(&switcher.registry),
             mirrors: Arc::clone(&switcher.mirrors),
             journal: Arc::clone(&switcher.journal),
@@ -67,22 +67,6 @@ impl Watch {
         spawn_realtime("watch", move || watch.watch())
     }
 
-    /// Take samples again of a copy that had stopped: somebody looks at it.
-    pub fn resume_sampling(&self, mirror_id: MirrorId) {
-        let stirred = self.registry.update(mirror_id, |entry| {
-            let asleep = entry
-                .moved
-                .is_some_and(|(at, _)| at.elapsed() >= SAMPLED_FOR);
-            if asleep {
-                entry.moved = None;
-            }
-            asleep
-        });
-        if stirred == Some(true) {
-            self.bell.ring();
-        }
-    }
-
     fn watch(&self) {
         let mut reported = None;
         loop {
@@ -97,7 +81,6 @@ impl Watch {
                 log::error!("watching device-mapper: {error}");
             }
             reported = error;
-            self.events.waiters.tell();
             self.sleep(copying, start);
         }
     }
@@ -132,15 +115,14 @@ impl Watch {
                 continue;
             };
             present.push(mirror_id);
+            // What is half made has nothing to tell yet; its maker rings.
             if self.registry.is_reserved(&device.name) {
-                // What is half made has nothing to tell yet; its maker rings.
-                if self.registry.is_half_made(mirror_id) {
-                    continue;
-                }
-            } else {
-                self.announce(mirror_id, device, appeared);
+                self.look_after_new(mirror_id);
+                continue;
             }
+            self.announce(mirror_id, device, appeared);
             if let Some(seen) = self.observer.observe(mirror_id, device) {
+                self.events.waiters.tell(&device.name);
                 self.failover.handle_failure(mirror_id, &seen.snapshot);
                 copying |= seen.copying;
             }
@@ -150,6 +132,16 @@ impl Watch {
             .filter(|mirror_id| !present.contains(mirror_id));
         missing.for_each(|mirror_id| self.leaving.forget_removed(mirror_id));
         Ok(copying)
+    }
+
+    /// A leg of a mirror that is still being made may fail while that waits for a disk.
+    fn look_after_new(&self, mirror_id: MirrorId) {
+        if self.registry.is_half_made(mirror_id) {
+            return;
+        }
+        if let Ok(snapshot) = self.mirrors.snapshot(mirror_id, Detail::Kernel) {
+            self.failover.handle_failure(mirror_id, &snapshot);
+        }
     }
 
     /// Tell of a mirror that somebody else made or renamed.

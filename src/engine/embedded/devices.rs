@@ -7,7 +7,9 @@ use super::Embedded;
 use super::exclusive::key;
 use crate::engine::home::{Home, Lying};
 use crate::engine::identity::Identity;
-use crate::engine::{Attachment, Devices, Doomed, Facts, Held, Holder, Span, Traffic};
+use crate::engine::{
+    Attachment, Devices, Doomed, Facts, Found, Held, Holder, PromptDevices, Span, Traffic,
+};
 use crate::error::Result;
 use crate::text::device::{DevNo, DeviceRef};
 
@@ -24,12 +26,43 @@ impl Files {
     }
 }
 
+fn facts(engine: &Embedded, device: &DeviceRef) -> Result<Facts> {
+    let mut facts = engine.host.facts(device)?;
+    // As a loop device of the kernel engine's own: it goes with its mirror.
+    facts.autoclear |= device.path().is_some() && engine.holds.has(&facts);
+    Ok(facts)
+}
+
+impl PromptDevices for Files {
+    fn sight(&self, device: &DeviceRef) -> Found {
+        let Some(path) = device.path() else {
+            return self.engine.host.sight(device);
+        };
+        let (engine, device) = (Arc::clone(&self.engine), device.clone());
+        let lookers = &self.engine.host.lookers;
+        lookers.look(path, move || facts(&engine, &device))
+    }
+
+    fn holders(&self, device: &DeviceRef) -> Vec<Holder> {
+        self.engine.host.holders(device)
+    }
+
+    fn traffic(&self, dev: DevNo) -> Option<Traffic> {
+        self.engine.host.traffic(dev)
+    }
+
+    fn lies_on(&self, home: &Home, dev: DevNo) -> Lying {
+        self.engine.host.lies_on(home, dev)
+    }
+
+    fn let_go(&self, device: &DeviceRef) -> Result<()> {
+        self.engine.host.let_go(device)
+    }
+}
+
 impl Devices for Files {
     fn facts(&self, device: &DeviceRef) -> Result<Facts> {
-        let mut facts = self.engine.host.facts(device)?;
-        // As a loop device of the kernel engine's own: it goes with its mirror.
-        facts.autoclear |= device.path().is_some() && self.engine.holds.has(&facts);
-        Ok(facts)
+        facts(&self.engine, device)
     }
 
     fn identity(&self, facts: &Facts) -> Result<Identity> {
@@ -52,10 +85,6 @@ impl Devices for Files {
         self.engine.host.probe(device, at)
     }
 
-    fn holders(&self, device: &DeviceRef) -> Vec<Holder> {
-        self.engine.host.holders(device)
-    }
-
     fn flush(&self, device: &DeviceRef) -> Result<()> {
         self.engine.host.flush(device)
     }
@@ -76,20 +105,8 @@ impl Devices for Files {
         self.engine.host.partitions(device, span)
     }
 
-    fn traffic(&self, dev: DevNo) -> Option<Traffic> {
-        self.engine.host.traffic(dev)
-    }
-
     fn home(&self, device: &DeviceRef) -> Home {
         self.engine.host.home(device)
-    }
-
-    fn lies_on(&self, home: &Home, dev: DevNo) -> Lying {
-        self.engine.host.lies_on(home, dev)
-    }
-
-    fn let_go(&self, device: &DeviceRef) -> Result<()> {
-        self.engine.host.let_go(device)
     }
 
     fn read_partitions(&self, device: &DeviceRef) -> Result<()> {

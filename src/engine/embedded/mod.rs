@@ -36,7 +36,9 @@ use self::exclusive::Holds;
 use self::loaded::{Loaded, Means};
 use self::throttle::Throttle;
 use super::host::Host;
-use super::{Engine, Id, Info, Kind, Listed, Slot, Suspend, Versions, check_throttle};
+use super::{
+    Engine, Id, Info, Kind, Listed, PromptEngine, Slot, Suspend, Versions, check_throttle,
+};
 use crate::engine::bell::Bell;
 use crate::error::{Errno, Error, Result};
 use crate::text::device::{DevNo, DeviceRef, MAX_MINOR};
@@ -117,7 +119,7 @@ fn missing(id: &Id) -> Error {
     Error::new(Errno::ENODEV, sentence)
 }
 
-impl Engine for Embedded {
+impl PromptEngine for Embedded {
     fn kind(&self) -> Kind {
         Kind::Embedded
     }
@@ -163,6 +165,32 @@ impl Engine for Embedded {
         Ok(table.map(|table| table.deps()).unwrap_or_default())
     }
 
+    fn arm(&self) -> Result<()> {
+        self.bell.silence();
+        Ok(())
+    }
+
+    fn events(&self) -> Vec<BorrowedFd<'_>> {
+        vec![self.bell.fd()]
+    }
+
+    fn life(&self, dev: DevNo) -> Result<u64> {
+        let devices = self.devices.lock();
+        let found = devices.iter().find(|device| device.dev() == dev);
+        let gone = || Error::new(Errno::ENODEV, format!("there is no device {dev}"));
+        found.map(|device| device.life).ok_or_else(gone)
+    }
+
+    fn lives(&self) -> Result<u64> {
+        Ok(self.lives.load(Ordering::Relaxed))
+    }
+
+    fn throttle(&self) -> Result<u32> {
+        Ok(self.throttle.percent())
+    }
+}
+
+impl Engine for Embedded {
     fn create(&self, name: &str, uuid: &str, minor: Option<u32>) -> Result<Info> {
         let mut devices = self.devices.lock();
         let taken = |what: &str| Error::new(Errno::EEXIST, format!("{what} is taken"));
@@ -276,30 +304,6 @@ impl Engine for Embedded {
             None => self.bell.ring(),
         }
         Ok(())
-    }
-
-    fn arm(&self) -> Result<()> {
-        self.bell.silence();
-        Ok(())
-    }
-
-    fn events(&self) -> Vec<BorrowedFd<'_>> {
-        vec![self.bell.fd()]
-    }
-
-    fn life(&self, dev: DevNo) -> Result<u64> {
-        let devices = self.devices.lock();
-        let found = devices.iter().find(|device| device.dev() == dev);
-        let gone = || Error::new(Errno::ENODEV, format!("there is no device {dev}"));
-        found.map(|device| device.life).ok_or_else(gone)
-    }
-
-    fn lives(&self) -> Result<u64> {
-        Ok(self.lives.load(Ordering::Relaxed))
-    }
-
-    fn throttle(&self) -> Result<u32> {
-        Ok(self.throttle.percent())
     }
 
     fn set_throttle(&self, percent: u32) -> Result<()> {

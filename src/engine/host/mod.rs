@@ -8,6 +8,7 @@ mod holders;
 mod home;
 mod identity;
 mod let_go;
+mod lookers;
 pub mod mounts;
 mod probe;
 mod signature;
@@ -20,16 +21,18 @@ use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::unistd::{AccessFlags, access};
 
 use self::device_ids::Teller;
 use self::identity::{backing, identity};
+use self::lookers::Lookers;
 use self::sysfs::DEEPEST;
 use self::sysfs::{Block, Sysfs};
 use super::home::{Home, Lying, Part};
 use super::identity::Identity;
-use super::{Doomed, Extent, Facts, Held, Holder, Pin, Span, Traffic};
+use super::{Doomed, Extent, Facts, Found, Held, Holder, Pin, Sight, Span, Traffic};
 use crate::error::{Errno, Error, Result};
 use crate::text::device::{DevNo, DeviceRef};
 
@@ -40,9 +43,10 @@ const FILE_BLOCK: u64 = 512;
 const DELETED: &str = " (deleted)";
 
 /// This machine.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Host {
     sys: Sysfs,
+    pub(super) lookers: Arc<Lookers>,
 }
 
 impl Host {
@@ -86,6 +90,20 @@ impl Host {
         match &facts.device {
             DeviceRef::Number(dev) => users::of_block(&self.sys, &self.known(*dev)?, own),
             DeviceRef::Path(_) => by_name(facts, users::of_file(&self.sys, &facts.way(), own)),
+        }
+    }
+
+    /// What is seen of it at once, as [`super::PromptDevices::sight`] has it.
+    pub fn sight(&self, device: &DeviceRef) -> Found {
+        match device {
+            DeviceRef::Number(dev) => {
+                let sight = self.sys.block(*dev).and_then(|block| sight_of(&block));
+                sight.map_or(Found::Gone, Found::There)
+            }
+            DeviceRef::Path(path) => {
+                let (host, device) = (self.clone(), device.clone());
+                self.lookers.look(path, move || host.facts(&device))
+            }
         }
     }
 
@@ -298,6 +316,18 @@ fn reaches(block: &Block, above: DevNo, deep: usize) -> bool {
     block.dev == above || (deep > 0 && upper.any(|upper| reaches(&upper, above, deep - 1)))
 }
 
+/// What /sys says of a device; none of one that is gone.
+fn sight_of(block: &Block) -> Option<Sight> {
+    let disk = block.whole().unwrap_or_else(|| block.clone());
+    Some(Sight {
+        node: block.node(),
+        file: block.backing_file().map(|file| without_mark(&file).into()),
+        autoclear: block.number("loop/autoclear") == Some(1),
+        size: block.bytes("size")?,
+        block_size: disk.number("queue/logical_block_size")?,
+    })
+}
+
 fn of_block(block: &Block) -> Result<Facts> {
     // A device may go between two reads; then it is as if it had never been.
     let gone = || {
@@ -347,10 +377,19 @@ fn bottom(disk: &Block) -> (String, u64) {
 
 // The path that a deleted file had; the file may be another one by now.
 fn named(backing: &Path) -> PathBuf {
-    let gone = !backing.exists();
+    if backing.exists() {
+        backing.into()
+    } else {
+        without_mark(backing).into()
+    }
+}
+
+/// The same, where nobody may be asked whether it is there: what is called so in earnest
+/// loses the mark too.
+fn without_mark(backing: &Path) -> &Path {
     let bytes = backing.as_os_str().as_bytes();
-    let deleted = bytes.strip_suffix(DELETED.as_bytes()).filter(|_| gone);
-    OsStr::from_bytes(deleted.unwrap_or(bytes)).into()
+    let unmarked = bytes.strip_suffix(DELETED.as_bytes()).unwrap_or(bytes);
+    Path::new(OsStr::from_bytes(unmarked))
 }
 
 #[cfg(test)]

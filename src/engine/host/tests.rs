@@ -6,7 +6,10 @@ use super::*;
 const BLOCK: (&str, &str) = ("queue/logical_block_size", "4096");
 
 fn facts(tree: &Tree, device: &str) -> Result<Facts> {
-    let host = Host { sys: tree.sysfs() };
+    let host = Host {
+        sys: tree.sysfs(),
+        ..Host::default()
+    };
     host.facts(&device.parse()?)
 }
 
@@ -103,7 +106,10 @@ fn what_is_no_device_has_the_right_errno() {
     let file = folder.path().join("file");
     fs::write(&file, "x").unwrap();
     let refused = |path: &Path| {
-        let host = Host { sys: tree.sysfs() };
+        let host = Host {
+            sys: tree.sysfs(),
+            ..Host::default()
+        };
         let device = DeviceRef::Path(path.into());
         host.facts(&device).unwrap_err().errno()
     };

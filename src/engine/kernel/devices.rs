@@ -5,13 +5,37 @@ use super::loops;
 use crate::engine::home::{Home, Lying};
 use crate::engine::host::Host;
 use crate::engine::identity::{Identity, LoopId, Window};
-use crate::engine::{Attachment, Brought, Devices, Doomed, Facts, Held, Holder, Span, Traffic};
+use crate::engine::{
+    Attachment, Brought, Devices, Doomed, Facts, Found, Held, Holder, PromptDevices, Span, Traffic,
+};
 use crate::error::{Errno, Result};
 use crate::text::device::{DevNo, DeviceRef};
 
 /// This machine's devices, files by loop devices.
 #[derive(Debug, Default)]
 pub struct Looped(Host);
+
+impl PromptDevices for Looped {
+    fn sight(&self, device: &DeviceRef) -> Found {
+        self.0.sight(device)
+    }
+
+    fn holders(&self, device: &DeviceRef) -> Vec<Holder> {
+        self.0.holders(device)
+    }
+
+    fn traffic(&self, dev: DevNo) -> Option<Traffic> {
+        self.0.traffic(dev)
+    }
+
+    fn lies_on(&self, home: &Home, dev: DevNo) -> Lying {
+        self.0.lies_on(home, dev)
+    }
+
+    fn let_go(&self, device: &DeviceRef) -> Result<()> {
+        self.0.let_go(device)
+    }
+}
 
 impl Devices for Looped {
     fn facts(&self, device: &DeviceRef) -> Result<Facts> {
@@ -51,10 +75,6 @@ impl Devices for Looped {
         self.0.probe(device, at)
     }
 
-    fn holders(&self, device: &DeviceRef) -> Vec<Holder> {
-        self.0.holders(device)
-    }
-
     fn flush(&self, device: &DeviceRef) -> Result<()> {
         self.0.flush(device)
     }
@@ -75,20 +95,8 @@ impl Devices for Looped {
         self.0.partitions(device, span)
     }
 
-    fn traffic(&self, dev: DevNo) -> Option<Traffic> {
-        self.0.traffic(dev)
-    }
-
     fn home(&self, device: &DeviceRef) -> Home {
         self.0.home(device)
-    }
-
-    fn lies_on(&self, home: &Home, dev: DevNo) -> Lying {
-        self.0.lies_on(home, dev)
-    }
-
-    fn let_go(&self, device: &DeviceRef) -> Result<()> {
-        self.0.let_go(device)
     }
 
     fn read_partitions(&self, device: &DeviceRef) -> Result<()> {

@@ -42,7 +42,7 @@ use self::raw::{Call, DEFERRED};
 use self::signals::Blocked;
 use self::turn::Turn;
 use super::host::sysfs::Sysfs;
-use super::{Engine, Id, Info, Kind, Listed, Slot, Suspend, Versions};
+use super::{Engine, Id, Info, Kind, Listed, PromptEngine, Slot, Suspend, Versions};
 use crate::error::{Errno, Error, Result};
 use crate::text::device::{DevNo, DeviceRef};
 use crate::text::table::Line;
@@ -173,7 +173,7 @@ fn options(flags: DmFlags) -> DmOptions {
     DmOptions::default().set_flags(flags)
 }
 
-impl Engine for Kernel {
+impl PromptEngine for Kernel {
     fn kind(&self) -> Kind {
         Kind::Kernel
     }
@@ -236,6 +236,34 @@ impl Engine for Kernel {
             .map_err(|e| self.failed("asking for the devices below", id, &e))
     }
 
+    fn arm(&self) -> Result<()> {
+        let asked = "arming the poll of device-mapper's events";
+        self.lives.hear();
+        self.events
+            .arm_poll()
+            .map(drop)
+            .map_err(|e| failure(asked, &e))
+    }
+
+    fn events(&self) -> Vec<BorrowedFd<'_>> {
+        let control = self.events.file().as_fd();
+        std::iter::once(control).chain(self.lives.fd()).collect()
+    }
+
+    fn life(&self, dev: DevNo) -> Result<u64> {
+        self.lives.of(dev)
+    }
+
+    fn lives(&self) -> Result<u64> {
+        self.lives.all()
+    }
+
+    fn throttle(&self) -> Result<u32> {
+        throttle::get()
+    }
+}
+
+impl Engine for Kernel {
     fn create(&self, name: &str, uuid: &str, minor: Option<u32>) -> Result<Info> {
         self.make(name, uuid, minor).map_err(|e| match e.errno() {
             // EBUSY for a name or a UUID, ENXIO for a number (dm-ioctl.c,
@@ -336,32 +364,6 @@ impl Engine for Kernel {
             self.nodes.make(name, before.dev);
         }
         Ok(())
-    }
-
-    fn arm(&self) -> Result<()> {
-        let asked = "arming the poll of device-mapper's events";
-        self.lives.hear();
-        self.events
-            .arm_poll()
-            .map(drop)
-            .map_err(|e| failure(asked, &e))
-    }
-
-    fn events(&self) -> Vec<BorrowedFd<'_>> {
-        let control = self.events.file().as_fd();
-        std::iter::once(control).chain(self.lives.fd()).collect()
-    }
-
-    fn life(&self, dev: DevNo) -> Result<u64> {
-        self.lives.of(dev)
-    }
-
-    fn lives(&self) -> Result<u64> {
-        self.lives.all()
-    }
-
-    fn throttle(&self) -> Result<u32> {
-        throttle::get()
     }
 
     fn set_throttle(&self, percent: u32) -> Result<()> {

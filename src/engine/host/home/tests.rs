@@ -89,6 +89,7 @@ impl Machine {
     fn lies(&self, path: &str, on: &str) -> Lying {
         let host = Host {
             sys: self.tree().sysfs(),
+            ..Host::default()
         };
         host.lies_on(&self.home(path), dev(on))
     }
@@ -141,6 +142,7 @@ fn a_disk_that_comes_to_a_btrfs_later_counts() {
     let home = machine.home("/b");
     let host = Host {
         sys: machine.tree().sysfs(),
+        ..Host::default()
     };
     assert_eq!(host.lies_on(&home, dev("254:0")), Lying::Elsewhere);
     machine.tree().btrfs("b-1", &["dm-0"]);
@@ -160,6 +162,7 @@ fn a_btrfs_whose_source_is_gone_may_be_any() {
     // Unmounted meanwhile, it shows nothing.
     let host = Host {
         sys: Tree::new().sysfs(),
+        ..Host::default()
     };
     let lying = host.lies_on(&machine.home("/b"), dev("254:0"));
     assert!(matches!(lying, Lying::Unknown(_)), "{lying:?}");
