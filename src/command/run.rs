@@ -14,10 +14,10 @@ use super::config::Options;
 use super::mounting::{self, detach};
 use super::{engines, hardening, logging, mountpoint, state};
 use crate::daemon::Daemon;
+use crate::daemon::commands::restore::Task;
 use crate::daemon::tasks::thread::spawn;
 use crate::error::{Error, Result};
 use crate::fuse::Fs;
-use crate::model::id::MirrorId;
 use crate::tree::Tree;
 
 /// How long the end waits for verbs that are half done.
@@ -28,8 +28,8 @@ type Ready = Box<dyn FnOnce() -> Result<()> + Send>;
 
 /// A mounted file system that waits to be served.
 struct Mounted {
-    /// What is to be started.
-    recorded: Vec<MirrorId>,
+    /// What is left to do of what is recorded.
+    recorded: Vec<Task>,
     session: Session<Fs>,
     daemon: Arc<Daemon>,
     folder: PathBuf,

@@ -8,12 +8,12 @@
 //! 2. [`events`]: what happened
 //! 3. [`records`]: what is known after a reboot, as files
 //! 4. [`mirrors`]: which mirrors there are, and what is remembered of each
-//! 5. [`admission`]: what must be true of a device before it becomes writable
-//! 6. [`journal`]: records kept true
-//! 7. [`switch`]: another table for a mirror in use
-//! 8. [`commands`]: what somebody asks for
-//! 9. [`watch`]: who listens to the kernel
-//! 10. [`view`]: what can be read
+//! 5. [`view`]: what can be read, without waiting for a device
+//! 6. [`admission`]: what must be true of a device before it becomes writable
+//! 7. [`journal`]: records kept true
+//! 8. [`switch`]: another table for a mirror in use
+//! 9. [`commands`]: what somebody asks for
+//! 10. [`watch`]: who listens to the kernel
 
 pub mod admission;
 pub mod commands;
@@ -33,7 +33,7 @@ use self::admission::admit::Admission;
 use self::admission::permission::Caller;
 use self::commands::make::Maker;
 use self::commands::remake::Remaker;
-use self::commands::restore::Restorer;
+use self::commands::restore::{Restorer, Task};
 use self::commands::rooms::Rooms;
 use self::commands::settings::Preferences;
 use self::commands::starting::Starter;
@@ -65,7 +65,7 @@ pub struct Daemon {
     engine: Arc<dyn Engine>,
     journal: Arc<Journal>,
     maker: Arc<Maker>,
-    restorer: Restorer,
+    restorer: Arc<Restorer>,
     starter: Arc<Starter>,
     tables: Tables,
     verbs: Verbs,
@@ -97,7 +97,7 @@ impl Daemon {
         let below = (&engine, &devices);
         let journal = Arc::new(Journal::new(&mirrors, below, &events, &hands, records));
         let switcher = Arc::new(Switcher::new(&journal, &admission, &bell));
-        let watch = Arc::new(Watch::new(&switcher));
+        let watch = Arc::new(watch::watch(&switcher));
         let view = Arc::new(View::new(&mirrors, &events, &bell));
         let below = Rooms {
             engine: Arc::clone(&engine),
@@ -112,11 +112,12 @@ impl Daemon {
         };
         let maker = Arc::new(Maker::new(&below));
         let remaker = Arc::new(Remaker::new(&maker));
-        let starter = Arc::new(Starter::new(&below, &remaker));
+        let restorer = Arc::new(Restorer::new(&below));
+        let starter = Arc::new(Starter::new(&below, &remaker, &restorer));
         Ok(Arc::new(Daemon {
             tables: Tables::new(&below),
             verbs: Verbs::new(&below, &remaker, &starter),
-            restorer: Restorer::new(&below),
+            restorer,
             preferences: Preferences::new(&below),
             deadlines: Deadlines::open()?,
             engine,
@@ -209,13 +210,13 @@ impl Daemon {
     ///
     /// # Errors
     /// What the folder of the records answers.
-    pub fn restore(&self, restart: bool) -> Result<Vec<MirrorId>> {
+    pub fn restore(&self, restart: bool) -> Result<Vec<Task>> {
         self.restorer.restore(restart)
     }
 
     /// As [`Starter::start_all`].
-    pub fn start_all(&self, mirrors: Vec<MirrorId>) {
-        self.starter.start_all(mirrors);
+    pub fn start_all(&self, tasks: Vec<Task>) {
+        self.starter.start_all(tasks);
     }
 
     /// What only this process runs stops; what is left of the state is tidied.

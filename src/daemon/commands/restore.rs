@@ -1,6 +1,7 @@
 //! At the mount: what runs is adopted with what its record says, what does not run and is
-//! to be there is entered as one that is being started, what a crash left half made is
-//! taken away. No disk is read before the tree is there.
+//! to be there is entered as one that is being started. What may wait for a disk or a file
+//! system is a [`Task`], for when the tree is there: bringing a switch to its end, taking
+//! away what a crash left half made.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -15,6 +16,26 @@ use crate::error::{Errno, Error, Result};
 use crate::model::id::MirrorId;
 use crate::text::table::Table;
 
+/// What is left to do of a record once the tree is there.
+pub enum Task {
+    /// Start a mirror that is not there.
+    Start(MirrorId),
+    /// Settle one that runs.
+    Adopt(MirrorId, Record),
+    /// Take away what a crash left half made.
+    Unmake(Record, Option<Info>),
+    /// Forget one that was not to persist.
+    LetGo(Record),
+}
+
+/// What there is of a record's mirror.
+enum Found {
+    /// Nothing, and it is to be there.
+    Missing(Record),
+    /// Something, with what is left to do of it.
+    There(Task),
+}
+
 /// Brings back what is recorded.
 pub struct Restorer {
     below: Rooms,
@@ -28,22 +49,24 @@ impl Restorer {
         }
     }
 
-    /// Enter what is recorded; answers what does not run and is to be started, where
-    /// `restart` says so.
+    /// Enter what is recorded; answers what is left to do, the starts where `restart` says
+    /// so.
     ///
     /// # Errors
     /// What the folder of the records answers.
-    pub fn restore(&self, restart: bool) -> Result<Vec<MirrorId>> {
+    pub fn restore(&self, restart: bool) -> Result<Vec<Task>> {
         self.below.journal.records.sweep();
-        let mut missing = Vec::new();
+        let (mut missing, mut tasks) = (Vec::new(), Vec::new());
         let mut names = HashSet::new();
         for (path, record) in self.below.journal.records.all()? {
             match record {
-                Ok(record) => {
-                    let missed = self.adopt(record);
-                    missing
-                        .extend(missed.filter(|record| self.is_first(record, &path, &mut names)));
-                }
+                Ok(record) => match self.judge(record) {
+                    Found::Missing(record) if self.is_first(&record, &path, &mut names) => {
+                        missing.push(record);
+                    }
+                    Found::Missing(_) => {}
+                    Found::There(task) => tasks.push(task),
+                },
                 Err(unread) if unread.garbage => self.put_aside(&path, unread.error),
                 // What stands there may be wanted; the mount comes up without it.
                 Err(unread) => {
@@ -54,9 +77,26 @@ impl Restorer {
         }
         let entered = missing.into_iter();
         let to_start = entered.filter_map(|record| self.absent(record, restart));
-        let to_start = to_start.collect();
+        tasks.extend(to_start.map(Task::Start));
+        Ok(tasks)
+    }
+
+    /// Do what is left of a record whose mirror is not started.
+    pub(super) fn settle(&self, task: Task) {
+        match task {
+            Task::Start(_) => {}
+            Task::Adopt(mirror_id, record) => {
+                self.settle_adopted(mirror_id, &record);
+                self.below.bell.ring();
+            }
+            Task::Unmake(record, device) => self.unmake(&record, device.as_ref()),
+            Task::LetGo(record) => self.let_go(&record),
+        }
+    }
+
+    /// Remove the log files that nobody uses, once nothing is left to do.
+    pub(super) fn sweep(&self) {
         self.below.journal.sweep_logs();
-        Ok(to_start)
     }
 
     /// Whether no other mirror that is not there has its name: a second one could not be
@@ -85,19 +125,17 @@ impl Restorer {
         let _ = self.below.events.report("-", Err::<(), _>(error));
     }
 
-    /// Adopt the mirror of a record where it runs; answers the record of one that
-    /// is to be made again.
-    fn adopt(&self, record: Record) -> Option<Record> {
+    /// What is to be done about a record. One whose mirror runs is adopted at once.
+    fn judge(&self, record: Record) -> Found {
         let info = self.below.engine.info(&Id::Uuid(record.uuid.clone()));
         let stage = record.unfinished.as_ref().map(|begun| begun.stage);
-        match (info, stage) {
-            (Ok(info), Some(Stage::Making)) if !info.live => self.unmake(&record, Some(&info)),
-            (Ok(info), _) => self.adopt_running(&record, &info),
-            (Err(_), Some(Stage::Making | Stage::Removing)) => self.unmake(&record, None),
-            (Err(_), _) if self.is_wanted(&record) => return Some(record),
-            (Err(_), _) => self.let_go(&record),
-        }
-        None
+        Found::There(match (info, stage) {
+            (Ok(info), Some(Stage::Making)) if !info.live => Task::Unmake(record, Some(info)),
+            (Ok(info), _) => Task::Adopt(self.adopt(&record, &info), record),
+            (Err(_), Some(Stage::Making | Stage::Removing)) => Task::Unmake(record, None),
+            (Err(_), _) if self.is_wanted(&record) => return Found::Missing(record),
+            (Err(_), _) => Task::LetGo(record),
+        })
     }
 
     /// The kernel's mirrors go with a reboot, unless they are to persist.
@@ -105,30 +143,45 @@ impl Restorer {
         record.settings.persist || !self.below.engine.survives_daemon()
     }
 
-    fn adopt_running(&self, record: &Record, info: &Info) {
+    /// Enter a mirror that runs. Until it is settled no verb is done on it.
+    fn adopt(&self, record: &Record, info: &Info) -> MirrorId {
         let mirror_id = self.below.registry.note(info);
-        let begun = record.unfinished.as_ref();
-        let kept = match begun.map(|begun| begun.stage) {
-            // Killed before it was recorded: as if it had just been made.
-            Some(Stage::Making) => self
-                .below
-                .journal
-                .kept_for(&info.id(), record.settings.on_failure)
-                .unwrap_or_default(),
-            _ => record.settings.clone(),
+        self.below.registry.update(mirror_id, |entry| {
+            (entry.settings, entry.made) = (Some(record.settings.clone()), record.made.clone());
+        });
+        if let Ok(begun) = self.below.registry.begin_own(mirror_id, "start") {
+            begun.hand_over();
+        }
+        mirror_id
+    }
+
+    /// Bring to its end what a daemon that was killed had begun with a mirror that runs.
+    fn settle_adopted(&self, mirror_id: MirrorId, record: &Record) {
+        let _begun = self.below.registry.take_over(mirror_id);
+        let Ok(info) = self.below.engine.info(&Id::Uuid(record.uuid.clone())) else {
+            return;
         };
-        let switching = begun.is_some_and(|begun| begun.stage == Stage::Reloading);
+        let stage = record.unfinished.as_ref().map(|begun| begun.stage);
+        // Killed before it was recorded: as if it had just been made.
+        if stage == Some(Stage::Making) {
+            let kept = &self.below.journal;
+            let kept = kept.kept_for(&info.id(), record.settings.on_failure);
+            let kept = Some(kept.unwrap_or_default());
+            let registry = &self.below.registry;
+            registry.update(mirror_id, |entry| entry.settings = kept);
+        }
+        let switching = stage == Some(Stage::Reloading);
         if info.inactive || switching && info.suspended {
-            self.end_switch(info);
+            self.end_switch(mirror_id, &info);
         }
         let live = self.below.engine.table(&info.id(), Slot::Live);
         if let Ok((_, lines)) = &live {
             self.below.journal.tidy(record, &Table::from_lines(lines));
         }
         let made = self.below.journal.made_of(record);
-        self.below.registry.update(mirror_id, |entry| {
-            (entry.settings, entry.made) = (Some(kept), made);
-        });
+        self.below
+            .registry
+            .update(mirror_id, |entry| entry.made = made);
         match live {
             Ok((info, lines)) if !self.below.mirrors.shows(&info, &lines) => {
                 self.disown(mirror_id, record)
@@ -150,17 +203,22 @@ impl Restorer {
 
     /// Undo what a daemon that was killed in the middle of a switch has left: a loaded
     /// table, to which the next resume would switch unasked, and held I/O.
-    fn end_switch(&self, info: &Info) {
-        let undone = if info.suspended {
-            self.below.switcher.back_to_old_table(info)
-        } else {
-            self.below.engine.clear(&info.id())
-        };
+    fn end_switch(&self, mirror_id: MirrorId, info: &Info) {
+        let undone = self.below.registry.exclude(mirror_id, Some("resume"));
+        let undone = undone.and_then(|_alone| self.undo_switch(info));
         let text = "the daemon was killed while it switched tables";
         match self.below.events.report(&info.name, undone) {
             Ok(()) if info.suspended => self.below.events.add(&info.name, Kind::Resumed, text),
             Ok(()) => log::warn!("{}: its loaded table is cleared: {text}", info.name),
             Err(_) => {}
+        }
+    }
+
+    fn undo_switch(&self, info: &Info) -> Result<()> {
+        if info.suspended {
+            self.below.switcher.back_to_old_table(info)
+        } else {
+            self.below.engine.clear(&info.id())
         }
     }
 

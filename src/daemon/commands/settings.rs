@@ -3,7 +3,7 @@
 
 use super::rooms::Rooms;
 use crate::daemon::events::kind::Kind;
-use crate::daemon::journal::keep::Begun;
+use crate::daemon::journal::begun::Begun;
 use crate::daemon::mirrors::not_started;
 use crate::daemon::mirrors::query::Detail;
 use crate::error::{Error, Result};

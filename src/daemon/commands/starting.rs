@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::remake::{Manner, Remaker};
+use super::restore::{Restorer, Task};
 use super::rooms::Rooms;
 use crate::daemon::mirrors::entry::{Absent, STARTS_WITHIN};
 use crate::daemon::tasks::thread::spawn;
@@ -27,6 +28,7 @@ const FLOCK: Duration = Duration::from_millis(300);
 pub struct Starter {
     below: Rooms,
     remaker: Arc<Remaker>,
+    restorer: Arc<Restorer>,
     board: Mutex<Board>,
     changed: Condvar,
     /// Whether somebody listens for devices.
@@ -47,9 +49,10 @@ struct Board {
 }
 
 impl Starter {
-    /// One that makes with `remaker`.
-    pub fn new(below: &Rooms, remaker: &Arc<Remaker>) -> Starter {
+    /// One that makes with `remaker`, and settles with `restorer`.
+    pub fn new(below: &Rooms, remaker: &Arc<Remaker>, restorer: &Arc<Restorer>) -> Starter {
         Starter {
+            restorer: Arc::clone(restorer),
             below: below.clone(),
             remaker: Arc::clone(remaker),
             board: Mutex::default(),
@@ -58,37 +61,38 @@ impl Starter {
         }
     }
 
-    /// Start these mirrors; answers when all are started, have failed, or took too long.
-    /// The others go on.
-    pub fn start_all(self: &Arc<Self>, mirrors: Vec<MirrorId>) {
+    /// Do what is left of the records, each by itself; answers when all is done, has
+    /// failed, or took too long. The others go on.
+    pub fn start_all(self: &Arc<Self>, tasks: Vec<Task>) {
         let end = Instant::now() + STARTS_WITHIN;
-        self.board.lock().left += mirrors.len();
-        for mirror_id in mirrors {
-            self.start_apart(mirror_id, move |starter| starter.start_patiently(mirror_id));
+        self.board.lock().left += tasks.len();
+        for task in tasks {
+            self.apart(move |starter| match task {
+                Task::Start(mirror_id) => starter.start_patiently(mirror_id),
+                task => starter.restorer.settle(task),
+            });
             self.board.lock().left -= 1;
             self.changed.notify_all();
         }
+        self.wait_until(end);
+        self.apart(|starter| starter.restorer.sweep());
+        self.wait_until(end);
+    }
+
+    fn wait_until(&self, end: Instant) {
         let mut board = self.board.lock();
         self.changed
             .wait_while_until(&mut board, |board| board.trying + board.waiting > 0, end);
     }
 
-    /// Start a mirror on a thread of its own, once not too many are at it.
-    fn start_apart(
-        self: &Arc<Self>,
-        mirror_id: MirrorId,
-        start: impl FnOnce(&Arc<Starter>) + Send + 'static,
-    ) {
+    /// Do something on a thread of its own, once not too many are at it.
+    fn apart(self: &Arc<Self>, job: impl FnOnce(&Arc<Starter>) + Send + 'static) {
         self.take_turn();
         let starter = Arc::clone(self);
-        let begun = spawn("start", move || {
-            start(&starter);
+        self.below.journal.hands.apart("start", move || {
+            job(&starter);
             starter.leave();
         });
-        if let Err(error) = begun {
-            self.failed(mirror_id, &error);
-            self.leave();
-        }
     }
 
     fn take_turn(&self) {
@@ -171,7 +175,7 @@ impl Starter {
     /// Try those again that lack a device, each by itself.
     fn try_waiting(self: &Arc<Self>) {
         for mirror_id in self.below.registry.waiting() {
-            self.start_apart(mirror_id, move |starter| {
+            self.apart(move |starter| {
                 if let Some(Err(error)) = starter.try_start(mirror_id) {
                     starter.failed(mirror_id, &error);
                 }

@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::begun::{Asked, Begun, not_kept};
 use super::managed_logs::ManagedLogs;
-use super::recorder::Asked;
 use crate::daemon::admission::extent::places;
 use crate::daemon::events::log::Events;
 use crate::daemon::mirrors::entry::Entry;
 use crate::daemon::mirrors::query::Mirrors;
 use crate::daemon::mirrors::registry::Registry;
 use crate::daemon::mirrors::release::Release;
-use crate::daemon::records::record::{Record, RecordedDevice, Unfinished};
+use crate::daemon::records::record::{Record, RecordedDevice};
 use crate::daemon::records::store::Records;
 use crate::daemon::tasks::hands::Hands;
 use crate::engine::home::{Home, Lying};
@@ -237,29 +237,4 @@ impl Journal {
 /// where nothing was recorded before, so that what is made from now on is known.
 fn made_before(before: Option<&Record>) -> Option<Vec<Identity>> {
     before.map_or(Some(Vec::new()), |record| record.made.clone())
-}
-
-/// What a record says of what was begun with its mirror.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Begun {
-    /// It has come to its end.
-    Ended,
-    /// What a verb has begun stays begun when somebody else writes the record.
-    Still,
-    /// This is.
-    Is(Unfinished),
-}
-
-impl Begun {
-    fn of(self, before: Option<&Record>) -> Option<Unfinished> {
-        match self {
-            Begun::Ended => None,
-            Begun::Still => before?.unfinished.clone(),
-            Begun::Is(unfinished) => Some(unfinished),
-        }
-    }
-}
-
-pub(super) fn not_kept(error: Error) -> Error {
-    error.context("done, but the record was not saved: lost at the next mount")
 }

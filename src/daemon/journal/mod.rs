@@ -3,6 +3,7 @@
 //! Owns: when a record is written and what it says, which log files were made for which
 //! mirror, and when such a file goes. May not know: how a table is switched, verbs.
 
+pub mod begun;
 pub mod keep;
 mod made;
 pub mod managed_logs;

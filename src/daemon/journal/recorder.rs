@@ -4,11 +4,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, channel};
 
 use parking_lot::Mutex;
 
-use super::keep::{Begun, Journal, not_kept};
+use super::begun::{Asked, Begun, not_kept};
+use super::keep::Journal;
 use crate::daemon::admission::log_file::remove_file;
 use crate::daemon::records::record::Unfinished;
 use crate::engine::{Id, Slot};
@@ -16,14 +17,6 @@ use crate::error::{Errno, Error, Result};
 use crate::model::id::MirrorId;
 use crate::model::settings::SettingsEdit;
 use crate::model::snapshot::Snapshot;
-
-/// A record that somebody is about to write.
-#[derive(Debug)]
-pub(super) struct Asked {
-    begun: Begun,
-    /// Who waits for it.
-    waiting: Vec<Sender<()>>,
-}
 
 impl Journal {
     /// Do something with the records that may take as long as their file system does.

@@ -80,6 +80,14 @@ impl Registry {
         })
     }
 
+    /// Go on with what was begun by somebody who handed it over.
+    pub fn take_over(&self, mirror_id: MirrorId) -> Begun<'_> {
+        Begun {
+            registry: self,
+            mirror_id,
+        }
+    }
+
     /// Whether a verb runs on the mirror.
     pub fn is_running(&self, mirror_id: MirrorId) -> bool {
         let inner = self.inner.lock();
@@ -145,6 +153,13 @@ impl Drop for Reserved<'_> {
 pub struct Begun<'a> {
     registry: &'a Registry,
     mirror_id: MirrorId,
+}
+
+impl Begun<'_> {
+    /// It runs until another one who has taken it over is dropped.
+    pub fn hand_over(self) {
+        std::mem::forget(self);
+    }
 }
 
 impl Drop for Begun<'_> {

@@ -158,6 +158,12 @@ impl Mirrors {
         self.devices.sight(device)
     }
 
+    /// Whether a mirror is there, and is one.
+    pub fn is_there(&self, mirror_id: MirrorId) -> bool {
+        let there = self.snapshot(mirror_id, Detail::Kernel);
+        there.is_ok_and(|there| self.shows(&there.info, &there.lines))
+    }
+
     /// What a device is called, or what the table calls it.
     pub fn node_of(&self, device: &DeviceRef) -> String {
         match self.devices.sight(device) {

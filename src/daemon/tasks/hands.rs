@@ -55,6 +55,44 @@ impl Hands {
     }
 }
 
+/// Somebody whose calls may wait, for one who may not: all that can be done with him is to
+/// have him called on another thread.
+pub struct Apart<T> {
+    hands: Arc<Hands>,
+    who: Arc<T>,
+}
+
+impl<T> Clone for Apart<T> {
+    fn clone(&self) -> Apart<T> {
+        Apart {
+            hands: Arc::clone(&self.hands),
+            who: Arc::clone(&self.who),
+        }
+    }
+}
+
+impl<T: Send + Sync + 'static> Apart<T> {
+    /// `who` is called by `hands`.
+    pub fn new(hands: &Arc<Hands>, who: T) -> Apart<T> {
+        Apart {
+            hands: Arc::clone(hands),
+            who: Arc::new(who),
+        }
+    }
+
+    /// As [`Hands::apart`].
+    pub fn apart(&self, name: &str, call: impl FnOnce(&T) + Send + 'static) {
+        let who = Arc::clone(&self.who);
+        self.hands.apart(name, move || call(&who));
+    }
+
+    /// As [`Hands::at_once`].
+    pub fn at_once(&self, name: &str, call: impl FnOnce(&T) + Send + 'static) {
+        let who = Arc::clone(&self.who);
+        self.hands.at_once(name, move || call(&who));
+    }
+}
+
 fn run(job: &Mutex<Option<Job>>) {
     let job = job.lock().take();
     job.into_iter().for_each(|job| job());

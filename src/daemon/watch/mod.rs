@@ -2,10 +2,45 @@
 //!
 //! Owns: the thread that waits for device-mapper's events, what is told of a change, and
 //! what is done by itself when something fails. Nobody in the daemon calls it, but for
-//! its bell.
+//! its bell. Its own thread waits for nothing but events: what may wait for a device is
+//! behind an [`Apart`].
 
+mod acts;
 mod failover;
-mod leaving;
 mod observe;
 mod remedy;
 pub mod watching;
+
+use std::sync::Arc;
+
+use self::acts::Acts;
+use self::failover::Failover;
+use self::observe::Observer;
+use self::watching::Watch;
+use super::switch::act::Switcher;
+use super::tasks::hands::Apart;
+
+/// A watch that acts by `switcher` where something fails.
+pub fn watch(switcher: &Arc<Switcher>) -> Watch {
+    let acts = Apart::new(&switcher.journal.hands, Acts::new(switcher));
+    let (registry, mirrors) = (&switcher.registry, &switcher.mirrors);
+    Watch {
+        registry: Arc::clone(registry),
+        mirrors: Arc::clone(mirrors),
+        events: Arc::clone(&switcher.events),
+        bell: Arc::clone(&switcher.bell),
+        observer: Observer {
+            registry: Arc::clone(registry),
+            mirrors: Arc::clone(mirrors),
+            events: Arc::clone(&switcher.events),
+            acts: acts.clone(),
+        },
+        failover: Failover {
+            registry: Arc::clone(registry),
+            mirrors: Arc::clone(mirrors),
+            events: Arc::clone(&switcher.events),
+            acts: acts.clone(),
+        },
+        acts,
+    }
+}

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::acts::Acts;
 use crate::daemon::events::kind::Kind;
 use crate::daemon::events::log::Events;
-use crate::daemon::journal::keep::Journal;
 use crate::daemon::mirrors::entry::{Entry, SAMPLED_FOR, Seen};
 use crate::daemon::mirrors::query::{Detail, Mirrors};
 use crate::daemon::mirrors::registry::Registry;
-use crate::engine::{Listed, PromptEngine};
+use crate::daemon::tasks::hands::Apart;
+use crate::engine::Listed;
 use crate::model::health::State;
 use crate::model::id::MirrorId;
 use crate::model::progress::{Progress, SyncState};
@@ -26,30 +27,18 @@ pub struct Observed {
 
 /// Compares what is with what was.
 pub struct Observer {
-    engine: Arc<dyn PromptEngine>,
-    registry: Arc<Registry>,
-    mirrors: Arc<Mirrors>,
-    journal: Arc<Journal>,
-    events: Arc<Events>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) mirrors: Arc<Mirrors>,
+    pub(super) events: Arc<Events>,
+    pub(super) acts: Apart<Acts>,
 }
 
 impl Observer {
-    /// That of a journal's mirrors.
-    pub fn new(journal: &Arc<Journal>) -> Observer {
-        Observer {
-            engine: Arc::clone(&journal.mirrors.engine),
-            registry: Arc::clone(&journal.registry),
-            mirrors: Arc::clone(&journal.mirrors),
-            journal: Arc::clone(journal),
-            events: Arc::clone(&journal.events),
-        }
-    }
-
     /// Look at one mirror if it copies or something happened to it.
     pub fn observe(&self, mirror_id: MirrorId, device: &Listed) -> Option<Observed> {
         let entry = self.registry.get(mirror_id).ok()?;
         // Before the look: where it is the same afterwards, all that was seen is of it.
-        let life = self.engine.life(device.dev).ok();
+        let life = self.mirrors.engine.life(device.dev).ok();
         if entry.event_nr == Some(device.event_nr) && entry.is_settled(life) {
             return None;
         }
@@ -90,7 +79,7 @@ impl Observer {
         let (old, new) = (&entry.seen, seen(snapshot, progress));
         let same_table = old.table == new.table;
         if !same_table && !old.table.is_empty() && !self.registry.is_at_work(entry.mirror_id) {
-            self.journal.keep_seen(entry.mirror_id);
+            self.record(entry.mirror_id);
         }
         let mut errors = if same_table {
             entry.errors.clone()
@@ -123,9 +112,9 @@ impl Observer {
             let text = format!("{} regions in sync", progress.regions_total);
             self.events.add(&snapshot.info.name, Kind::Synced, &text);
             // What udev did not know of the disks yet when the mirror was made is recorded.
-            self.journal.keep_seen(entry.mirror_id);
+            self.record(entry.mirror_id);
         }
-        let was_hurt = self.engine.carries_io()
+        let was_hurt = self.mirrors.engine.carries_io()
             && same_table
             && old.letters.iter().any(|letter| *letter != Letter::Alive);
         self.registry.update(entry.mirror_id, |entry| {
@@ -142,6 +131,11 @@ impl Observer {
                 entry.seen.state = before;
             }
         });
+    }
+
+    fn record(&self, mirror_id: MirrorId) {
+        self.acts
+            .apart("record", move |acts| acts.keep_seen(mirror_id));
     }
 
     /// A leg as an event names it: by its node.

@@ -8,18 +8,17 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::acts::Acts;
 use super::failover::Failover;
-use super::leaving::Leaving;
 use super::observe::Observer;
 use crate::daemon::events::kind::Kind;
 use crate::daemon::events::log::Events;
-use crate::daemon::journal::keep::Journal;
 use crate::daemon::mirrors::query::{Detail, Mirrors};
 use crate::daemon::mirrors::registry::Registry;
-use crate::daemon::switch::act::Switcher;
+use crate::daemon::tasks::hands::Apart;
 use crate::daemon::tasks::realtime::spawn_realtime;
+use crate::engine::Listed;
 use crate::engine::bell::Bell;
-use crate::engine::{Listed, PromptEngine};
 use crate::error::Result;
 use crate::model::id::MirrorId;
 
@@ -28,40 +27,22 @@ const BEAT: u16 = 1000;
 
 /// Watches all mirrors.
 pub struct Watch {
-    engine: Arc<dyn PromptEngine>,
-    registry: Arc<Registry>,
-    mirrors: Arc<Mirrors>,
-    journal: Arc<Journal>,
-    events: Arc<Events>,
-    bell: Arc<Bell>,
-    observer: Observer,
-    failover: Arc<Failover>,
-    leaving: Arc<Leaving>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) mirrors: Arc<Mirrors>,
+    pub(super) events: Arc<Events>,
+    pub(super) bell: Arc<Bell>,
+    pub(super) observer: Observer,
+    pub(super) failover: Failover,
+    pub(super) acts: Apart<Acts>,
 }
 
 impl Watch {
-    /// A watch that acts by `switcher` where something fails.
-    pub fn new(switcher: &Arc<Switcher>) -> Watch {
-        let hands = &switcher.journal.hands;
-        Watch {
-            engine: Arc::clone(&switcher.mirrors.engine),
-            registry: Arc::clone(&switcher.registry),
-            mirrors: Arc::clone(&switcher.mirrors),
-            journal: Arc::clone(&switcher.journal),
-            events: Arc::clone(&switcher.events),
-            bell: Arc::clone(&switcher.bell),
-            observer: Observer::new(&switcher.journal),
-            failover: Arc::new(Failover::new(switcher, hands)),
-            leaving: Arc::new(Leaving::new(&switcher.journal, hands)),
-        }
-    }
-
     /// Enter what runs already, then watch on a thread of its own.
     ///
     /// # Errors
     /// What the list of devices answers; EAGAIN where no thread can be had.
     pub fn start(self: &Arc<Self>) -> Result<()> {
-        self.engine.arm()?;
+        self.mirrors.engine.arm()?;
         self.pass(Kind::Adopted)?;
         let watch = Arc::clone(self);
         spawn_realtime("watch", move || watch.watch())
@@ -72,7 +53,7 @@ impl Watch {
         loop {
             // Armed before the list is read, so that nothing falls between.
             let start = Instant::now();
-            let armed = self.engine.arm();
+            let armed = self.mirrors.engine.arm();
             let passed = armed.and_then(|()| self.pass(Kind::Created));
             let copying = *passed.as_ref().unwrap_or(&true);
             // What lasts is told of once.
@@ -94,7 +75,7 @@ impl Watch {
         let timeouts = [due, beat].into_iter().flatten();
         let timeout = timeouts.min_by_key(|timeout| timeout.duration());
         let timeout = timeout.unwrap_or(PollTimeout::NONE);
-        let fds = self.engine.events().into_iter();
+        let fds = self.mirrors.engine.events().into_iter();
         let fds = fds.chain([self.bell.fd()]);
         let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         // An interrupted poll is one more pass.
@@ -107,7 +88,7 @@ impl Watch {
         // Those that were known before the list was made, and are not on it, may
         // be gone; what was made meanwhile is not.
         let before = self.registry.ids();
-        let listed = self.engine.list()?;
+        let listed = self.mirrors.engine.list()?;
         let mut copying = false;
         let mut present = Vec::new();
         for device in &listed {
@@ -130,7 +111,7 @@ impl Watch {
         let missing = before
             .into_iter()
             .filter(|mirror_id| !present.contains(mirror_id));
-        missing.for_each(|mirror_id| self.leaving.forget_removed(mirror_id));
+        missing.for_each(|mirror_id| self.forget_removed(mirror_id));
         Ok(copying)
     }
 
@@ -144,9 +125,34 @@ impl Watch {
         }
     }
 
+    fn record(&self, mirror_id: MirrorId) {
+        self.acts
+            .apart("record", move |acts| acts.keep_seen(mirror_id));
+    }
+
+    /// Forget a mirror that is gone; the verb that removes one tells it itself,
+    /// and one that was renamed meanwhile is not gone.
+    fn forget_removed(&self, mirror_id: MirrorId) {
+        if self.registry.absent(mirror_id).is_some() {
+            return;
+        }
+        if self.mirrors.is_there(mirror_id) || self.registry.is_running(mirror_id) {
+            return;
+        }
+        let before = self.registry.update(mirror_id, |entry| {
+            let before = entry.clone();
+            entry.leaving = true;
+            before
+        });
+        if let Some(entry) = before.filter(|entry| !entry.leaving) {
+            self.acts.apart("leaving", move |acts| acts.see_off(&entry));
+        }
+    }
+
     /// Tell of a mirror that somebody else made or renamed.
     fn announce(&self, mirror_id: MirrorId, device: &Listed, appeared: Kind) {
-        if self.registry.is_running(mirror_id) {
+        // What runs on one that is adopted is its adoption.
+        if appeared != Kind::Adopted && self.registry.is_running(mirror_id) {
             return;
         }
         let name = &device.name;
@@ -156,13 +162,13 @@ impl Watch {
         let known = before.flatten();
         if self.registry.take_returned(mirror_id) {
             self.events.add(name, Kind::Created, "by another program");
-            self.journal.keep_seen(mirror_id);
+            self.record(mirror_id);
         }
         match known {
             Some(old) if old == *name => {}
             Some(old) => {
                 self.events.renamed(&old, name, ", by another program");
-                self.journal.keep_seen(mirror_id);
+                self.record(mirror_id);
             }
             None if appeared == Kind::Adopted => self.events.add(name, appeared, "it runs already"),
             None => self.events.add(name, appeared, "by another program"),
