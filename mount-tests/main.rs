@@ -13,12 +13,14 @@ use mirrorfs::engine::Kind;
 use cases::kills::crashable;
 use lab::case::Case;
 use lab::perform::{hear_panics, perform};
-use lab::{engine, state};
+use lab::{engine, served, state};
 
 fn main() {
     let mut words = std::env::args().skip(1);
-    if words.next().as_deref() == Some(crashable::WORD) {
-        crashable::main(words);
+    match words.next().as_deref() {
+        Some(crashable::WORD) => crashable::main(words),
+        Some(served::WORD) => served::main(words),
+        _ => {}
     }
     let mut arguments = Arguments::from_args();
     // The kernel's mirrors, ram disks and throttle are one for all tests, and

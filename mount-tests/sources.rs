@@ -125,3 +125,124 @@ fn unsafe_code_says_why() {
         );
     }
 }
+
+/// What only waits for events, and what answers reads: whatever hangs, it does not.
+const PROMPT: &[&str] = &[
+    "src/daemon/events/",
+    "src/daemon/mirrors/",
+    "src/daemon/view.rs",
+    "src/daemon/watch/",
+    "src/fuse/",
+    "src/tree/",
+];
+
+/// What lies among them and is called on threads that may wait.
+const MAY_WAIT: &[&str] = &[
+    "src/daemon/mirrors/release.rs",
+    "src/daemon/watch/acts.rs",
+    "src/daemon/watch/mod.rs",
+    "src/tree/write.rs",
+];
+
+/// What waits for devices, for file systems or for other programs. Of /proc only the
+/// kernel is asked.
+const WAITS: &[&str] = &[
+    "crate::engine::Devices",
+    "crate::engine::Engine",
+    "crate::engine::embedded",
+    "crate::engine::host",
+    "crate::engine::kernel",
+    "crate::daemon::admission",
+    "crate::daemon::commands",
+    "crate::daemon::journal",
+    "crate::daemon::switch",
+    "crate::daemon::records::store",
+    "nix::fcntl",
+    "nix::sys::stat",
+    "nix::unistd",
+    "std::fs",
+    "std::net",
+    "std::os::unix::fs",
+    "std::process",
+];
+
+/// What they may name all the same: what a caller is, a record that is kept in memory, and
+/// the thread's own look at /proc.
+const NAMES_ONLY: &[(&str, &str)] = &[
+    ("", "crate::daemon::admission::permission::Caller"),
+    ("src/fuse/called.rs", "std::fs"),
+];
+
+/// The calls of `Path` and `File` that need no name of a module.
+const CALLS: &[&str] = &[
+    ".canonicalize()",
+    ".exists()",
+    ".is_dir()",
+    ".is_file()",
+    ".metadata()",
+    ".read_dir()",
+    ".read_link()",
+];
+
+/// What waits and is named by a source that may not.
+fn waiting(path: &str, text: &str) -> Vec<String> {
+    let allowed = |name: &str| {
+        let mut allowed = NAMES_ONLY.iter();
+        allowed.any(|(file, what)| path.starts_with(file) && name.starts_with(what))
+    };
+    let named = ["crate", "std", "nix"]
+        .iter()
+        .flat_map(|first| paths::of(text, first));
+    let named = named.filter(|name| !allowed(name));
+    let waits = |name: &String| {
+        let mut waits = WAITS.iter();
+        waits.any(|what| name == what || name.starts_with(&format!("{what}::")))
+    };
+    let code = paths::code(text);
+    let calls = CALLS.iter().filter(|call| code.contains(**call));
+    named
+        .filter(waits)
+        .chain(calls.map(|c| c.to_string()))
+        .collect()
+}
+
+#[test]
+fn who_may_not_wait_names_nobody_who_does() {
+    let files = graph::sources(Path::new("src")).into_iter();
+    let files = files.map(|path| (path.display().to_string(), path));
+    let begins = |name: &str, among: &[&str]| among.iter().any(|part| name.starts_with(part));
+    let mut seen = 0;
+    for (name, path) in files.filter(|(name, _)| begins(name, PROMPT) && !begins(name, MAY_WAIT)) {
+        let text = fs::read_to_string(path).expect("a source");
+        let found = waiting(&name, &text);
+        assert!(found.is_empty(), "{name} may not wait and names {found:?}");
+        seen += 1;
+    }
+    assert!(seen > 40, "{seen} files");
+    let bad = "use crate::engine::{Devices, Id};\nfn a(p: &Path) -> bool { p.exists() }";
+    assert_eq!(
+        waiting("src/tree/a.rs", bad),
+        ["crate::engine::Devices", ".exists()"]
+    );
+}
+
+#[test]
+fn what_may_wait_is_called_by_others_alone() {
+    let read = |path: &str| paths::code(&fs::read_to_string(path).expect("a source"));
+    for file in ["failover", "observe", "remedy", "watching"] {
+        let code = read(&format!("src/daemon/watch/{file}.rs"));
+        let named = code.matches("Acts").count() - code.matches("acts::{Act, Acts}").count();
+        let named = named - code.matches("use super::acts::Acts;").count();
+        let apart = code.matches("Apart<Acts>").count();
+        assert_eq!(named, apart, "{file} has the acts themselves");
+    }
+    // Commands are given by one file, whose callers are on threads of their own.
+    for path in graph::sources(Path::new("src/tree")) {
+        let name = path.display().to_string();
+        let gives = read(&name).contains("self.daemon") || read(&name).contains(".daemon\n");
+        assert!(
+            !gives || name == "src/tree/write.rs",
+            "{name} gives commands"
+        );
+    }
+}

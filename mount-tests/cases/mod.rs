@@ -37,6 +37,7 @@ mod security;
 pub mod selftest;
 mod shapes;
 mod short;
+mod slow;
 mod soak;
 mod speed;
 mod story;
@@ -89,6 +90,9 @@ pub fn all() -> Vec<(&'static str, &'static Case)> {
         ("fuzz", fuzz::calls::CASES),
         ("hangs", hangs::CASES),
         ("crowd", crowd::CASES),
+        ("slow", slow::ROWS),
+        ("slow_verbs", slow::VERBS),
+        ("slow_stress", slow::stress::CASES),
         ("records_back", records::back::CASES),
         ("records_refused", records::refused::CASES),
         ("records_broken", records::broken::CASES),

@@ -13,6 +13,7 @@ pub mod kernlog;
 pub mod left;
 pub mod mount;
 pub mod perform;
+pub mod served;
 pub mod shared;
 pub mod shell;
 pub mod slow;

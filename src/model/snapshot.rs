@@ -6,6 +6,7 @@ use super::parts::{legs_of, linear_legs, log_of, parts};
 use super::rate::Rate;
 use super::settings::Settings;
 use crate::engine::Info;
+use crate::text::letter::Letter;
 use crate::text::table::{Line, Table};
 
 pub use super::parts::{Found, Leg, LogView, Lookup, Part, SECTOR};
@@ -182,6 +183,11 @@ impl Snapshot {
     /// The log that `log/` shows: the first mirror target's.
     pub fn log(&self) -> Option<&LogView> {
         self.logs.first()
+    }
+
+    /// The kernel's health letters of all legs.
+    pub fn letters(&self) -> Vec<Letter> {
+        self.legs.iter().map(|leg| leg.letter).collect()
     }
 
     /// Bytes of the device.

@@ -13,7 +13,7 @@ use crate::model::health::State;
 use crate::model::id::MirrorId;
 use crate::model::rate::RateMeter;
 use crate::model::settings::Settings;
-use crate::model::snapshot::{Away, Known, Running, Unresponsive};
+use crate::model::snapshot::{Away, Known, Running, Snapshot, Unresponsive};
 use crate::text::device::DevNo;
 use crate::text::letter::Letter;
 
@@ -155,6 +155,12 @@ impl Entry {
         let mut all = letters.iter().chain(log);
         let quiet = self.pending_failure.is_none() && self.due.is_none() && !self.left_suspended;
         *in_sync && all.all(|letter| *letter == Letter::Alive) && quiet
+    }
+
+    /// Whether it was tried which legs answer, with these letters in this life of the table.
+    pub(crate) fn has_listened(&self, snapshot: &Snapshot) -> bool {
+        let (unresponsive, then) = &self.unresponsive;
+        unresponsive.life == snapshot.life && *then == snapshot.letters()
     }
 
     /// What a snapshot shows of it.

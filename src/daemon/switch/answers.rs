@@ -2,7 +2,6 @@
 //! an error on it.
 
 use super::act::Switcher;
-use crate::daemon::mirrors::entry::Entry;
 use crate::daemon::mirrors::query::Detail;
 use crate::error::Result;
 use crate::model::id::MirrorId;
@@ -30,7 +29,7 @@ impl Switcher {
     /// Keep which legs do not answer, as long as the letters and the life are these.
     fn keep_unresponsive(&self, mirror_id: MirrorId, snapshot: &Snapshot, legs: Vec<usize>) {
         let life = snapshot.life;
-        let unresponsive = (Unresponsive { legs, life }, letters(snapshot));
+        let unresponsive = (Unresponsive { legs, life }, snapshot.letters());
         self.registry.update(mirror_id, |entry| {
             entry.unresponsive = unresponsive;
             entry.event_nr = None;
@@ -49,14 +48,4 @@ impl Switcher {
             error.context(what)
         })
     }
-}
-
-/// Whether it was tried which legs answer, with these letters in this life of the table.
-pub(crate) fn has_listened(entry: &Entry, snapshot: &Snapshot) -> bool {
-    let (unresponsive, then) = &entry.unresponsive;
-    unresponsive.life == snapshot.life && *then == letters(snapshot)
-}
-
-fn letters(snapshot: &Snapshot) -> Vec<Letter> {
-    snapshot.legs.iter().map(|leg| leg.letter).collect()
 }

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use crate::daemon::mirrors::entry::Entry;
-use crate::daemon::switch::answers::has_listened;
 use crate::model::failure::{Hurt, Verdict, assess, hurt};
 use crate::model::policy::OnFailure;
 use crate::model::snapshot::{Leg, Owner, Snapshot};
@@ -77,7 +76,7 @@ fn of_healthy(entry: &Entry, snapshot: &Snapshot) -> Remedy {
         Hurt::None if asleep && entry.due.is_none() => Remedy::LookAgain(AGAIN),
         Hurt::None if asleep && entry.listening => Remedy::Nothing,
         Hurt::None if asleep && !is_early(entry) => Remedy::Listen,
-        Hurt::Targets | Hurt::Source if !has_listened(entry, snapshot) && !entry.listening => {
+        Hurt::Targets | Hurt::Source if !entry.has_listened(snapshot) && !entry.listening => {
             Remedy::Listen
         }
         Hurt::Targets if is_early(entry) => Remedy::Nothing,

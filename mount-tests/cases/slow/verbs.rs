@@ -1,0 +1,201 @@
+//! What failed goes first: a verb that waits keeps no failed leg in its own mirror.
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::WRITERS;
+use super::bench::{SECTORS, write};
+use crate::lab::case::{Case, kernel_only};
+use crate::lab::dm::{create, reload};
+use crate::lab::mount::Mount;
+use crate::lab::shell::{Undo, attempt, output};
+use crate::lab::{Lab, wait_for};
+
+pub const CASES: &[Case] = &[
+    kernel_only("a_verb_is_overtaken", WRITERS, overtaken),
+    kernel_only("a_second_leg_while_a_probe_waits", WRITERS, second_leg),
+    kernel_only("each_of_three_while_records_wait", WRITERS, three_in_turn),
+];
+
+/// A disk that can be made to fail at once, and goes when it is dropped.
+fn weak(lab: &Lab, number: usize) -> (String, Undo) {
+    let name = format!("weak{number}");
+    create(
+        &name,
+        "",
+        &format!("0 {SECTORS} linear {} 0", lab.disk(number)),
+    );
+    let undo = Undo(format!("dmsetup remove --retry {name}"));
+    (format!("/dev/mapper/{name}"), undo)
+}
+
+fn fail(path: &str) {
+    let name = path.rsplit('/').next().expect("a name");
+    reload(name, &format!("0 {SECTORS} error"));
+}
+
+/// From a write to the mirror `m` to its end.
+fn wait_of_a_writer() -> Duration {
+    let begun = Instant::now();
+    write(Path::new("/dev/mapper/m"));
+    begun.elapsed()
+}
+
+fn soon(what: &str, waited: Duration, most: u64) {
+    println!("{what}: the writer waited {waited:?}");
+    assert!(waited < Duration::from_millis(most), "{what}: {waited:?}");
+}
+
+fn overtaken(lab: &Lab) {
+    create(
+        "below",
+        "",
+        &format!("0 {SECTORS} linear {} 0", lab.disk(0)),
+    );
+    let _gone = Undo("dmsetup remove --retry below".into());
+    let (leg, _weak) = weak(lab, 1);
+    let good = lab.disk(2);
+    let mount = lab.mount();
+    mount.write(
+        "new",
+        &format!("m: 0 {SECTORS} mirror core 2 1024 nosync 2 {good} 0 {leg} 0 1 handle_errors"),
+    );
+    attempt("udevadm settle --timeout=20");
+    output("dmsetup suspend below");
+    let held = Undo("dmsetup resume below".into());
+    let table = format!(
+        "0 {SECTORS} mirror disk 2 /dev/mapper/below 1024 2 {good} 0 {leg} 0 1 handle_errors"
+    );
+    thread::scope(|scope| {
+        let verb = scope.spawn(|| mount.try_write("m/table", &table));
+        wait_for("the verb is seen to wait", || {
+            mount.read("m/health").contains("`table` has been running")
+        });
+        fail(&leg);
+        soon(
+            "beside a verb that waits for its log",
+            wait_of_a_writer(),
+            1000,
+        );
+        wait_for("it is told", || {
+            mount.read("events").contains("m dropped 1")
+        });
+        assert!(
+            !mount.read("m/table").contains("mirror"),
+            "{}",
+            mount.read("m/table")
+        );
+        drop(held);
+        let ended = verb.join().expect("no panic");
+        println!("the verb: {ended:?}");
+        let right = matches!(&ended, Err((_, why)) if why.contains("other legs") || why.contains("in progress") || why.contains("events"));
+        assert!(right, "{ended:?}");
+    });
+    wait_for("no verb runs", || {
+        !mount.read("m/health").contains("has been running")
+    });
+    wait_for("its end is told", || {
+        mount.read("events").contains("other legs")
+    });
+    assert!(
+        !mount.read("m/table").contains("mirror"),
+        "the failed leg stays out"
+    );
+    mount.write("m/ctl", "remove");
+}
+
+fn second_leg(lab: &Lab) {
+    create(
+        "below",
+        "",
+        &format!("0 {SECTORS} linear {} 0", lab.disk(0)),
+    );
+    let _gone = Undo("dmsetup remove --retry below".into());
+    let last = SECTORS - 8;
+    let _sick = Undo("dmsetup remove --retry sick".into());
+    create(
+        "sick",
+        "",
+        &format!(
+            "0 {last} linear {} 0\n{last} 8 linear /dev/mapper/below 0",
+            lab.disk(3)
+        ),
+    );
+    let (leg, _weak) = weak(lab, 1);
+    let good = lab.disk(2);
+    let mount = lab.mount();
+    mount.write(
+        "new",
+        &format!(
+            "m: 0 {SECTORS} mirror core 2 1024 nosync 3 {good} 0 {leg} 0 /dev/mapper/sick 0 1 handle_errors"
+        ),
+    );
+    attempt("udevadm settle --timeout=20");
+    output("dmsetup suspend below");
+    let held = Undo("dmsetup resume below".into());
+    // A verb that reads the last block of a leg for as long as that hangs.
+    thread::scope(|scope| {
+        let path = mount.path("m/ctl");
+        scope.spawn(move || fs::write(path, "finish 2\n"));
+        thread::sleep(Duration::from_millis(500));
+        fail(&leg);
+        soon("beside a verb that probes", wait_of_a_writer(), 1000);
+        wait_for("it is told", || {
+            mount.read("events").contains("m dropped 1")
+        });
+        drop(held);
+    });
+    wait_for("no verb runs", || {
+        !mount.read("m/health").contains("has been running")
+    });
+    attempt(&format!("echo remove > {}", mount.path("m/ctl").display()));
+}
+
+fn three_in_turn(lab: &Lab) {
+    let at = lab.path("state.fs").display().to_string();
+    let disk = lab.disk(0);
+    output(&format!(
+        "mkfs.ext4 -q -F {disk} && mkdir {at} && mount {disk} {at}"
+    ));
+    let _undo = Undo(format!("fsfreeze -u {at}; umount -l {at}"));
+    let legs: Vec<(String, Undo)> = (1..4).map(|number| weak(lab, number)).collect();
+    let good = lab.disk(4);
+    let mount = Mount::new_in(lab, lab.engine, &at);
+    mount.mount("");
+    let paths: Vec<String> = legs.iter().map(|(path, _)| format!("{path} 0")).collect();
+    mount.write(
+        "new",
+        &format!(
+            "m: 0 {SECTORS} mirror core 2 1024 nosync 4 {good} 0 {} 1 handle_errors",
+            paths.join(" ")
+        ),
+    );
+    output(&format!("fsfreeze -f {at}"));
+    let thawed = Undo(format!("fsfreeze -u {at}"));
+    for (number, (path, _)) in legs.iter().enumerate() {
+        fail(path);
+        let most = if number == 0 { 4500 } else { 1000 };
+        soon(
+            &format!("leg {number} while the records wait"),
+            wait_of_a_writer(),
+            most,
+        );
+    }
+    // Whoever asks for something is told that it is done, not that it is in use.
+    mount.write("m/ctl", "suspend");
+    mount.write("m/ctl", "resume");
+    assert!(
+        mount.read("events").contains("does not answer"),
+        "{}",
+        mount.read("events")
+    );
+    drop(thawed);
+    wait_for("the record is true again", || {
+        let records = format!("{}/mirrors", mount.state().display());
+        let text = attempt(&format!("cat {records}/*.json")).1;
+        text.contains("linear") && !text.contains("\"unfinished\": {")
+    });
+    mount.write("m/ctl", "remove");
+}
