@@ -2,9 +2,9 @@
 //! one file in it, and the child can be stopped. As with one over a network that is gone.
 
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, SystemTime};
 
@@ -34,6 +34,7 @@ pub struct Served {
     /// Its file.
     pub file: String,
     at: String,
+    below: PathBuf,
     child: Child,
 }
 
@@ -44,7 +45,7 @@ impl Lab {
         let below = self.path(&format!("{name}.below"));
         let file = File::create(&below).expect("a file");
         file.set_len(size).expect("its size");
-        std::fs::create_dir(&at).expect("a folder");
+        fs::create_dir(&at).expect("a folder");
         let program = std::env::current_exe().expect("this program");
         let mut child = Command::new(program);
         let child = child
@@ -55,7 +56,12 @@ impl Lab {
             .expect("a child");
         let file = format!("{at}/{NAME}");
         wait_for("it is mounted", || Path::new(&file).exists());
-        Served { file, at, child }
+        Served {
+            file,
+            at,
+            below,
+            child,
+        }
     }
 }
 
@@ -79,9 +85,10 @@ impl Served {
 impl Drop for Served {
     fn drop(&mut self) {
         self.go_on();
-        attempt(&format!("umount -l {}", self.at));
+        attempt(&format!("umount -l {0}; rmdir {0}", self.at));
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let _ = fs::remove_file(&self.below);
     }
 }
 

@@ -82,8 +82,6 @@ pub struct Sight {
     pub autoclear: bool,
     /// Bytes.
     pub size: u64,
-    /// Bytes of a logical block.
-    pub block_size: u64,
 }
 
 /// What is known of a device that a table names.
@@ -112,7 +110,6 @@ impl Facts {
             file: self.file,
             autoclear: self.autoclear,
             size: self.size,
-            block_size: self.block_size,
         }
     }
 

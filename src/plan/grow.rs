@@ -13,12 +13,13 @@ use crate::text::table::{Mapping, Target};
 
 /// Grow to `length` sectors, as far as all legs reach where none is named. A disk
 /// log knows what is new, and only that is copied; without one all is, and where the
-/// last region was a short one.
+/// last region was a short one. `block` is what a logical block of the log's device has,
+/// in bytes.
 ///
 /// # Errors
 /// ENOSPC where a leg or the log is too small; EINVAL where it would not grow; EBUSY
 /// where a leg has failed or it is suspended.
-pub fn grow(snapshot: &Snapshot, length: Option<u64>) -> Result<Change> {
+pub fn grow(snapshot: &Snapshot, length: Option<u64>, block: u64) -> Result<Change> {
     check_idle(snapshot)?;
     let target = only_target(snapshot)?;
     if let Some(leg) = snapshot.legs.iter().find(|leg| leg.letter != Letter::Alive) {
@@ -46,7 +47,7 @@ pub fn grow(snapshot: &Snapshot, length: Option<u64>) -> Result<Change> {
         return Err(Error::invalid(sentence));
     }
     if let Mapping::Mirror(mirror) = &target.mapping {
-        check_log(snapshot, mirror, length)?;
+        check_log(snapshot, mirror, (length, block))?;
     }
     let afresh = has_short_region(target);
     let target = Target {
@@ -80,12 +81,12 @@ fn room(leg: &Leg) -> Result<u64> {
     Ok(facts.size.saturating_sub(leg.offset) / SECTOR)
 }
 
-fn check_log(snapshot: &Snapshot, mirror: &Mirror, length: u64) -> Result<()> {
+fn check_log(snapshot: &Snapshot, mirror: &Mirror, (length, block): (u64, u64)) -> Result<()> {
     let facts = snapshot.log().and_then(|log| log.facts.as_ref());
     let (Some(facts), Some(regions)) = (facts, mirror.regions(length)) else {
         return Ok(());
     };
-    let need = disklog::size_for(regions, facts.block_size);
+    let need = disklog::size_for(regions, block);
     if need.is_some_and(|need| need <= facts.size) {
         Ok(())
     } else {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::WRITERS;
 use super::bench::{Bench, Column, SECTORS, read_all, timed, write};
 use crate::lab::case::{Case, kernel_only};
-use crate::lab::dm::create;
+use crate::lab::dm::{create, run};
 use crate::lab::mount::Mount;
 use crate::lab::shell::{Undo, attempt, output};
 use crate::lab::{Lab, wait_for, wait_longer};
@@ -142,7 +142,7 @@ fn frozen(lab: &Lab) -> (String, Undo) {
     output(&format!(
         "mkfs.ext4 -q -F {disk} && mkdir {at} && mount {disk} {at}"
     ));
-    let undo = Undo(format!("fsfreeze -u {at}; umount -l {at}"));
+    let undo = Undo(format!("fsfreeze -u {at}; umount -l {at}; rmdir {at}"));
     (at, undo)
 }
 
@@ -250,6 +250,8 @@ fn udev(lab: &Lab) {
 
 fn kernel_log(lab: &Lab) {
     let mut bench = Bench::new(lab);
+    output("sysctl -q kernel.printk_devkmsg=on");
+    let _as_before = Undo("sysctl -q kernel.printk_devkmsg=ratelimit".into());
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -288,7 +290,7 @@ while True:
 
 fn pollers(lab: &Lab) {
     let mut bench = Bench::new(lab);
-    let path = bench.mount.path("health");
+    let path = bench.mount.path("bystander/health");
     // As many as the limits leave: of root, and of two users.
     let mut children: Vec<_> = [(8000, 0), (1000, 1001), (1000, 1002)]
         .iter()
@@ -321,11 +323,13 @@ fn callers(lab: &Lab) {
     let [one, other] = [1, 11].map(|disk| lab.disk(disk));
     for number in 0..CALLERS {
         let at = number * 8;
-        output(&format!(
-            "dmsetup create --noudevsync log{number} --table '0 8 linear {BELOW} {at}' && \
-             dmsetup mknodes log{number}"
-        ));
+        let (name, table) = (format!("log{number}"), format!("0 8 linear {BELOW} {at}"));
+        run(
+            "dmsetup",
+            &["create", "--noudevsync", &name, "--table", &table],
+        );
     }
+    run("dmsetup", &["mknodes"]);
     thread::scope(|scope| {
         for number in 0..CALLERS {
             let at = number * 128;

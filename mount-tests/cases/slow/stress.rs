@@ -114,7 +114,7 @@ fn state_folder(lab: &Lab) -> (String, Undo) {
     output(&format!(
         "mkfs.ext4 -q -F {disk} && mkdir {at} && mount {disk} {at}"
     ));
-    let undo = Undo(format!("fsfreeze -u {at}; umount -l {at}"));
+    let undo = Undo(format!("fsfreeze -u {at}; umount -l {at}; rmdir {at}"));
     (at, undo)
 }
 
@@ -219,7 +219,9 @@ impl Stress<'_> {
         sleep(Duration::from_millis(200));
         switch(&weak, whole.trim());
         subject.fails.store(false, Ordering::SeqCst);
-        // While it comes back it is no subject of the measurement of failures.
+        if self.is_over() {
+            return;
+        }
         let added = self.mount.try_write(
             &format!("m{number}/ctl"),
             &format!("add /dev/mapper/{weak}"),

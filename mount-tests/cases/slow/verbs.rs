@@ -80,7 +80,7 @@ fn overtaken(lab: &Lab) {
             1000,
         );
         wait_for("it is told", || {
-            mount.read("events").contains("m dropped 1")
+            mount.read("events").contains("m dropped leg 1")
         });
         assert!(
             !mount.read("m/table").contains("mirror"),
@@ -143,7 +143,7 @@ fn second_leg(lab: &Lab) {
         fail(&leg);
         soon("beside a verb that probes", wait_of_a_writer(), 1000);
         wait_for("it is told", || {
-            mount.read("events").contains("m dropped 1")
+            mount.read("events").contains("m dropped leg 1")
         });
         drop(held);
     });
@@ -159,7 +159,7 @@ fn three_in_turn(lab: &Lab) {
     output(&format!(
         "mkfs.ext4 -q -F {disk} && mkdir {at} && mount {disk} {at}"
     ));
-    let _undo = Undo(format!("fsfreeze -u {at}; umount -l {at}"));
+    let _undo = Undo(format!("fsfreeze -u {at}; umount -l {at}; rmdir {at}"));
     let legs: Vec<(String, Undo)> = (1..4).map(|number| weak(lab, number)).collect();
     let good = lab.disk(4);
     let mount = Mount::new_in(lab, lab.engine, &at);

@@ -10,7 +10,7 @@ use crate::engine::Slot;
 use crate::error::{Error, Result};
 use crate::model::id::MirrorId;
 use crate::model::settings::SettingsEdit;
-use crate::model::snapshot::Snapshot;
+use crate::model::snapshot::{SECTOR, Snapshot};
 use crate::plan::change::Change;
 use crate::plan::grow::grow;
 use crate::plan::legs;
@@ -42,7 +42,7 @@ impl Legs {
         snapshot: &Snapshot,
         command: &Command,
     ) -> Result<()> {
-        let mut change = plan(snapshot, command)?;
+        let mut change = self.plan(snapshot, command)?;
         if !caller.is_trusted() {
             let held = self.below.engine.deps(&snapshot.info.id(), Slot::Live)?;
             let own = Own::of(self.below.devices.as_ref(), &snapshot.table, held);
@@ -87,6 +87,33 @@ impl Legs {
         Ok(())
     }
 
+    fn plan(&self, snapshot: &Snapshot, command: &Command) -> Result<Change> {
+        match command {
+            Command::Finish { lossy: true, .. } => Err(Error::invalid(
+                "lossy is for a mirror that is not started: this one tells itself what is copied",
+            )),
+            Command::Finish { .. } => legs::finish(snapshot, target(command)),
+            Command::Abort => legs::abort(snapshot),
+            Command::Drop(leg) => legs::drop(snapshot, leg.number()),
+            Command::Add { place, .. } => legs::add(snapshot, place.into()),
+            Command::Replace { leg, place, .. } => {
+                legs::replace(snapshot, leg.number(), place.into())
+            }
+            Command::Resync => legs::resync(snapshot),
+            Command::Grow { length, .. } => grow(snapshot, *length, self.log_block(snapshot)?),
+            Command::Suspend(_) | Command::Resume | Command::Retry | Command::Remove { .. } => {
+                Err(Error::invalid("the verb changes no legs"))
+            }
+        }
+    }
+
+    /// Bytes of a logical block of the log's device.
+    fn log_block(&self, snapshot: &Snapshot) -> Result<u64> {
+        let device = snapshot.log().and_then(|log| log.device.as_ref());
+        let facts = device.map(|device| self.below.devices.facts(device));
+        Ok(facts.transpose()?.map_or(SECTOR, |facts| facts.block_size))
+    }
+
     /// What everything is to stand on must answer: of a leg that nobody has read from
     /// or written to since it went, the kernel knows nothing. And what was copied to it
     /// may be in its cache: with a log in memory nobody has flushed that yet.
@@ -117,23 +144,5 @@ fn edit(command: &Command) -> SettingsEdit {
     SettingsEdit {
         dropped: (!keeps).then(Vec::new),
         ..SettingsEdit::default()
-    }
-}
-
-fn plan(snapshot: &Snapshot, command: &Command) -> Result<Change> {
-    match command {
-        Command::Finish { lossy: true, .. } => Err(Error::invalid(
-            "lossy is for a mirror that is not started: this one tells itself what is copied",
-        )),
-        Command::Finish { .. } => legs::finish(snapshot, target(command)),
-        Command::Abort => legs::abort(snapshot),
-        Command::Drop(leg) => legs::drop(snapshot, leg.number()),
-        Command::Add { place, .. } => legs::add(snapshot, place.into()),
-        Command::Replace { leg, place, .. } => legs::replace(snapshot, leg.number(), place.into()),
-        Command::Resync => legs::resync(snapshot),
-        Command::Grow { length, .. } => grow(snapshot, *length),
-        Command::Suspend(_) | Command::Resume | Command::Retry | Command::Remove { .. } => {
-            Err(Error::invalid("the verb changes no legs"))
-        }
     }
 }

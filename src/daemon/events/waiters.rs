@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -16,9 +16,11 @@ pub type Tell = Box<dyn FnOnce() + Send>;
 /// What stands for the files that show all mirrors: no mirror is called so.
 pub const ALL: &str = "";
 
-/// How many are told before others have their turn: each one who is told asks again.
-const BATCH: usize = 128;
-const PAUSE: Duration = Duration::from_millis(1);
+/// How many are told before others have their turn. Each of them reads and asks again, and
+/// all together they are to take half of the time: so they are waited for, and then as long
+/// again, but no longer than this for either.
+const BATCH: usize = 64;
+const PAUSE: Duration = Duration::from_millis(100);
 
 #[derive(Default)]
 struct Inner {
@@ -28,6 +30,8 @@ struct Inner {
     of: HashMap<u64, String>,
     /// The mirrors of which there is something that nobody was told of yet.
     news: HashSet<String>,
+    /// How many have begun to wait so far.
+    begun: usize,
 }
 
 /// Those who wait.
@@ -35,6 +39,8 @@ struct Inner {
 pub struct Waiters {
     inner: Mutex<Inner>,
     changed: Condvar,
+    /// Somebody has begun to wait.
+    back: Condvar,
 }
 
 impl Waiters {
@@ -46,8 +52,10 @@ impl Waiters {
         inner.of.insert(number, name.into());
         let waiting = inner.waiting.entry(name.into()).or_default();
         waiting.insert(number, tell);
+        inner.begun += 1;
         drop(inner);
         drop(before);
+        self.back.notify_one();
     }
 
     /// Nobody waits under this number any more.
@@ -81,16 +89,26 @@ impl Waiters {
         let mut inner = self.inner.lock();
         self.changed
             .wait_while(&mut inner, |inner| inner.news.is_empty());
-        let woken = inner.take_woken();
+        let mut woken = inner.take_woken();
         drop(inner);
-        let mut left = woken.len();
-        for (number, tell) in woken.into_iter().enumerate() {
-            tell();
-            left -= 1;
-            if left > 0 && number % BATCH == BATCH - 1 {
-                sleep(PAUSE);
+        while !woken.is_empty() {
+            let rest = woken.split_off(woken.len().min(BATCH));
+            let batch = std::mem::replace(&mut woken, rest);
+            let (told, before) = (batch.len(), self.inner.lock().begun);
+            let start = Instant::now();
+            batch.into_iter().for_each(|tell| tell());
+            if !woken.is_empty() {
+                self.wait_for_those(before + told, start + PAUSE);
+                sleep(start.elapsed().min(PAUSE));
             }
         }
+    }
+
+    /// Wait until so many have begun to wait: those who were told are through.
+    fn wait_for_those(&self, begun: usize, end: Instant) {
+        let mut inner = self.inner.lock();
+        let under_way = |inner: &mut Inner| inner.begun < begun;
+        self.back.wait_while_until(&mut inner, under_way, end);
     }
 }
 

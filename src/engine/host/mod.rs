@@ -316,15 +316,15 @@ fn reaches(block: &Block, above: DevNo, deep: usize) -> bool {
     block.dev == above || (deep > 0 && upper.any(|upper| reaches(&upper, above, deep - 1)))
 }
 
-/// What /sys says of a device; none of one that is gone.
+/// What /sys says of a device; none of one that is gone. Nothing below `queue` is read:
+/// who changes the scheduler keeps that locked until the disk answers (`queue_attr_show`,
+/// block/blk-sysfs.c).
 fn sight_of(block: &Block) -> Option<Sight> {
-    let disk = block.whole().unwrap_or_else(|| block.clone());
     Some(Sight {
         node: block.node(),
         file: block.backing_file().map(|file| without_mark(&file).into()),
         autoclear: block.number("loop/autoclear") == Some(1),
         size: block.bytes("size")?,
-        block_size: disk.number("queue/logical_block_size")?,
     })
 }
 
