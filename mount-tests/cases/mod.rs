@@ -92,6 +92,7 @@ pub fn all() -> Vec<(&'static str, &'static Case)> {
         ("crowd", crowd::CASES),
         ("slow", slow::ROWS),
         ("slow_verbs", slow::VERBS),
+        ("slow_files", slow::files::CASES),
         ("slow_stress", slow::stress::CASES),
         ("records_back", records::back::CASES),
         ("records_refused", records::refused::CASES),

@@ -14,7 +14,7 @@ use nix::unistd::{Pid, Uid};
 use tempfile::TempDir;
 
 use super::shell::{attempt, output};
-use super::{Lab, Notes, wait_for};
+use super::{Lab, Notes, wait_for, wait_longer};
 
 /// The command under test.
 pub const COMMAND: &str = env!("CARGO_BIN_EXE_mirrorfs");
@@ -145,7 +145,7 @@ impl Mount {
     /// Wait until a mirror is in sync.
     pub fn wait_in_sync(&self, name: &str) {
         let state = format!("{name}/sync/state");
-        wait_for(&format!("{name} in sync"), || {
+        wait_longer(30, &format!("{name} in sync"), || {
             self.read(&state) == "in_sync\n"
         });
     }

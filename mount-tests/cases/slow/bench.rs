@@ -192,7 +192,7 @@ pub fn read_all(folder: &Path) {
     assert!(seen > 100, "{seen} bytes");
 }
 
-/// A block through a mirror, past the cache.
+/// A block through a mirror, past the cache, behind what a probe reads.
 pub fn write(device: &Path) {
     #[repr(align(4096))]
     struct Block([u8; 4096]);
@@ -200,5 +200,5 @@ pub fn write(device: &Path) {
     let file = options.write(true).custom_flags(O_DIRECT).open(device);
     let file = file.expect("the mirror");
     let block = Box::new(Block([7; 4096]));
-    file.write_all_at(&block.0, 0).expect("a write");
+    file.write_all_at(&block.0, 512 * 1024).expect("a write");
 }

@@ -2,6 +2,7 @@
 //! same is done elsewhere and timed. `mount-tests/run slow` prints them as a table.
 
 mod bench;
+pub mod files;
 mod rows;
 pub mod stress;
 mod verbs;

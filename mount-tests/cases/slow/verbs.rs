@@ -113,15 +113,12 @@ fn second_leg(lab: &Lab) {
         &format!("0 {SECTORS} linear {} 0", lab.disk(0)),
     );
     let _gone = Undo("dmsetup remove --retry below".into());
-    let last = SECTORS - 8;
     let _sick = Undo("dmsetup remove --retry sick".into());
+    let (rest, disk) = (SECTORS - 8, lab.disk(3));
     create(
         "sick",
         "",
-        &format!(
-            "0 {last} linear {} 0\n{last} 8 linear /dev/mapper/below 0",
-            lab.disk(3)
-        ),
+        &format!("0 8 linear /dev/mapper/below 0\n8 {rest} linear {disk} 8"),
     );
     let (leg, _weak) = weak(lab, 1);
     let good = lab.disk(2);
@@ -135,11 +132,15 @@ fn second_leg(lab: &Lab) {
     attempt("udevadm settle --timeout=20");
     output("dmsetup suspend below");
     let held = Undo("dmsetup resume below".into());
-    // A verb that reads the last block of a leg for as long as that hangs.
+    // A verb that reads the first block of a leg for as long as that hangs.
     thread::scope(|scope| {
         let path = mount.path("m/ctl");
         scope.spawn(move || fs::write(path, "finish 2\n"));
-        thread::sleep(Duration::from_millis(500));
+        wait_for("the verb is seen to wait", || {
+            mount
+                .read("m/health")
+                .contains("`finish 2` has been running")
+        });
         fail(&leg);
         soon("beside a verb that probes", wait_of_a_writer(), 1000);
         wait_for("it is told", || {

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use super::keep::Journal;
 use crate::daemon::records::store::is_lasting;
 use crate::engine::identity::Proof;
-use crate::engine::{Facts, Id, Info, Slot};
+use crate::engine::{Found, Id, Info, Slot};
 use crate::error::{Errno, Error, Result};
 use crate::model::policy::OnFailure;
 use crate::model::settings::Settings;
+use crate::text::device::DeviceRef;
 use crate::text::mirror::Log;
 use crate::text::table::Table;
 
@@ -88,8 +89,14 @@ impl Journal {
 
     /// The files that a table has as logs.
     pub(crate) fn log_files(&self, table: &Table) -> Vec<PathBuf> {
-        let logs = table.log_devices();
-        let facts = logs.filter_map(|device| self.devices.facts(device).ok());
-        facts.filter_map(|facts: Facts| facts.file).collect()
+        let file = |device: &DeviceRef| match device {
+            DeviceRef::Path(path) => Some(path.clone()),
+            // That of another mirror may lie where nobody answers.
+            DeviceRef::Number(_) => match self.devices.sight(device) {
+                Found::There(sight) => sight.file,
+                _ => None,
+            },
+        };
+        table.log_devices().filter_map(file).collect()
     }
 }

@@ -2,7 +2,11 @@
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
 
+use nix::sys::stat::makedev;
+
+use super::mounts::{Mount, mounts};
 use super::sysfs::{Block, Sysfs};
 use crate::engine::loop_info::status;
 use crate::error::Errno;
@@ -39,10 +43,36 @@ fn open(device: &Block) -> Option<File> {
     (number == device.dev).then_some(file)
 }
 
-/// The loop devices of a file.
+/// The loop devices of a file, which somebody has just looked at.
 pub(super) fn loops_of(sys: &Sysfs, file: &str) -> impl Iterator<Item = Block> {
     let loops = sys.loops().into_iter();
-    loops.filter(move |device| backing(device).as_deref() == Some(file))
+    let mounts = mounts().unwrap_or_default();
+    loops.filter(move |device| {
+        let path = device.backing_file();
+        let elsewhere = path.is_some_and(|path| lies_elsewhere(&path, file, &mounts));
+        !elsewhere && backing(device).as_deref() == Some(file)
+    })
+}
+
+/// The file systems that another machine or program answers for, or does not. Their files
+/// show the number that the mount has.
+const ANSWERED_FOR: &[&str] = &["9p", "afs", "ceph", "cifs", "fuse", "nfs", "smb"];
+
+/// Whether a path leads to such a file system that the file is not on: to ask that one for
+/// its file may never come to an end.
+fn lies_elsewhere(path: &Path, file: &str, mounts: &[Mount]) -> bool {
+    let on = mounts
+        .iter()
+        .filter(|mount| path.starts_with(&mount.point))
+        .max_by_key(|mount| mount.point.as_os_str().len());
+    on.is_some_and(|mount| {
+        let mut kinds = ANSWERED_FOR.iter();
+        let dev = makedev(mount.dev.major.into(), mount.dev.minor.into());
+        // `fuseblk` is on a disk of this machine.
+        let kind = &mount.kind;
+        kinds.any(|known| kind.starts_with(known) && kind != "fuseblk")
+            && !file.starts_with(&format!("file {dev}:"))
+    })
 }
 
 /// What tells a file from all others, whatever its names are.
@@ -52,4 +82,22 @@ pub(super) fn identity(stat: &Metadata) -> String {
 
 fn named(dev: u64, inode: u64) -> String {
     format!("file {dev}:{inode}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::mounts::all_mounts;
+    use super::*;
+
+    #[test]
+    fn who_may_not_answer_is_asked_for_what_may_be_its_own_alone() {
+        let text = b"1 0 8:1 / / rw - ext4 /dev/sda1 rw\n2 1 0:50 / /net rw - fuse.sshfs a: rw\n\
+            3 2 0:51 / /net/b rw - btrfs /dev/sdb rw\n";
+        let mounts = all_mounts(text).unwrap();
+        let elsewhere = |path: &str, file: &str| lies_elsewhere(Path::new(path), file, &mounts);
+        assert!(elsewhere("/net/file", "file 2049:7"));
+        assert!(!elsewhere("/net/file", "file 50:7"));
+        assert!(!elsewhere("/net/b/file", "file 2049:7"));
+        assert!(!elsewhere("/home/file", "file 50:7"));
+    }
 }

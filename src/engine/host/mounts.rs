@@ -96,7 +96,7 @@ fn needing(text: &str) -> Vec<String> {
     plain.map(str::to_owned).collect()
 }
 
-fn all_mounts(text: &[u8]) -> Result<Vec<Mount>> {
+pub(super) fn all_mounts(text: &[u8]) -> Result<Vec<Mount>> {
     let strange = |line: &[u8]| {
         let line = String::from_utf8_lossy(line);
         let sentence = format!("{MOUNTS} has an unknown line: {line}");
