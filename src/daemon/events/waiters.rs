@@ -16,11 +16,14 @@ pub type Tell = Box<dyn FnOnce() + Send>;
 /// What stands for the files that show all mirrors: no mirror is called so.
 pub const ALL: &str = "";
 
-/// How many are told before others have their turn. Each of them reads and asks again, and
-/// all together they are to take half of the time: so they are waited for, and then as long
-/// again, but no longer than this for either.
+/// How many are told before others have their turn. Each of them reads and asks again, by
+/// threads of ours that come before ordinary programs, and all together they are to take a
+/// quarter of the time: so they are waited for, and then three times as long again.
 const BATCH: usize = 64;
-const PAUSE: Duration = Duration::from_millis(100);
+const REST: u32 = 3;
+
+/// The most that is waited for one who does not come back.
+const BACK_WITHIN: Duration = Duration::from_millis(100);
 
 #[derive(Default)]
 struct Inner {
@@ -98,8 +101,8 @@ impl Waiters {
             let start = Instant::now();
             batch.into_iter().for_each(|tell| tell());
             if !woken.is_empty() {
-                self.wait_for_those(before + told, start + PAUSE);
-                sleep(start.elapsed().min(PAUSE));
+                self.wait_for_those(before + told, start + BACK_WITHIN);
+                sleep(start.elapsed().min(BACK_WITHIN) * REST);
             }
         }
     }
