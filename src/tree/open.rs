@@ -195,10 +195,8 @@ impl Tree {
 
     /// Under which name whoever waits for a file is told of its changes.
     fn subject(&self, node: Node) -> String {
-        let entry = node
-            .mirror_id()
-            .and_then(|id| self.view.registry.get(id).ok());
-        entry.map_or_else(|| waiters::ALL.into(), |entry| entry.name)
+        let name = |mirror_id| self.view.registry.name_of(mirror_id);
+        node.mirror_id().map_or_else(|| waiters::ALL.into(), name)
     }
 
     fn show(&self, node: Node) -> Shown {

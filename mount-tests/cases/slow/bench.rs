@@ -10,7 +10,7 @@ use libc::O_DIRECT;
 use crate::lab::Lab;
 use crate::lab::dm::{create, run};
 use crate::lab::mount::Mount;
-use crate::lab::shell::attempt;
+use crate::lab::shell::{Undo, attempt, output};
 use crate::lab::wait_for;
 
 /// The most that anything may take that the hung thing does not own.
@@ -164,6 +164,18 @@ impl Drop for Bench<'_> {
 
 fn shown(took: Option<Duration>) -> String {
     took.map_or_else(|| "-".into(), |took| format!("{} ms", took.as_millis()))
+}
+
+/// A file system for the state directory of a mount, on the disk of this number, that can
+/// be frozen.
+pub fn state_folder(lab: &Lab, disk: usize) -> (String, Undo) {
+    let at = lab.path("state.fs").display().to_string();
+    let disk = lab.disk(disk);
+    output(&format!(
+        "mkfs.ext4 -q -F {disk} && mkdir {at} && mount {disk} {at}"
+    ));
+    let undo = Undo(format!("fsfreeze -u {at}; umount -l {at}; rmdir {at}"));
+    (at, undo)
 }
 
 /// How long something takes.

@@ -9,7 +9,7 @@ use std::thread::{self, sleep};
 use std::time::Duration;
 
 use super::WRITERS;
-use super::bench::{Bench, Column, SECTORS, read_all, timed, write};
+use super::bench::{Bench, Column, SECTORS, read_all, state_folder, timed, write};
 use crate::lab::case::{Case, kernel_only};
 use crate::lab::dm::{create, run};
 use crate::lab::mount::Mount;
@@ -135,19 +135,8 @@ fn probe(lab: &Lab) {
     drop(held);
 }
 
-/// A file system for the state directory of a mount.
-fn frozen(lab: &Lab) -> (String, Undo) {
-    let at = lab.path("state.fs").display().to_string();
-    let disk = lab.disk(1);
-    output(&format!(
-        "mkfs.ext4 -q -F {disk} && mkdir {at} && mount {disk} {at}"
-    ));
-    let undo = Undo(format!("fsfreeze -u {at}; umount -l {at}; rmdir {at}"));
-    (at, undo)
-}
-
 fn state(lab: &Lab) {
-    let (at, _undo) = frozen(lab);
+    let (at, _undo) = state_folder(lab, 1);
     let mount = Mount::new_in(lab, lab.engine, &at);
     mount.mount("");
     let mut bench = Bench::on(lab, mount, 3);

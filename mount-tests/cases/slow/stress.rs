@@ -9,11 +9,11 @@ use std::thread::{self, Scope, sleep};
 use std::time::{Duration, Instant};
 
 use super::WRITERS;
-use super::bench::write;
+use super::bench::{state_folder, write};
 use crate::lab::case::{Case, kernel_only};
 use crate::lab::dm::{create, run};
 use crate::lab::mount::Mount;
-use crate::lab::shell::{Undo, attempt, output};
+use crate::lab::shell::{Undo, attempt};
 use crate::lab::{Lab, long};
 
 pub const CASES: &[Case] =
@@ -72,7 +72,7 @@ struct Stress<'a> {
 
 fn hangs_and_failures(lab: &Lab) {
     let (count, time) = if long() { (200, 3600) } else { (24, 60) };
-    let (at, _undo) = state_folder(lab);
+    let (at, _undo) = state_folder(lab, 11);
     let _gone = Undo(format!(
         "for n in $(seq 0 {count}); do for k in m good weak; do dmsetup remove --retry $k$n; done; done 2>/dev/null"
     ));
@@ -106,16 +106,6 @@ fn hangs_and_failures(lab: &Lab) {
         told("failing", waits.failing),
     );
     assert!(healthy < MOST && failing < MOST, "{healthy:?} {failing:?}");
-}
-
-fn state_folder(lab: &Lab) -> (String, Undo) {
-    let at = lab.path("state.fs").display().to_string();
-    let disk = lab.disk(11);
-    output(&format!(
-        "mkfs.ext4 -q -F {disk} && mkdir {at} && mount {disk} {at}"
-    ));
-    let undo = Undo(format!("fsfreeze -u {at}; umount -l {at}; rmdir {at}"));
-    (at, undo)
 }
 
 fn make(lab: &Lab, mount: &Mount, number: usize) {

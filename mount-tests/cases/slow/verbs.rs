@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::WRITERS;
-use super::bench::{SECTORS, write};
+use super::bench::{SECTORS, state_folder, write};
 use crate::lab::case::{Case, kernel_only};
 use crate::lab::dm::{create, reload};
 use crate::lab::mount::Mount;
@@ -155,12 +155,7 @@ fn second_leg(lab: &Lab) {
 }
 
 fn three_in_turn(lab: &Lab) {
-    let at = lab.path("state.fs").display().to_string();
-    let disk = lab.disk(0);
-    output(&format!(
-        "mkfs.ext4 -q -F {disk} && mkdir {at} && mount {disk} {at}"
-    ));
-    let _undo = Undo(format!("fsfreeze -u {at}; umount -l {at}; rmdir {at}"));
+    let (at, _undo) = state_folder(lab, 0);
     let legs: Vec<(String, Undo)> = (1..4).map(|number| weak(lab, number)).collect();
     let good = lab.disk(4);
     let mount = Mount::new_in(lab, lab.engine, &at);

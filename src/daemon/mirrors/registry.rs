@@ -67,8 +67,9 @@ impl Registry {
 
     /// Its name, for who tells of it; `-` where it is gone.
     pub fn name_of(&self, mirror_id: MirrorId) -> String {
-        self.get(mirror_id)
-            .map_or_else(|_| NONE.into(), |entry| entry.name)
+        let inner = self.inner.lock();
+        let entry = inner.entries.get(&mirror_id);
+        entry.map_or_else(|| NONE.into(), |entry| entry.name.clone())
     }
 
     /// Whether the mirror is known: cheaper than [`Registry::get`], and asked for

@@ -111,7 +111,7 @@ impl Host {
         self.sys.block(device.number()?)
     }
 
-    /// Who holds it, as [`super::Devices::holders`] has it.
+    /// Who holds it, as [`super::PromptDevices::holders`] has it.
     pub fn holders(&self, device: &DeviceRef) -> Vec<Holder> {
         let block = self.block(device);
         block.map_or_else(Vec::new, |block| holders::of(&self.sys, &block))
@@ -173,7 +173,7 @@ impl Host {
         by_name(&facts, signature::partitions(&facts.way(), span))
     }
 
-    /// What goes through a device, as [`super::Devices::traffic`] has it.
+    /// What goes through a device, as [`super::PromptDevices::traffic`] has it.
     pub fn traffic(&self, dev: DevNo) -> Option<Traffic> {
         let stat = self.sys.block(dev)?.text("stat")?;
         let fields: Vec<u64> = stat
@@ -193,7 +193,7 @@ impl Host {
         home::home(&self.sys, device)
     }
 
-    /// Whether that is on a device, as [`super::Devices::lies_on`] has it.
+    /// Whether that is on a device, as [`super::PromptDevices::lies_on`] has it.
     pub fn lies_on(&self, home: &Home, dev: DevNo) -> Lying {
         let Some(below) = self.sys.block(dev) else {
             return Lying::Unknown(format!("there is no block device {dev}"));
@@ -215,7 +215,7 @@ impl Host {
         }))
     }
 
-    /// A change event, as [`super::Devices::let_go`] has it.
+    /// A change event, as [`super::PromptDevices::let_go`] has it.
     ///
     /// # Errors
     /// What write(2) of its `uevent` answers.
