@@ -14,4 +14,4 @@ pub mod settings;
 pub mod snapshot;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

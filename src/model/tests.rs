@@ -19,7 +19,7 @@ fn line(text: &str) -> Line {
 }
 
 /// A mirror of 64 sectors in 8 regions, with these words of its table and status.
-fn snapshot(log: &str, legs: usize, status: &str, known: Known) -> Snapshot {
+pub(crate) fn snapshot(log: &str, legs: usize, status: &str, known: Known) -> Snapshot {
     let devices: Vec<String> = (0..legs).map(|leg| format!("8:{leg} {leg}")).collect();
     let names: Vec<String> = (0..legs).map(|leg| format!("8:{leg}")).collect();
     let (devices, names) = (devices.join(" "), names.join(" "));

@@ -157,14 +157,14 @@ fn second_leg(lab: &Lab) {
 fn three_in_turn(lab: &Lab) {
     let (at, _undo) = state_folder(lab, 0);
     let legs: Vec<(String, Undo)> = (1..4).map(|number| weak(lab, number)).collect();
-    let good = lab.disk(4);
+    let [good, spare] = [4, 5].map(|disk| lab.disk(disk));
     let mount = Mount::new_in(lab, lab.engine, &at);
     mount.mount("");
     let paths: Vec<String> = legs.iter().map(|(path, _)| format!("{path} 0")).collect();
     mount.write(
         "new",
         &format!(
-            "m: 0 {SECTORS} mirror core 2 1024 nosync 4 {good} 0 {} 1 handle_errors",
+            "m: 0 {SECTORS} mirror core 2 1024 nosync 5 {good} 0 {spare} 0 {} 1 handle_errors",
             paths.join(" ")
         ),
     );
@@ -180,8 +180,9 @@ fn three_in_turn(lab: &Lab) {
         );
     }
     // Whoever asks for something is told that it is done, not that it is in use.
-    mount.write("m/ctl", "suspend");
-    mount.write("m/ctl", "resume");
+    let begun = Instant::now();
+    mount.write("m/ctl", "drop 1");
+    soon("a verb while the records wait", begun.elapsed(), 1000);
     assert!(
         mount.read("events").contains("does not answer"),
         "{}",

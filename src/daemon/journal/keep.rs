@@ -175,11 +175,14 @@ impl Journal {
         };
         // What could not be flushed reads as it should and may not be on the disk.
         let known = before.as_ref() == Some(&record) && self.records.is_settled(&record.uuid);
-        if known {
-            Ok(())
-        } else {
-            self.records.write(&record)
-        }
+        if known { Ok(()) } else { self.write(&record) }
+    }
+
+    /// Write a record, and note that its file system has answered.
+    pub(super) fn write(&self, record: &Record) -> Result<()> {
+        let written = self.records.write(record);
+        self.patience.answered();
+        written
     }
 
     /// What a device of the table is; what was known of one that is gone stays.
@@ -221,7 +224,7 @@ impl Journal {
             return None;
         }
         record.withdrawn = true;
-        let written = self.records.write(&record).map_err(not_kept);
+        let written = self.write(&record).map_err(not_kept);
         let _ = self.events.report(&entry.name, written);
         Some(record)
     }

@@ -28,10 +28,8 @@ impl Journal {
         let (send, receive) = channel();
         let journal = Arc::clone(self);
         self.hands.at_once("record", move || {
-            let done = job(&journal);
-            journal.patience.answered();
             // Nobody may wait any more.
-            let _ = send.send(done);
+            let _ = send.send(job(&journal));
         });
         self.wait(&receive)
     }
@@ -72,7 +70,7 @@ impl Journal {
             let record = record.filter(|_| !is_late.load(Ordering::SeqCst));
             record.map_or(Ok(()), |mut record| {
                 record.unfinished = Some(begun);
-                journal.records.write(&record)
+                journal.write(&record)
             })
         });
         late.store(written.is_none(), Ordering::SeqCst);
@@ -169,7 +167,6 @@ impl Journal {
             Err(error) if error.errno() == Errno::ENODEV => {}
             kept => drop(self.events.report(&name, kept.map_err(not_kept))),
         }
-        self.patience.answered();
         for waiting in asked.waiting {
             let _ = waiting.send(());
         }
@@ -186,10 +183,7 @@ impl Journal {
     ) {
         // Where it is not written the log of before stays: the record may name it.
         if !logs.is_empty() && self.keep_soon(mirror_id, Begun::Is(begun)) {
-            let dropped = self.within(move |journal| journal.drop_logs(mirror_id, logs));
-            if dropped.is_none() {
-                return;
-            }
+            let _ = self.within(move |journal| journal.drop_logs(mirror_id, logs));
         }
         self.keep_changed(mirror_id);
     }
@@ -218,8 +212,9 @@ impl Journal {
     pub(crate) fn drop_record(&self, name: &str, uuid: &str) {
         // What has no UUID has no record.
         if !uuid.is_empty() {
-            let removed = self.records.remove(uuid).map_err(not_kept);
-            let _ = self.events.report(name, removed);
+            let removed = self.records.remove(uuid);
+            self.patience.answered();
+            let _ = self.events.report(name, removed.map_err(not_kept));
         }
     }
 }

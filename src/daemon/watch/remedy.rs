@@ -97,3 +97,63 @@ fn of_healthy(entry: &Entry, snapshot: &Snapshot) -> Remedy {
 pub(super) fn is_early(entry: &Entry) -> bool {
     entry.due.is_some_and(|due| due > Instant::now())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::mirrors::entry::PendingFailure;
+    use crate::daemon::mirrors::registry::Registry;
+    use crate::model::snapshot::{Known, Unresponsive};
+    use crate::model::tests::snapshot;
+
+    /// What is to be done about a mirror of two legs with these letters, with a verb or a
+    /// switch under way.
+    fn of(status: &str, verb: bool, switch: bool, change: fn(&mut Entry)) -> Remedy {
+        let known = Known {
+            in_sync_life: Some(1),
+            holds_writes: true,
+            ..Known::default()
+        };
+        let snapshot = snapshot("core 1 8", 2, status, known);
+        let registry = Registry::default();
+        let mirror_id = registry.note(&snapshot.info);
+        let _verb = verb.then(|| registry.begin(mirror_id, "table"));
+        let _switch = switch.then(|| registry.exclude(mirror_id, Some("retry")));
+        registry.update(mirror_id, change);
+        remedy(&registry.get(mirror_id).expect("an entry"), &snapshot, true)
+    }
+
+    #[test]
+    fn what_failed_goes_first_and_one_at_a_time() {
+        let nothing = |_: &mut Entry| {};
+        assert_eq!(of("8/8 AD", false, false, nothing), Remedy::GoOnWithout);
+        assert_eq!(of("8/8 AD", true, false, nothing), Remedy::GoOnWithout);
+        assert_eq!(of("8/8 AD", false, true, nothing), Remedy::Nothing);
+        let working = |entry: &mut Entry| {
+            entry.pending_failure = Some(PendingFailure {
+                working: true,
+                ..PendingFailure::default()
+            });
+        };
+        assert_eq!(of("8/8 AD", false, false, working), Remedy::Nothing);
+    }
+
+    #[test]
+    fn a_look_holds_up_nothing_and_is_left_to_a_verb() {
+        let nothing = |_: &mut Entry| {};
+        let listens = |entry: &mut Entry| entry.listening = true;
+        assert_eq!(of("4/8 AS", false, false, nothing), Remedy::Listen);
+        assert_eq!(of("4/8 AS", true, false, nothing), Remedy::Nothing);
+        assert_eq!(of("4/8 AS", false, false, listens), Remedy::ReleaseIfStuck);
+        assert_eq!(of("8/8 AD", false, false, listens), Remedy::GoOnWithout);
+        let heard = |entry: &mut Entry| {
+            let life = Some(1);
+            let legs = Vec::new();
+            entry.unresponsive = (
+                Unresponsive { legs, life },
+                vec![Letter::Alive, Letter::SyncFailed],
+            );
+        };
+        assert_eq!(of("4/8 AS", true, false, heard), Remedy::ReleaseIfStuck);
+    }
+}

@@ -120,3 +120,24 @@ fn what_is_no_device_has_the_right_errno() {
     assert_eq!(refused(Path::new("/a\0b")), Errno::ENOENT);
     assert_eq!(facts(&tree, "8:0").unwrap_err().errno(), Errno::ENODEV);
 }
+
+#[test]
+fn what_is_seen_at_once_needs_no_queue_and_no_file() {
+    let tree = Tree::new();
+    let backing = ("loop/backing_file", "/nowhere/file (deleted)");
+    let autoclear = ("loop/autoclear", "1");
+    tree.device("loop7", "7:7", &[("size", "8"), backing, autoclear]);
+    let host = Host {
+        sys: tree.sysfs(),
+        ..Host::default()
+    };
+    let sight = |device: &str| host.sight(&device.parse().unwrap());
+    let seen = Sight {
+        node: "/dev/loop7".into(),
+        file: Some("/nowhere/file".into()),
+        autoclear: true,
+        size: 8 * 512,
+    };
+    assert_eq!(sight("7:7"), Found::There(seen));
+    assert_eq!(sight("7:8"), Found::Gone);
+}
