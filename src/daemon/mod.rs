@@ -221,6 +221,7 @@ impl Daemon {
 
     /// What only this process runs stops; what is left of the state is tidied.
     pub fn close(&self) {
+        self.journal.end();
         self.engine.close();
         self.journal.close();
     }

@@ -219,6 +219,12 @@ impl Stress<'_> {
         if let Err((errno, why)) = added {
             println!("m{number}: add: {errno}: {why}");
         }
+        // A leg that fails before all is copied is let off for 10 s where the log is in
+        // memory: that is another matter, and `failover` has it.
+        let state = format!("m{number}/sync/state");
+        while self.mount.read(&state) != "in_sync\n" && !self.is_over() {
+            sleep(Duration::from_millis(200));
+        }
     }
 
     /// Let a leg hang for a while, and where `verb` says so a verb with it.

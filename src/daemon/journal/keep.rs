@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -43,6 +44,8 @@ pub struct Journal {
     /// Lets go of what a mirror used.
     pub(crate) release: Release,
     pub(crate) hands: Arc<Hands>,
+    /// Whether nothing that is seen is recorded any more.
+    ended: AtomicBool,
     /// With the file system of the records.
     pub(super) patience: Patience,
     /// The records that somebody is about to write, and who waits for that.
@@ -72,6 +75,7 @@ impl Journal {
             hands: Arc::clone(hands),
             patience: Patience::new(RECORD, RECORD_WHEN_LATE, Duration::MAX),
             asked: Mutex::default(),
+            ended: AtomicBool::new(false),
             home: devices.home(&DeviceRef::Path(records.folder().into())),
             managed: ManagedLogs::beside(&records),
             records,
@@ -218,6 +222,9 @@ impl Journal {
         let (Id::Uuid(uuid), true) = (&entry.id, entry.settings.is_some()) else {
             return None;
         };
+        if self.ended.load(Ordering::SeqCst) {
+            return None;
+        }
         let mut record = self.records.get(uuid)?;
         if !record.settings.persist {
             let _ = self.events.report(&entry.name, self.forget_record(&record));
@@ -227,6 +234,12 @@ impl Journal {
         let written = self.write(&record).map_err(not_kept);
         let _ = self.events.report(&entry.name, written);
         Some(record)
+    }
+
+    /// The mirrors of this process are about to end with it: what is seen of that is
+    /// recorded of none.
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::SeqCst);
     }
 
     /// Leave no empty folder behind.
