@@ -48,8 +48,8 @@ impl Dice {
 struct Subject {
     /// Rises when something of it hangs, and when that ends.
     hangs: AtomicU32,
-    /// Whether its weak leg fails.
-    fails: AtomicBool,
+    /// Rises when its weak leg fails, and when that ends.
+    failures: AtomicU32,
     /// Whether somebody is at it.
     taken: AtomicBool,
 }
@@ -150,11 +150,11 @@ impl Stress<'_> {
         while !self.is_over() {
             sleep(self.dice.millis(500, 1500));
             let before = subject.hangs.load(Ordering::SeqCst);
-            let failed = subject.fails.load(Ordering::SeqCst);
+            let failures = subject.failures.load(Ordering::SeqCst);
             let begun = Instant::now();
             write(Path::new(&device));
             let waited = begun.elapsed();
-            let failed = failed || subject.fails.load(Ordering::SeqCst);
+            let failed = failures % 2 == 1 || subject.failures.load(Ordering::SeqCst) != failures;
             if before % 2 == 1 || subject.hangs.load(Ordering::SeqCst) != before {
                 continue;
             }
@@ -200,7 +200,7 @@ impl Stress<'_> {
     fn fail(&self, number: usize) {
         let (subject, weak) = (&self.subjects[number], format!("weak{number}"));
         let whole = run("dmsetup", &["table", &weak]);
-        subject.fails.store(true, Ordering::SeqCst);
+        subject.failures.fetch_add(1, Ordering::SeqCst);
         switch(&weak, &format!("0 {PART} error"));
         let table = format!("m{number}/table");
         while self.mount.read(&table).contains("mirror") && !self.is_over() {
@@ -208,7 +208,7 @@ impl Stress<'_> {
         }
         sleep(Duration::from_millis(200));
         switch(&weak, whole.trim());
-        subject.fails.store(false, Ordering::SeqCst);
+        subject.failures.fetch_add(1, Ordering::SeqCst);
         if self.is_over() {
             return;
         }
