@@ -66,14 +66,10 @@ impl Lab {
 }
 
 impl Served {
-    /// From now on nothing of it is answered.
-    pub fn stop(&self) {
+    /// From now on nothing of it is answered, until what is answered here is dropped.
+    pub fn stop(&self) -> Stopped<'_> {
         self.signal(Signal::SIGSTOP);
-    }
-
-    /// It answers again.
-    pub fn go_on(&self) {
-        self.signal(Signal::SIGCONT);
+        Stopped(self)
     }
 
     fn signal(&self, signal: Signal) {
@@ -82,9 +78,17 @@ impl Served {
     }
 }
 
+/// While it is there nothing is answered.
+pub struct Stopped<'a>(&'a Served);
+
+impl Drop for Stopped<'_> {
+    fn drop(&mut self) {
+        self.0.signal(Signal::SIGCONT);
+    }
+}
+
 impl Drop for Served {
     fn drop(&mut self) {
-        self.go_on();
         attempt(&format!("umount -l {0}; rmdir {0}", self.at));
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -30,7 +30,7 @@ fn below_a_file(lab: &Lab) {
     mount.write("new", &format!("hung: {}", table(0, file)));
     mount.write("new", &format!("bystander: {}", table(2, &lab.disk(3))));
     let before = mount.read("hung/legs/1/path");
-    served.stop();
+    let stopped = served.stop();
     let soon = |what: &str, took: Duration| {
         println!("{what}: {took:?}");
         assert!(took < Duration::from_secs(1), "{what} took {took:?}");
@@ -63,7 +63,7 @@ fn below_a_file(lab: &Lab) {
     soon("a verb elsewhere", timed(verb));
     let made = || mount.write("new", &format!("another: {}", table(4, &lab.disk(5))));
     soon("new", timed(made));
-    served.go_on();
+    drop(stopped);
     wait_for("it is known again", || {
         !mount.read("hung/health").contains("unknown")
     });

@@ -165,7 +165,7 @@ fn file_system(lab: &Lab) {
     );
     let before = bench.mount.read("hung/legs/1/path");
     assert_eq!(before.trim(), served.file);
-    served.stop();
+    let stopped = served.stop();
     // More than there are threads to answer.
     let took = timed(|| {
         thread::scope(|scope| {
@@ -182,7 +182,7 @@ fn file_system(lab: &Lab) {
     assert!(took < Duration::from_secs(2), "its own files took {took:?}");
     assert_eq!(bench.mount.read("hung/legs/1/path"), before);
     bench.measure("the file system of a leg", &[]);
-    served.go_on();
+    drop(stopped);
 }
 
 fn restored(lab: &Lab) {
