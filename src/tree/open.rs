@@ -104,7 +104,7 @@ impl Tree {
         let closed = handles.remove(&number);
         drop(handles);
         drop(closed);
-        self.view.events.waiters.forget(number);
+        self.view.events.waiters.leave(number);
     }
 
     /// An open file.

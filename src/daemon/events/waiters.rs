@@ -3,7 +3,7 @@
 //! tell has better things to do, such as taking out a leg. Who waits for one mirror is not
 //! woken for another.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -19,11 +19,11 @@ pub const ALL: &str = "";
 /// How many are told before others have their turn. Each of them reads and asks again, by
 /// threads of ours that come before ordinary programs, and all together they are to take a
 /// quarter of the time: so they are waited for, and then three times as long again.
-const BATCH: usize = 64;
+const BATCH: usize = 16;
 const REST: u32 = 3;
 
 /// The most that is waited for one who does not come back.
-const BACK_WITHIN: Duration = Duration::from_millis(100);
+const BACK_WITHIN: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 struct Inner {
@@ -33,8 +33,8 @@ struct Inner {
     of: HashMap<u64, String>,
     /// The mirrors of which there is something that nobody was told of yet.
     news: HashSet<String>,
-    /// How many have begun to wait so far.
-    begun: usize,
+    /// How many have begun to wait so far, or have left.
+    through: usize,
 }
 
 /// Those who wait.
@@ -42,7 +42,7 @@ struct Inner {
 pub struct Waiters {
     inner: Mutex<Inner>,
     changed: Condvar,
-    /// Somebody has begun to wait.
+    /// Somebody has begun to wait, or has left.
     back: Condvar,
 }
 
@@ -55,7 +55,7 @@ impl Waiters {
         inner.of.insert(number, name.into());
         let waiting = inner.waiting.entry(name.into()).or_default();
         waiting.insert(number, tell);
-        inner.begun += 1;
+        inner.through += 1;
         drop(inner);
         drop(before);
         self.back.notify_one();
@@ -65,6 +65,16 @@ impl Waiters {
     pub fn forget(&self, number: u64) {
         let before = self.inner.lock().forget(number);
         drop(before);
+    }
+
+    /// Who waited under this number, or was told, does not come back.
+    pub fn leave(&self, number: u64) {
+        let mut inner = self.inner.lock();
+        let before = inner.forget(number);
+        inner.through += 1;
+        drop(inner);
+        drop(before);
+        self.back.notify_one();
     }
 
     /// Something may have changed of a mirror, which all of them show too.
@@ -89,28 +99,36 @@ impl Waiters {
     }
 
     fn serve_once(&self) {
+        let mut groups = VecDeque::new();
         let mut inner = self.inner.lock();
         self.changed
             .wait_while(&mut inner, |inner| inner.news.is_empty());
-        let mut woken = inner.take_woken();
+        groups.extend(inner.take_woken());
         drop(inner);
-        while !woken.is_empty() {
-            let rest = woken.split_off(woken.len().min(BATCH));
-            let batch = std::mem::replace(&mut woken, rest);
-            let (told, before) = (batch.len(), self.inner.lock().begun);
-            let start = Instant::now();
-            batch.into_iter().for_each(|tell| tell());
-            if !woken.is_empty() {
-                self.wait_for_those(before + told, start + BACK_WITHIN);
-                sleep(start.elapsed().min(BACK_WITHIN) * REST);
-            }
+        // Those of a mirror with few come between those of one with thousands.
+        while let Some(mut batch) = groups.pop_front() {
+            let rest = batch.split_off(batch.len().min(BATCH));
+            groups.extend((!rest.is_empty()).then_some(rest));
+            self.tell_batch(batch, !groups.is_empty());
+            groups.extend(self.inner.lock().take_woken());
         }
     }
 
-    /// Wait until so many have begun to wait: those who were told are through.
-    fn wait_for_those(&self, begun: usize, end: Instant) {
+    fn tell_batch(&self, batch: Vec<Tell>, more: bool) {
+        let (told, before) = (batch.len(), self.inner.lock().through);
+        let start = Instant::now();
+        batch.into_iter().for_each(|tell| tell());
+        if more {
+            self.wait_for_those(before + told, start + BACK_WITHIN);
+            sleep(start.elapsed().min(BACK_WITHIN) * REST);
+        }
+    }
+
+    /// Wait until so many have begun to wait, or have left: those who were told are
+    /// through.
+    fn wait_for_those(&self, through: usize, end: Instant) {
         let mut inner = self.inner.lock();
-        let under_way = |inner: &mut Inner| inner.begun < begun;
+        let under_way = |inner: &mut Inner| inner.through < through;
         self.back.wait_while_until(&mut inner, under_way, end);
     }
 }
@@ -126,14 +144,17 @@ impl Inner {
         tell
     }
 
-    fn take_woken(&mut self) -> Vec<Tell> {
-        let news = std::mem::take(&mut self.news).into_iter();
-        let woken = news.filter_map(|name| self.waiting.remove(&name));
-        let woken: Vec<(u64, Tell)> = woken.flatten().collect();
-        for (number, _) in &woken {
-            self.of.remove(number);
+    /// Those who are to be told, by mirror.
+    fn take_woken(&mut self) -> Vec<Vec<Tell>> {
+        let mut groups = Vec::new();
+        for name in std::mem::take(&mut self.news) {
+            let woken = self.waiting.remove(&name).unwrap_or_default();
+            for number in woken.keys() {
+                self.of.remove(number);
+            }
+            groups.push(woken.into_values().collect());
         }
-        woken.into_iter().map(|(_, tell)| tell).collect()
+        groups
     }
 }
 
@@ -185,6 +206,29 @@ mod tests {
         room.waiters.tell("m0");
         let inner = room.waiters.inner.lock();
         assert!(inner.news.is_empty() && inner.waiting.is_empty() && inner.of.is_empty());
+    }
+
+    #[test]
+    fn of_many_each_batch_is_waited_for_and_no_longer_than_for_its_end() {
+        let room = Room::default();
+        let many = 3 * BATCH as u64;
+        (0..many).for_each(|number| room.wait(number, "m0", 1));
+        room.waiters.tell("m0");
+        let begun = Instant::now();
+        std::thread::scope(|scope| {
+            scope.spawn(|| room.waiters.serve_once());
+            // Each leaves as soon as it is told.
+            let mut left = 0;
+            while left < many {
+                while left < u64::from(room.told()) {
+                    room.waiters.leave(left);
+                    left += 1;
+                }
+                sleep(Duration::from_millis(1));
+            }
+        });
+        assert_eq!(u64::from(room.told()), many);
+        assert!(begun.elapsed() < BACK_WITHIN, "{:?}", begun.elapsed());
     }
 
     #[test]
