@@ -36,6 +36,16 @@ enum Found {
     There(Task),
 }
 
+/// What was left of a switch.
+enum Undone {
+    /// Nothing.
+    Nothing,
+    /// A loaded table.
+    Load,
+    /// Held I/O.
+    Suspend,
+}
+
 /// Brings back what is recorded.
 pub struct Restorer {
     below: Rooms,
@@ -170,10 +180,7 @@ impl Restorer {
             let registry = &self.below.registry;
             registry.update(mirror_id, |entry| entry.settings = kept);
         }
-        let switching = stage == Some(Stage::Reloading);
-        if info.inactive || switching && info.suspended {
-            self.end_switch(mirror_id, &info);
-        }
+        self.end_switch((mirror_id, &info), stage == Some(Stage::Reloading));
         let live = self.below.engine.table(&info.id(), Slot::Live);
         if let Ok((_, lines)) = &live {
             self.below.journal.tidy(record, &Table::from_lines(lines));
@@ -202,28 +209,41 @@ impl Restorer {
     }
 
     /// Undo what a daemon that was killed in the middle of a switch has left: a loaded
-    /// table, to which the next resume would switch unasked, and held I/O.
-    fn end_switch(&self, mirror_id: MirrorId, info: &Info) {
-        let undone = self.below.registry.exclude(mirror_id, Some("resume"));
-        let undone = undone.and_then(|_alone| self.undo_switch(info));
+    /// table, to which the next resume would switch unasked, and held I/O, where it was
+    /// `switching`.
+    fn end_switch(&self, (mirror_id, info): (MirrorId, &Info), switching: bool) {
+        let name = &info.name;
         let text = "the daemon was killed while it switched tables";
-        match self.below.events.report(&info.name, undone) {
-            Ok(()) if info.suspended => self.below.events.add(&info.name, Kind::Resumed, text),
-            Ok(()) => log::warn!("{}: its loaded table is cleared: {text}", info.name),
-            Err(_) => {}
+        let undone = self.undo_switch(mirror_id, &info.id(), switching);
+        match self.below.events.report(name, undone) {
+            Ok(Undone::Suspend) => self.below.events.add(name, Kind::Resumed, text),
+            Ok(Undone::Load) => log::warn!("{name}: its loaded table is cleared: {text}"),
+            Ok(Undone::Nothing) | Err(_) => {}
         }
     }
 
-    fn undo_switch(&self, info: &Info) -> Result<()> {
-        if info.suspended {
-            self.below.switcher.back_to_old_table(info)
+    /// Looked at with the mark alone: this daemon may have taken a leg out already.
+    fn undo_switch(&self, mirror_id: MirrorId, id: &Id, switching: bool) -> Result<Undone> {
+        let _alone = self.below.registry.exclude(mirror_id, Some("resume"))?;
+        let info = self.below.engine.info(id)?;
+        if info.suspended && (info.inactive || switching) {
+            self.below.switcher.back_to_old_table(&info)?;
+            Ok(Undone::Suspend)
+        } else if info.inactive {
+            self.below.engine.clear(id)?;
+            Ok(Undone::Load)
         } else {
-            self.below.engine.clear(&info.id())
+            Ok(Undone::Nothing)
         }
     }
 
     /// Take away what a crash left half made.
     fn unmake(&self, record: &Record, device: Option<&Info>) {
+        let live = |info: &Info| self.below.engine.info(&info.id()).is_ok_and(|now| now.live);
+        // Somebody has given it a table since.
+        if device.is_some_and(live) {
+            return;
+        }
         let removed = device.map(|info| self.below.engine.remove(&info.id(), false));
         let stage = record.unfinished.as_ref().map(|begun| begun.stage);
         if stage == Some(Stage::Removing) {
