@@ -4,6 +4,8 @@
 use std::fs::File;
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
 use super::cookie::Cookie;
 use super::raw::{self, Call, Header, Renaming};
 use super::signals::Blocked;
@@ -20,8 +22,11 @@ const UDEV_TIDIES: Duration = Duration::from_secs(1);
 /// With udev as a whole: a worker that hangs in one device answers for no other, but a
 /// daemon that has stopped answers for none.
 static UDEV: Patience = Patience::new(UDEV_MAKES, UDEV_WHEN_LATE, UDEV_FORGIVEN);
-const UDEV_WHEN_LATE: Duration = Duration::from_millis(200);
+const UDEV_WHEN_LATE: Duration = Duration::from_millis(500);
 const UDEV_FORGIVEN: Duration = Duration::from_secs(30);
+
+/// What it has not answered yet: once it has, it is waited for again.
+static LATE: Mutex<Option<Cookie>> = Mutex::new(None);
 
 /// Make a change; the errno is the kernel's (drivers/md/dm-ioctl.c).
 pub(super) fn change(control: &File, what: Call, id: &Id, flags: u32) -> Result<(), Errno> {
@@ -34,7 +39,7 @@ pub(super) fn change(control: &File, what: Call, id: &Id, flags: u32) -> Result<
         Call::Remove => UDEV_TIDIES,
         _ => UDEV_MAKES,
     };
-    settle(&cookie, header.told_udev(), limit);
+    settle(cookie, header.told_udev(), limit);
     Ok(())
 }
 
@@ -44,18 +49,29 @@ pub(super) fn rename(control: &File, old: &str, new: &str) -> Result<(), Errno> 
     let cookie = Cookie::new();
     let mut renaming = Renaming::new(old, new, cookie.event_nr())?;
     raw::rename(control, &mut renaming)?;
-    settle(&cookie, renaming.told_udev(), UDEV_TIDIES);
+    settle(cookie, renaming.told_udev(), UDEV_TIDIES);
     Ok(())
 }
 
-fn settle(cookie: &Cookie, told_udev: bool, limit: Duration) {
+fn settle(cookie: Cookie, told_udev: bool, limit: Duration) {
     if !told_udev {
         return;
     }
+    let mut late = LATE.lock();
+    if late.take_if(|late| late.wait(Duration::ZERO)).is_some() {
+        UDEV.answered();
+    }
+    drop(late);
     if cookie.wait(UDEV.at_most(limit)) {
         UDEV.answered();
     } else {
         UDEV.ran_out();
         log::warn!("udev has not processed the change yet: device links may be late");
+        *LATE.lock() = Some(cookie);
     }
+}
+
+/// The process ends: no semaphore stays.
+pub(super) fn forget_late() {
+    drop(LATE.lock().take());
 }

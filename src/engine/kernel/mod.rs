@@ -369,6 +369,10 @@ impl Engine for Kernel {
     fn set_throttle(&self, percent: u32) -> Result<()> {
         throttle::set(percent)
     }
+
+    fn close(&self) {
+        change::forget_late();
+    }
 }
 
 fn listed(
