@@ -190,6 +190,23 @@ pub fn state_folder(lab: &Lab, disk: usize) -> (String, Undo) {
     (at, undo)
 }
 
+/// The device whose I/O can be made to wait.
+pub const BELOW: &str = "/dev/mapper/below";
+
+/// It, until what is answered is dropped.
+pub fn below(lab: &Lab) -> Undo {
+    let table = format!("0 {SECTORS} linear {} 0", lab.disk(0));
+    create("below", "", &table);
+    Undo("dmsetup remove --retry below".into())
+}
+
+/// Its I/O waits from now on, until what is answered is dropped.
+pub fn hold_below() -> Undo {
+    attempt("udevadm settle --timeout=20");
+    output("dmsetup suspend below");
+    Undo("dmsetup resume below".into())
+}
+
 /// How long something takes.
 pub fn timed(work: impl FnOnce()) -> Duration {
     let begun = Instant::now();

@@ -9,7 +9,9 @@ use std::thread::{self, sleep};
 use std::time::Duration;
 
 use super::WRITERS;
-use super::bench::{Bench, Column, SECTORS, read_all, state_folder, timed, write};
+use super::bench::{
+    BELOW, Bench, Column, SECTORS, below, hold_below, read_all, state_folder, timed, write,
+};
 use crate::lab::case::{Case, kernel_only};
 use crate::lab::dm::{create, run};
 use crate::lab::mount::Mount;
@@ -30,21 +32,11 @@ pub const CASES: &[Case] = &[
     kernel_only("a_reader_of_events", WRITERS, reader),
 ];
 
-/// The devices that nothing is read from or written to until they are let go.
-const BELOW: &str = "/dev/mapper/below";
-
-/// A device whose I/O waits from now on, until what is answered first is dropped; the
+/// The device whose I/O waits from now on, until what is answered first is dropped; the
 /// second removes it.
 fn hung(lab: &Lab) -> (Undo, Undo) {
-    let gone = Undo("dmsetup remove --retry below".into());
-    create(
-        "below",
-        "",
-        &format!("0 {SECTORS} linear {} 0", lab.disk(0)),
-    );
-    attempt("udevadm settle --timeout=20");
-    output("dmsetup suspend below");
-    (Undo("dmsetup resume below".into()), gone)
+    let gone = below(lab);
+    (hold_below(), gone)
 }
 
 /// A mirror `hung` of this table, which goes when what is answered is dropped.

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::WRITERS;
-use super::bench::{SECTORS, state_folder, write};
+use super::bench::{SECTORS, below, hold_below, state_folder, write};
 use crate::lab::case::{Case, kernel_only};
 use crate::lab::dm::{create, reload};
 use crate::lab::mount::Mount;
@@ -49,12 +49,7 @@ fn soon(what: &str, waited: Duration, most: u64) {
 }
 
 fn overtaken(lab: &Lab) {
-    create(
-        "below",
-        "",
-        &format!("0 {SECTORS} linear {} 0", lab.disk(0)),
-    );
-    let _gone = Undo("dmsetup remove --retry below".into());
+    let _gone = below(lab);
     let (leg, _weak) = weak(lab, 1);
     let good = lab.disk(2);
     let mount = lab.mount();
@@ -62,9 +57,7 @@ fn overtaken(lab: &Lab) {
         "new",
         &format!("m: 0 {SECTORS} mirror core 2 1024 nosync 2 {good} 0 {leg} 0 1 handle_errors"),
     );
-    attempt("udevadm settle --timeout=20");
-    output("dmsetup suspend below");
-    let held = Undo("dmsetup resume below".into());
+    let held = hold_below();
     let table = format!(
         "0 {SECTORS} mirror disk 2 /dev/mapper/below 1024 2 {good} 0 {leg} 0 1 handle_errors"
     );
@@ -107,12 +100,7 @@ fn overtaken(lab: &Lab) {
 }
 
 fn second_leg(lab: &Lab) {
-    create(
-        "below",
-        "",
-        &format!("0 {SECTORS} linear {} 0", lab.disk(0)),
-    );
-    let _gone = Undo("dmsetup remove --retry below".into());
+    let _gone = below(lab);
     let _sick = Undo("dmsetup remove --retry sick".into());
     let (rest, disk) = (SECTORS - 8, lab.disk(3));
     create(
@@ -129,9 +117,7 @@ fn second_leg(lab: &Lab) {
             "m: 0 {SECTORS} mirror core 2 1024 nosync 3 {good} 0 {leg} 0 /dev/mapper/sick 0 1 handle_errors"
         ),
     );
-    attempt("udevadm settle --timeout=20");
-    output("dmsetup suspend below");
-    let held = Undo("dmsetup resume below".into());
+    let held = hold_below();
     // A verb that reads the first block of a leg for as long as that hangs.
     thread::scope(|scope| {
         let path = mount.path("m/ctl");

@@ -34,6 +34,26 @@ impl Journal {
         self.wait(&receive)
     }
 
+    /// Do something with a mirror's record, whose turn this is, or not at all where that
+    /// would be too late. What has begun by then goes on.
+    fn in_time(
+        self: &Arc<Self>,
+        turn: Arc<Mutex<()>>,
+        job: impl FnOnce(&Journal) -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        let late = Arc::new(AtomicBool::new(false));
+        let is_late = Arc::clone(&late);
+        let written = self.within(move |journal| {
+            let _turn = turn.lock();
+            if is_late.load(Ordering::SeqCst) {
+                return Ok(());
+            }
+            job(journal)
+        });
+        late.store(written.is_none(), Ordering::SeqCst);
+        written.unwrap_or(Ok(()))
+    }
+
     /// None where there was no answer in time; that is told of once.
     fn wait<T>(&self, receive: &Receiver<T>) -> Option<T> {
         let answer = receive.recv_timeout(self.patience.now()).ok();
@@ -62,19 +82,12 @@ impl Journal {
             return Ok(());
         };
         let turn = self.registry.get(mirror_id)?.turn;
-        let late = Arc::new(AtomicBool::new(false));
-        let is_late = Arc::clone(&late);
-        let written = self.within(move |journal| {
-            let _turn = turn.lock();
-            let record = journal.records.get(&uuid);
-            let record = record.filter(|_| !is_late.load(Ordering::SeqCst));
-            record.map_or(Ok(()), |mut record| {
+        self.in_time(turn, move |journal| {
+            journal.records.get(&uuid).map_or(Ok(()), |mut record| {
                 record.unfinished = Some(begun);
                 journal.write(&record)
             })
-        });
-        late.store(written.is_none(), Ordering::SeqCst);
-        written.unwrap_or(Ok(()))
+        })
     }
 
     /// Record a mirror with the table that it is about to switch to, or that it goes
@@ -90,17 +103,9 @@ impl Journal {
         begun: Unfinished,
     ) -> Result<()> {
         let turn = self.registry.get(mirror_id)?.turn;
-        let late = Arc::new(AtomicBool::new(false));
-        let is_late = Arc::clone(&late);
-        let written = self.within(move |journal| {
-            let _turn = turn.lock();
-            if is_late.load(Ordering::SeqCst) {
-                return Ok(());
-            }
+        self.in_time(turn, move |journal| {
             journal.keep_table(mirror_id, Slot::Inactive, Some(edit), Begun::Is(begun))
-        });
-        late.store(written.is_none(), Ordering::SeqCst);
-        written.unwrap_or(Ok(()))
+        })
     }
 
     /// Record that I/O is held or goes on, where that outlives the daemon by a

@@ -3,7 +3,7 @@
 //! device number is not mistaken for what had it before.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -155,6 +155,12 @@ impl Registry {
         others.any(|other| {
             other.mirror_id != gone.mirror_id && other.id == gone.id && other.absent.is_none()
         })
+    }
+
+    /// The watch looks at a mirror again after a while, whether something happens or not.
+    pub fn look_again(&self, mirror_id: MirrorId, after: Duration) {
+        let due = Some(Instant::now() + after);
+        self.update(mirror_id, |entry| entry.due = due);
     }
 
     /// When the first mirror is to be looked at again, of those that were not due

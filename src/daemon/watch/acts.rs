@@ -4,7 +4,7 @@
 //! [`Apart`]: crate::daemon::tasks::hands::Apart
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::remedy::AGAIN;
 use crate::daemon::admission::admit::Admission;
@@ -101,9 +101,9 @@ impl Acts {
         match done.as_ref().map_err(Error::errno) {
             Ok(_) | Err(Errno::ENODEV) => {}
             // A verb came first, most likely.
-            Err(Errno::EBUSY) => self.look_again(mirror_id, SOON),
+            Err(Errno::EBUSY) => self.registry.look_again(mirror_id, SOON),
             Err(_) => {
-                self.look_again(mirror_id, AGAIN);
+                self.registry.look_again(mirror_id, AGAIN);
                 let name = self.registry.name_of(mirror_id);
                 let _ = self
                     .events
@@ -128,11 +128,6 @@ impl Acts {
             Act::GoOnWithout => return switcher.planned(|| self.go_on_without(mirror_id)),
         }
         Ok(None)
-    }
-
-    fn look_again(&self, mirror_id: MirrorId, after: Duration) {
-        let due = Some(Instant::now() + after);
-        self.registry.update(mirror_id, |entry| entry.due = due);
     }
 
     /// Switch to what is left of a mirror.

@@ -38,7 +38,7 @@ impl Failover {
         };
         match remedy(&entry, snapshot, self.mirrors.engine.carries_io()) {
             Remedy::Nothing => {}
-            Remedy::LookAgain(after) => self.look_again(mirror_id, after),
+            Remedy::LookAgain(after) => self.registry.look_again(mirror_id, after),
             Remedy::TellHeld => self.tell_held(mirror_id),
             Remedy::ReleaseIfStuck => self.release_if_stuck(mirror_id, snapshot),
             Remedy::Listen => self.listen(mirror_id),
@@ -65,7 +65,7 @@ impl Failover {
         if since.is_some_and(|since| since.elapsed() >= patience) {
             self.act(mirror_id, Act::Release);
         } else {
-            self.look_again(mirror_id, LOOK);
+            self.registry.look_again(mirror_id, LOOK);
         }
     }
 
@@ -107,10 +107,5 @@ impl Failover {
         });
         self.acts
             .at_once("on_failure", move |acts| acts.act(mirror_id, act));
-    }
-
-    fn look_again(&self, mirror_id: MirrorId, after: Duration) {
-        let due = Some(Instant::now() + after);
-        self.registry.update(mirror_id, |entry| entry.due = due);
     }
 }

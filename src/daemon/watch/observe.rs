@@ -133,7 +133,8 @@ impl Observer {
         });
     }
 
-    fn record(&self, mirror_id: MirrorId) {
+    /// Record a mirror that no verb has changed.
+    pub(super) fn record(&self, mirror_id: MirrorId) {
         self.acts
             .apart("record", move |acts| acts.keep_seen(mirror_id));
     }

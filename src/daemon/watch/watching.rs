@@ -125,11 +125,6 @@ impl Watch {
         }
     }
 
-    fn record(&self, mirror_id: MirrorId) {
-        self.acts
-            .apart("record", move |acts| acts.keep_seen(mirror_id));
-    }
-
     /// Forget a mirror that is gone; the verb that removes one tells it itself,
     /// and one that was renamed meanwhile is not gone.
     fn forget_removed(&self, mirror_id: MirrorId) {
@@ -162,13 +157,13 @@ impl Watch {
         let known = before.flatten();
         if self.registry.take_returned(mirror_id) {
             self.events.add(name, Kind::Created, "by another program");
-            self.record(mirror_id);
+            self.observer.record(mirror_id);
         }
         match known {
             Some(old) if old == *name => {}
             Some(old) => {
                 self.events.renamed(&old, name, ", by another program");
-                self.record(mirror_id);
+                self.observer.record(mirror_id);
             }
             None if appeared == Kind::Adopted => self.events.add(name, appeared, "it runs already"),
             None => self.events.add(name, appeared, "by another program"),
