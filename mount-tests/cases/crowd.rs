@@ -1,6 +1,7 @@
-//! Very many callers hang, each on a mirror of its own: whoever reads elsewhere
-//! does not notice.
+//! Very many at once. Callers hang, each on a mirror of its own: whoever reads elsewhere
+//! does not notice. Mappings are there: what happens to one costs no look at the others.
 
+use std::fs;
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
@@ -9,17 +10,24 @@ use nix::errno::Errno;
 use crate::lab::Lab;
 use crate::lab::case::{Case, kernel_only};
 use crate::lab::disks::SIZE;
-use crate::lab::dm::create;
+use crate::lab::dm::{create, dm};
 use crate::lab::mount::Mount;
 use crate::lab::shell::{Undo, attempt, output};
 use crate::lab::{many, wait_longer};
 
-pub const CASES: &[Case] = &[kernel_only(
-    "a_hundred_verbs_that_hang",
-    "needs a device whose I/O can be made to wait",
-    hundred,
-)
-.within(900)];
+pub const CASES: &[Case] = &[
+    kernel_only(
+        "a_hundred_verbs_that_hang",
+        "needs a device whose I/O can be made to wait",
+        hundred,
+    )
+    .within(900),
+    kernel_only(
+        "an_event_among_many_mappings",
+        "needs mappings that are not mirrorfs's",
+        among_many,
+    ),
+];
 
 /// Sectors of each mirror.
 const PART: usize = 128;
@@ -118,4 +126,58 @@ fn hundred(lab: &Lab) {
     }
     mount.write("bystander/ctl", "remove");
     attempt("udevadm settle --timeout=20");
+}
+
+/// What all threads of a process have had of the processor
+/// (Documentation/scheduler/sched-stats.rst).
+fn processor_time(pid: i32) -> Duration {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("threads");
+    let stats =
+        tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("schedstat")).ok());
+    let nanos = stats.filter_map(|stat| stat.split_whitespace().next()?.parse::<u64>().ok());
+    Duration::from_nanos(nanos.sum())
+}
+
+/// What it costs the daemon that another program's mapping is suspended and resumed.
+fn cost_of_events(pid: i32) -> Duration {
+    let before = processor_time(pid);
+    for _ in 0..40 {
+        dm("suspend busy");
+        dm("resume --noudevsync busy");
+        sleep(Duration::from_millis(30));
+    }
+    processor_time(pid) - before
+}
+
+fn among_many(lab: &Lab) {
+    let many = 5 * many();
+    let _gone = Undo(format!(
+        "for n in $(seq 0 {many}); do dmsetup remove --retry x$n; done; dmsetup remove --retry busy"
+    ));
+    let mount = lab.mount();
+    let (one, other) = (lab.disk(0), lab.disk(1));
+    mount.write(
+        "new",
+        &format!("bystander: 0 8192 mirror core 2 1024 nosync 2 {one} 0 {other} 0"),
+    );
+    let part = |at: usize| format!("0 8 linear {} {}", lab.disk(2), at * 8);
+    create("busy", "", &part(0));
+    let alone = cost_of_events(mount.pid());
+    for number in 1..=many {
+        create(&format!("x{number}"), "", &part(number));
+    }
+    let beside = cost_of_events(mount.pid());
+    println!("40 events of one mapping: {alone:?} alone, {beside:?} beside {many} others");
+    let before = processor_time(mount.pid());
+    for _ in 0..100 {
+        // As udev does after whoever wrote to it has closed it.
+        attempt("echo change > /sys/class/block/$(basename $(realpath /dev/mapper/busy))/uevent");
+    }
+    let noise = processor_time(mount.pid()) - before;
+    println!("100 messages of nothing: {noise:?}");
+    assert!(noise < Duration::from_millis(100), "{noise:?}");
+    // One look at each of them, each time, is many times that.
+    let most = alone * 4 + Duration::from_millis(100);
+    assert!(beside < most, "{alone:?}, then {beside:?}");
+    mount.write("bystander/ctl", "remove");
 }

@@ -4,10 +4,13 @@
 use std::fs;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
+use super::records::records;
 use crate::lab::Lab;
 use crate::lab::case::{Case, both, kernel_only};
 use crate::lab::dm::{self, dm, run};
@@ -20,6 +23,7 @@ const DMSETUP: &str = "dmsetup and LVM work on device-mapper";
 
 pub const CASES: &[Case] = &[
     kernel_only("seen_at_once", DMSETUP, seen_at_once),
+    kernel_only("followed_among_readers", DMSETUP, followed_among_readers),
     kernel_only("gone", DMSETUP, gone),
     both("same_name_again", same_name_again),
     kernel_only("swapped_names", DMSETUP, swapped_names),
@@ -72,6 +76,51 @@ fn seen_at_once(lab: &Lab) {
         events.contains(" f created by another program\n"),
         "{events}"
     );
+}
+
+/// What the kernel says of a switch is there for whoever asks first: also where that is a
+/// reader, the watch hears of it, and the record follows.
+fn followed_among_readers(lab: &Lab) {
+    let mount = lab.mount();
+    let (one, other) = (lab.disk(0), lab.disk(1));
+    let table = |region: u32| {
+        format!("0 8192 mirror core 2 {region} nosync 2 {one} 0 {other} 0 1 handle_errors")
+    };
+    mount.write("new", &format!("m: {}", table(1024)));
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    mount.read("m/health");
+                }
+            });
+        }
+        let followed = (0..6).all(|round| {
+            let region = [2048, 512][round % 2];
+            dm::switch("m", &table(1024));
+            dm::switch("m", &table(region));
+            let recorded = || {
+                let record = records(&mount).pop().map(fs::read_to_string);
+                record.is_some_and(|text| {
+                    text.is_ok_and(|text| text.contains(&format!(" {region} ")))
+                })
+            };
+            (0..30).any(|_| {
+                recorded() || {
+                    thread::sleep(Duration::from_millis(100));
+                    false
+                }
+            })
+        });
+        over.store(true, Ordering::Relaxed);
+        assert!(
+            followed,
+            "{:?}",
+            records(&mount).pop().map(fs::read_to_string)
+        );
+    });
+    mount.write("m/ctl", "remove");
 }
 
 /// A mirror that has just gone: ENOENT by its path, ENODEV by what is open, and

@@ -33,6 +33,12 @@ pub fn create(name: &str, uuid: &str, table: &str) {
     run("dmsetup", &words);
 }
 
+/// The same of [`reload`], without waiting for udev.
+pub fn switch(name: &str, table: &str) {
+    run("dmsetup", &["reload", name, "--table", table]);
+    dm(&format!("resume --noudevsync {name}"));
+}
+
 /// `dmsetup` loads another table and switches to it.
 pub fn reload(name: &str, table: &str) {
     run("dmsetup", &["reload", name, "--table", table]);

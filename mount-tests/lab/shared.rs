@@ -27,6 +27,14 @@ impl PromptEngine for Shared {
         self.0.events()
     }
 
+    fn messages(&self) -> Option<BorrowedFd<'_>> {
+        self.0.messages()
+    }
+
+    fn hear(&self) {
+        self.0.hear();
+    }
+
     through! {
         kind() -> Kind;
         versions() -> Result<Versions>;

@@ -31,6 +31,11 @@ pub struct Listed {
     pub dev: DevNo,
     /// Its event counter (`event_nr`), which wraps.
     pub event_nr: u32,
+    /// The life of its table ([`PromptEngine::life`]) before the list was made; none
+    /// where nothing tells.
+    ///
+    /// [`PromptEngine::life`]: super::PromptEngine::life
+    pub life: Option<u64>,
 }
 
 /// The header that every ioctl on one device answers with

@@ -169,6 +169,14 @@ impl<E: Engine> PromptEngine for Inject<E> {
         self.engine.events()
     }
 
+    fn messages(&self) -> Option<BorrowedFd<'_>> {
+        self.engine.messages()
+    }
+
+    fn hear(&self) {
+        self.engine.hear();
+    }
+
     // Counted by the process itself: there is no call that could fail.
     fn life(&self, dev: DevNo) -> Result<u64> {
         self.engine.life(dev)

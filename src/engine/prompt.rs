@@ -26,7 +26,8 @@ pub trait PromptEngine: Send + Sync {
     }
     /// Versions of the interface and of the mirror target.
     fn versions(&self) -> Result<Versions>;
-    /// All devices, in the kernel's order (DM_LIST_DEVICES).
+    /// All devices, in the kernel's order (DM_LIST_DEVICES), each with the life that its
+    /// table was in before.
     fn list(&self) -> Result<Vec<Listed>>;
     /// The device's header (DM_DEV_STATUS).
     fn info(&self, id: &Id) -> Result<Info>;
@@ -43,6 +44,14 @@ pub trait PromptEngine: Send + Sync {
     /// Each becomes readable at an event, creation, removal, rename or resume of some
     /// device.
     fn events(&self) -> Vec<BorrowedFd<'_>>;
+    /// Becomes readable when there may be something to [`PromptEngine::hear`], most of
+    /// which is nothing to anybody here.
+    fn messages(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+    /// Take in what is to be heard. Where it is something, one of
+    /// [`PromptEngine::events`] is readable then, whoever has heard it.
+    fn hear(&self) {}
     /// The life that a device's table is in: a count that rises with every resume of
     /// that device, whoever asks for it, also of the same table once more. What was
     /// seen of a table holds for one life.

@@ -40,6 +40,7 @@ impl PromptEngine for Sim {
             name: device.name.clone(),
             dev: device.dev(),
             event_nr: device.event_nr,
+            life: Some(device.life),
         });
         Ok(listed.collect())
     }

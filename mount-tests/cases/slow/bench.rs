@@ -1,6 +1,6 @@
 //! What must go on while something hangs, each with the time that it took.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -235,11 +235,20 @@ pub fn read_all(folder: &Path) {
 
 /// A block through a mirror, past the cache, behind what a probe reads.
 pub fn write(device: &Path) {
-    #[repr(align(4096))]
-    struct Block([u8; 4096]);
+    write_to(&open(device));
+}
+
+/// A mirror, to be written to past the cache.
+pub fn open(device: &Path) -> File {
     let mut options = OpenOptions::new();
     let file = options.write(true).custom_flags(O_DIRECT).open(device);
-    let file = file.expect("the mirror");
+    file.expect("the mirror")
+}
+
+/// The same of what is open already.
+pub fn write_to(file: &File) {
+    #[repr(align(4096))]
+    struct Block([u8; 4096]);
     let block = Box::new(Block([7; 4096]));
     file.write_all_at(&block.0, 512 * 1024).expect("a write");
 }

@@ -9,9 +9,9 @@ use std::thread::{self, Scope, sleep};
 use std::time::{Duration, Instant};
 
 use super::WRITERS;
-use super::bench::{state_folder, write};
+use super::bench::{open, state_folder, write_to};
 use crate::lab::case::{Case, kernel_only};
-use crate::lab::dm::{create, run};
+use crate::lab::dm::{create, run, switch};
 use crate::lab::mount::Mount;
 use crate::lab::shell::{Undo, attempt};
 use crate::lab::{Lab, long};
@@ -25,6 +25,9 @@ const PART: usize = 2048;
 /// The most that a writer may wait whose mirror has nothing that hangs: also where a leg
 /// of it fails while the records do not answer, for the first time.
 const MOST: Duration = Duration::from_secs(5);
+
+/// How many times longer a monitor does something else than it reads.
+const MONITOR_RESTS: u32 = 4;
 
 /// Numbers that look random, the same in each run.
 struct Dice(Mutex<u64>);
@@ -143,16 +146,18 @@ impl Stress<'_> {
         self.over.load(Ordering::Relaxed)
     }
 
-    /// Write to a mirror now and then. What it waits where something of it hangs is not
-    /// the daemon's.
+    /// Write to a mirror now and then, through what stays open as a file system's device
+    /// does: each close would be work for udev. What it waits where something of it hangs
+    /// is not the daemon's.
     fn write_on(&self, number: usize) {
-        let (subject, device) = (&self.subjects[number], format!("/dev/mapper/m{number}"));
+        let subject = &self.subjects[number];
+        let device = open(Path::new(&format!("/dev/mapper/m{number}")));
         while !self.is_over() {
             sleep(self.dice.millis(500, 1500));
             let before = subject.hangs.load(Ordering::SeqCst);
             let failures = subject.failures.load(Ordering::SeqCst);
             let begun = Instant::now();
-            write(Path::new(&device));
+            write_to(&device);
             let waited = begun.elapsed();
             let failed = failures % 2 == 1 || subject.failures.load(Ordering::SeqCst) != failures;
             if before % 2 == 1 || subject.hangs.load(Ordering::SeqCst) != before {
@@ -172,10 +177,11 @@ impl Stress<'_> {
     /// Read what a monitor reads.
     fn read_on(&self) {
         while !self.is_over() {
+            let begun = Instant::now();
             for file in ["health", "metrics", "mirrors.json", "status", "events"] {
                 let _ = fs::read(self.mount.path(file));
             }
-            sleep(Duration::from_millis(500));
+            sleep((begun.elapsed() * MONITOR_RESTS).max(Duration::from_millis(500)));
         }
     }
 
@@ -258,10 +264,4 @@ impl Stress<'_> {
             attempt(&format!("fsfreeze -u {state}"));
         }
     }
-}
-
-/// Another table for a mapping, whatever udev does.
-fn switch(name: &str, table: &str) {
-    run("dmsetup", &["reload", name, "--table", table]);
-    run("dmsetup", &["resume", "--noudevsync", name]);
 }

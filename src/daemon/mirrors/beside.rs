@@ -2,7 +2,9 @@
 //! leg that a mirror has already, and what is written through that one is on this leg
 //! alone, while the mirror says that all are equal.
 
-use super::uses::{ALL, Uses};
+use std::sync::Arc;
+
+use super::tables::{ALL, Tables};
 use crate::engine::{PromptDevices, PromptEngine, Span};
 use crate::model::snapshot::{Owner, Snapshot};
 use crate::text::device::DeviceRef;
@@ -11,7 +13,7 @@ use crate::text::device::DeviceRef;
 /// also used by the mapping t`. Asks the kernel alone. LVM shares its disks among
 /// its own devices, and knows how.
 pub(super) fn beside(
-    uses: &Uses,
+    tables: &Tables,
     engine: &dyn PromptEngine,
     devices: &dyn PromptDevices,
     snapshot: &Snapshot,
@@ -20,12 +22,13 @@ pub(super) fn beside(
     if snapshot.owner() == Owner::Lvm {
         return found;
     }
-    if let Err(error) = uses.refresh(engine) {
-        log::debug!("{error}: who else uses a leg is as it was");
-    }
+    let uses = tables.uses(engine).unwrap_or_else(|error| {
+        log::debug!("{error}: who else uses a leg is not known");
+        Arc::default()
+    });
     let itself = snapshot.info.dev;
     for (what, device, span) in used(snapshot) {
-        let mappings = uses.of(&device, span, itself).into_iter();
+        let mappings = uses.users(&device, span, itself).into_iter();
         let mappings = mappings.map(|name| format!("the mapping {name}"));
         let others = devices.holders(&device).into_iter();
         let others = others.filter(|other| other.dev != itself);

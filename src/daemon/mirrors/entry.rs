@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::daemon::records::record::Record;
-use crate::engine::Id;
 use crate::engine::identity::Identity;
+use crate::engine::{Id, Listed};
 use crate::error::{Errno, Error};
 use crate::model::health::State;
 use crate::model::id::MirrorId;
@@ -142,7 +142,12 @@ impl Entry {
     /// Whether there is nothing to be done about it before its next event, in this life
     /// of its table. A leg may have failed while a verb ran, and before the kernel took
     /// its region out of the count.
-    pub(crate) fn is_settled(&self, life: Option<u64>) -> bool {
+    pub(super) fn is_quiet(&self, device: &Listed) -> bool {
+        let known = self.announced.as_ref() == Some(&device.name) && !self.returned;
+        known && self.event_nr == Some(device.event_nr) && self.is_settled(device.life)
+    }
+
+    fn is_settled(&self, life: Option<u64>) -> bool {
         let Seen {
             letters,
             log,

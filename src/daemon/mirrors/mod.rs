@@ -12,6 +12,6 @@ pub mod mark;
 pub mod query;
 pub mod registry;
 pub mod release;
-mod uses;
+mod tables;
 
 pub use absent::not_started;

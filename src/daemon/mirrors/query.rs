@@ -7,8 +7,8 @@ use super::absent::snapshot_of_absent;
 use super::beside::beside;
 use super::lease::{Reserved, taken};
 use super::registry::Registry;
-use super::uses::Uses;
-use crate::engine::{Id, Info, PromptDevices, PromptEngine, Slot};
+use super::tables::Tables;
+use crate::engine::{Id, Info, Listed, PromptDevices, PromptEngine, Slot};
 use crate::error::{Errno, Error, Result};
 use crate::model::id::MirrorId;
 use crate::model::snapshot::{Found, Known, Snapshot, is_shown};
@@ -37,7 +37,7 @@ pub struct Mirrors {
     pub(crate) engine: Arc<dyn PromptEngine>,
     pub(crate) devices: Arc<dyn PromptDevices>,
     pub(crate) registry: Arc<Registry>,
-    pub(crate) uses: Uses,
+    pub(crate) tables: Tables,
 }
 
 impl Mirrors {
@@ -50,7 +50,7 @@ impl Mirrors {
             engine: Arc::clone(engine),
             devices: Arc::clone(devices),
             registry: Arc::clone(registry),
-            uses: Uses::default(),
+            tables: Tables::default(),
         }
     }
 
@@ -78,6 +78,17 @@ impl Mirrors {
     fn running_under(&self, name: &str) -> Result<Option<MirrorId>> {
         let (info, lines) = self.engine.table(&Id::Name(name.into()), Slot::Live)?;
         Ok(self.shows(&info, &lines).then(|| self.registry.note(&info)))
+    }
+
+    /// The mirror that a device is which was just listed; none where it is none. Asks the
+    /// kernel only what may be otherwise than when it was last asked.
+    ///
+    /// # Errors
+    /// ENODEV where it is gone.
+    pub fn running(&self, device: &Listed) -> Result<Option<MirrorId>> {
+        let read = self.tables.of(self.engine.as_ref(), device)?;
+        let shown = read.is_shown || self.registry.has_dropped(&read.info);
+        Ok(shown.then(|| self.registry.note(&read.info)))
     }
 
     /// Whether a device is shown: also what lost its mirror target with a leg.
@@ -111,7 +122,7 @@ impl Mirrors {
     fn all_running(&self) -> Result<(Vec<(MirrorId, String)>, bool)> {
         let (mut found, mut all) = (Vec::new(), true);
         for device in self.engine.list()? {
-            match self.running_under(&device.name) {
+            match self.running(&device) {
                 Ok(mirror_id) => found.extend(mirror_id.map(|mirror_id| (mirror_id, device.name))),
                 Err(_) => all = false,
             }
@@ -211,6 +222,6 @@ impl Mirrors {
 
     fn beside(&self, snapshot: &Snapshot) -> Vec<String> {
         let (engine, devices) = (self.engine.as_ref(), self.devices.as_ref());
-        beside(&self.uses, engine, devices, snapshot)
+        beside(&self.tables, engine, devices, snapshot)
     }
 }

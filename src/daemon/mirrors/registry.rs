@@ -9,7 +9,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::entry::{Absent, Entry, NOWHERE, SAMPLED_FOR};
 use crate::daemon::events::counts::NONE;
-use crate::engine::{Id, Info};
+use crate::engine::{Id, Info, Listed};
 use crate::error::{Errno, Error, Result};
 use crate::model::id::MirrorId;
 use crate::model::ownership::Ownership;
@@ -116,6 +116,15 @@ impl Registry {
             entry.name.clone_from(&info.name);
             entry.announced = Some(info.name.clone());
         }
+    }
+
+    /// Whether a mirror, which was just listed, is as it was when it was last watched, and
+    /// nothing is to be done about it: then there is no reason to look at it.
+    pub fn is_quiet(&self, mirror_id: MirrorId, device: &Listed) -> bool {
+        let inner = self.inner.lock();
+        let entry = inner.entries.get(&mirror_id);
+        let quiet = entry.is_some_and(|entry| entry.is_quiet(device));
+        quiet && !inner.reserved.contains(&device.name)
     }
 
     /// Whether legs were taken out of a device.

@@ -34,14 +34,9 @@ pub struct Observer {
 }
 
 impl Observer {
-    /// Look at one mirror if it copies or something happened to it.
+    /// Look at one mirror.
     pub fn observe(&self, mirror_id: MirrorId, device: &Listed) -> Option<Observed> {
         let entry = self.registry.get(mirror_id).ok()?;
-        // Before the look: where it is the same afterwards, all that was seen is of it.
-        let life = self.mirrors.engine.life(device.dev).ok();
-        if entry.event_nr == Some(device.event_nr) && entry.is_settled(life) {
-            return None;
-        }
         let snapshot = self.mirrors.snapshot(mirror_id, Detail::Kernel).ok()?;
         let (progress, now) = (Progress::of(&snapshot), Instant::now());
         let copying = self.registry.update(mirror_id, |entry| {
@@ -49,7 +44,8 @@ impl Observer {
             sample(entry, &snapshot, &progress, now)
         });
         self.compare(&entry, &snapshot, &progress);
-        self.remember_in_sync(mirror_id, &snapshot, life);
+        // From before the look: where it is the same afterwards, all that was seen is of it.
+        self.remember_in_sync(mirror_id, &snapshot, device.life);
         Some(Observed {
             snapshot,
             copying: copying.unwrap_or(false),

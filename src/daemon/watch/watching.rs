@@ -3,7 +3,9 @@
 //! something copies it also wakes each second to take samples, since progress
 //! raises no event.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -23,7 +25,12 @@ use crate::error::Result;
 use crate::model::id::MirrorId;
 
 /// Between two samples of a copy.
-const BEAT: u16 = 1000;
+const BEAT: Duration = Duration::from_secs(1);
+
+/// The watch comes before all ordinary programs, so after each look it leaves them the
+/// processor for as long as it took, and at most for this long: there may be very many
+/// devices, and something happens to one of them all the time.
+const REST: Duration = Duration::from_millis(20);
 
 /// Watches all mirrors.
 pub struct Watch {
@@ -62,25 +69,40 @@ impl Watch {
                 log::error!("watching device-mapper: {error}");
             }
             reported = error;
+            sleep(start.elapsed().min(REST));
             self.sleep(copying, start);
         }
     }
 
+    /// Wait until something happens, or the next look is due.
     fn sleep(&self, copying: bool, last: Instant) {
-        let due = self.registry.next_due(last).map(|due| {
-            let left = due.saturating_duration_since(Instant::now());
-            PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
-        });
-        let beat = copying.then(|| PollTimeout::from(BEAT));
-        let timeouts = [due, beat].into_iter().flatten();
-        let timeout = timeouts.min_by_key(|timeout| timeout.duration());
-        let timeout = timeout.unwrap_or(PollTimeout::NONE);
-        let fds = self.mirrors.engine.events().into_iter();
-        let fds = fds.chain([self.bell.fd()]);
+        let beat = copying.then(|| Instant::now() + BEAT);
+        let end = self.registry.next_due(last).into_iter().chain(beat).min();
+        while self.hears_nothing_else(end) {
+            self.mirrors.engine.hear();
+        }
+        self.bell.silence();
+    }
+
+    /// Whether there is something to hear, and nothing more than that, before the end.
+    fn hears_nothing_else(&self, end: Option<Instant>) -> bool {
+        let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|left| left.is_zero()) {
+            return false;
+        }
+        let timeout = left.map(|left| PollTimeout::try_from(left + Duration::from_millis(1)));
+        let timeout = timeout.map_or(PollTimeout::NONE, |left| left.unwrap_or(PollTimeout::MAX));
+        let engine = &self.mirrors.engine;
+        let messages = engine.messages().into_iter();
+        let fds = messages.chain(engine.events()).chain([self.bell.fd()]);
         let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         // An interrupted poll is one more pass.
-        let _ = poll(&mut fds, timeout);
-        self.bell.silence();
+        if poll(&mut fds, timeout).is_err() {
+            return false;
+        }
+        let mut readable = fds.iter().map(|fd| fd.any().unwrap_or(true));
+        let heard = engine.messages().is_some() && readable.next() == Some(true);
+        heard && !readable.any(|readable| readable)
     }
 
     /// Look at everything once; answers whether something copies.
@@ -90,12 +112,15 @@ impl Watch {
         let before = self.registry.ids();
         let listed = self.mirrors.engine.list()?;
         let mut copying = false;
-        let mut present = Vec::new();
+        let mut present = HashSet::new();
         for device in &listed {
-            let Ok(mirror_id) = self.mirrors.find(&device.name) else {
+            let Ok(Some(mirror_id)) = self.mirrors.running(device) else {
                 continue;
             };
-            present.push(mirror_id);
+            present.insert(mirror_id);
+            if self.registry.is_quiet(mirror_id, device) {
+                continue;
+            }
             // What is half made has nothing to tell yet; its maker rings.
             if self.registry.is_reserved(&device.name) {
                 self.look_after_new(mirror_id);

@@ -22,12 +22,12 @@ pub(super) struct Device {
     pub(super) live: Option<Arc<Loaded>>,
     pub(super) inactive: Option<Arc<Loaded>>,
     pub(super) suspended: bool,
-    /// How often it was resumed.
+    /// That of its table: no two tables have the same.
     pub(super) life: u64,
 }
 
 impl Device {
-    pub(super) fn new(name: &str, uuid: &str, minor: u32, events: Counter) -> Device {
+    pub(super) fn new(name: &str, uuid: &str, minor: u32, events: Counter, life: u64) -> Device {
         Device {
             name: name.into(),
             uuid: uuid.into(),
@@ -36,7 +36,7 @@ impl Device {
             live: None,
             inactive: None,
             suspended: false,
-            life: 0,
+            life,
         }
     }
 

@@ -86,6 +86,11 @@ impl Embedded {
         users.next().map(|device| device.name.clone())
     }
 
+    /// Begin a life of a table, or end one.
+    fn next_life(&self) -> u64 {
+        self.lives.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
     /// Look at or change one device, for a moment.
     fn with<T>(&self, id: &Id, look: impl FnOnce(&mut Device) -> T) -> Result<T> {
         let mut devices = self.devices.lock();
@@ -105,10 +110,9 @@ impl Embedded {
         // What was live goes when no lock is held: its threads are waited for.
         let gone = self.with(id, |device| {
             device.suspended = false;
-            device.life += 1;
+            device.life = self.next_life();
             device.live.replace(new)
         })?;
-        self.lives.fetch_add(1, Ordering::Relaxed);
         drop(gone);
         Ok(())
     }
@@ -137,6 +141,7 @@ impl PromptEngine for Embedded {
             name: device.name.clone(),
             dev: device.dev(),
             event_nr: device.events.get(),
+            life: Some(device.life),
         });
         let mut listed: Vec<Listed> = listed.collect();
         // As the kernel has them (`list_devices`, dm-ioctl.c).
@@ -214,7 +219,8 @@ impl Engine for Embedded {
                 .find(|minor| !used(minor))
                 .ok_or_else(|| Error::busy("no minor number is free"))?,
         };
-        let device = Device::new(name, uuid, minor, Counter::new(&self.bell));
+        let (events, life) = (Counter::new(&self.bell), self.next_life());
+        let device = Device::new(name, uuid, minor, events, life);
         let info = device.info();
         devices.push(device);
         self.bell.ring();
@@ -261,10 +267,8 @@ impl Engine for Embedded {
                 live.start()?;
                 self.with(id, |device| {
                     device.suspended = false;
-                    device.life += 1;
-                })?;
-                self.lives.fetch_add(1, Ordering::Relaxed);
-                Ok(())
+                    device.life = self.next_life();
+                })
             }
             (Some(_), None) => Ok(()),
             (None, None) => Err(Error::invalid(format!(
@@ -282,8 +286,8 @@ impl Engine for Embedded {
         let mut devices = self.devices.lock();
         let place = devices.iter().position(|device| device.is(id));
         let gone = devices.remove(place.ok_or_else(|| missing(id))?);
+        self.next_life();
         drop(devices);
-        self.lives.fetch_add(1, Ordering::Relaxed);
         drop(gone);
         self.bell.ring();
         Ok(())
@@ -298,7 +302,7 @@ impl Engine for Embedded {
         let device = devices.iter_mut().find(|device| device.is(id));
         let device = device.ok_or_else(|| missing(id))?;
         device.name = name.into();
-        self.lives.fetch_add(1, Ordering::Relaxed);
+        device.life = self.next_life();
         match device.live {
             Some(_) => device.events.raise(),
             None => self.bell.ring(),

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use nix::sys::socket::sockopt::RcvBufForce;
 use nix::sys::socket::{
@@ -14,6 +15,7 @@ use nix::sys::socket::{
 };
 use parking_lot::{Mutex, MutexGuard};
 
+use crate::engine::bell::Bell;
 use crate::error::{Errno, Error, Result};
 use crate::text::device::DevNo;
 
@@ -30,6 +32,9 @@ const ROOM: usize = 4 << 20;
 pub(super) struct Lives {
     socket: Option<OwnedFd>,
     heard: Mutex<Heard>,
+    /// Rung by whoever hears of one: a message is there for the first who asks, who need
+    /// not be the one who waits for it.
+    news: Arc<Bell>,
 }
 
 #[derive(Debug, Default)]
@@ -38,27 +43,50 @@ struct Heard {
     missed: u64,
     /// Of all devices together.
     all: u64,
-    counts: HashMap<DevNo, u64>,
+    counts: Arc<HashMap<DevNo, u64>>,
+}
+
+/// The lives of all tables at one moment.
+pub(super) struct AllLives {
+    missed: u64,
+    counts: Arc<HashMap<DevNo, u64>>,
+}
+
+impl AllLives {
+    /// That of a device.
+    pub(super) fn of(&self, dev: DevNo) -> u64 {
+        let count = self.counts.get(&dev).copied().unwrap_or(0);
+        self.missed.saturating_add(count)
+    }
 }
 
 impl Lives {
     /// Listen from now on.
-    pub(super) fn listen() -> Lives {
+    ///
+    /// # Errors
+    /// EMFILE, ENFILE where no descriptor can be had.
+    pub(super) fn listen() -> Result<Lives> {
         let socket = open().map_err(|errno| {
             log::warn!(
                 "cannot receive kernel uevents ({}): which legs were equal is not remembered",
                 errno.desc()
             );
         });
-        Lives {
+        Ok(Lives {
             socket: socket.ok(),
             heard: Mutex::default(),
-        }
+            news: Bell::new()?,
+        })
     }
 
-    /// Becomes readable when some device was resumed.
-    pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
+    /// Becomes readable when there is a message, of whatever device.
+    pub(super) fn messages(&self) -> Option<BorrowedFd<'_>> {
         self.socket.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Becomes readable when it was heard that some mapping was resumed.
+    pub(super) fn news(&self) -> BorrowedFd<'_> {
+        self.news.fd()
     }
 
     /// Count what was sent meanwhile.
@@ -66,17 +94,33 @@ impl Lives {
         drop(self.heard_now());
     }
 
+    /// Forget the news so far: called before the look that they ask for.
+    pub(super) fn catch_up(&self) {
+        self.hear();
+        self.news.silence();
+    }
+
     /// The life of a device's table.
     ///
     /// # Errors
     /// ENOTSUP where nothing can be heard.
     pub(super) fn of(&self, dev: DevNo) -> Result<u64> {
-        let heard = self.ask()?;
-        let count = heard.counts.get(&dev).copied().unwrap_or(0);
-        Ok(heard.missed.saturating_add(count))
+        Ok(self.each()?.of(dev))
     }
 
-    /// All lives of all tables.
+    /// That of each device, of this moment.
+    ///
+    /// # Errors
+    /// ENOTSUP where nothing can be heard.
+    pub(super) fn each(&self) -> Result<AllLives> {
+        let heard = self.ask()?;
+        Ok(AllLives {
+            missed: heard.missed,
+            counts: Arc::clone(&heard.counts),
+        })
+    }
+
+    /// All lives of all tables together.
     ///
     /// # Errors
     /// ENOTSUP where nothing can be heard.
@@ -95,9 +139,19 @@ impl Lives {
 
     fn heard_now(&self) -> MutexGuard<'_, Heard> {
         let mut heard = self.heard.lock();
-        let Some(socket) = &self.socket else {
-            return heard;
-        };
+        if let Some(socket) = &self.socket
+            && heard.hear(socket)
+        {
+            self.news.ring();
+        }
+        heard
+    }
+}
+
+impl Heard {
+    /// Count what was sent; answers whether there was something to count.
+    fn hear(&mut self, socket: &OwnedFd) -> bool {
+        let before = (self.all, self.missed);
         let mut message = [0; MESSAGE];
         loop {
             match recvfrom::<NetlinkAddr>(socket.as_raw_fd(), &mut message) {
@@ -105,19 +159,20 @@ impl Lives {
                     let kernel = from.is_some_and(|from| from.pid() == 0);
                     let text = message.get(..size).filter(|_| kernel);
                     if let Some(dev) = text.and_then(resumed) {
-                        *heard.counts.entry(dev).or_default() += 1;
-                        heard.all += 1;
+                        *Arc::make_mut(&mut self.counts).entry(dev).or_default() += 1;
+                        self.all += 1;
                     }
                 }
                 Err(Errno::EINTR) => {}
-                Err(Errno::EAGAIN) => return heard,
+                Err(Errno::EAGAIN) => break,
                 // ENOBUFS: there was no room for some.
                 Err(_) => {
-                    heard.missed += 1;
-                    return heard;
+                    self.missed += 1;
+                    break;
                 }
             }
         }
+        before != (self.all, self.missed)
     }
 }
 
@@ -179,9 +234,10 @@ mod tests {
         let deaf = Lives {
             socket: None,
             heard: Mutex::default(),
+            news: Bell::new().unwrap(),
         };
         let dev = DevNo { major: 0, minor: 0 };
         assert_eq!(deaf.of(dev).map_err(|e| e.errno()), Err(Errno::ENOTSUP));
-        assert!(deaf.fd().is_none());
+        assert!(deaf.messages().is_none());
     }
 }

@@ -80,7 +80,7 @@ impl Kernel {
             nodes: Nodes::default(),
             loads: Turn::default(),
             guards: Guards::default(),
-            lives: Lives::listen(),
+            lives: Lives::listen()?,
             _only: None,
         })
     }
@@ -164,6 +164,7 @@ impl Kernel {
                 name: info.name,
                 dev: info.dev,
                 event_nr: info.event_nr,
+                life: None,
             })
             .collect()
     }
@@ -190,11 +191,18 @@ impl PromptEngine for Kernel {
     }
 
     fn list(&self) -> Result<Vec<Listed>> {
-        match self.dm.list_devices() {
-            Ok(devices) => Ok(devices.into_iter().map(listed).collect()),
-            Err(e) if failure::errno(&e).is_some() => Err(failure("listing the devices", &e)),
-            Err(_) => Ok(self.list_singly()),
+        let lives = self.lives.each().ok();
+        let mut devices = match self.dm.list_devices() {
+            Ok(devices) => devices.into_iter().map(listed).collect(),
+            Err(e) if failure::errno(&e).is_some() => {
+                return Err(failure("listing the devices", &e));
+            }
+            Err(_) => self.list_singly(),
+        };
+        for device in &mut devices {
+            device.life = lives.as_ref().map(|lives| lives.of(device.dev));
         }
+        Ok(devices)
     }
 
     fn info(&self, id: &Id) -> Result<Info> {
@@ -238,7 +246,7 @@ impl PromptEngine for Kernel {
 
     fn arm(&self) -> Result<()> {
         let asked = "arming the poll of device-mapper's events";
-        self.lives.hear();
+        self.lives.catch_up();
         self.events
             .arm_poll()
             .map(drop)
@@ -246,8 +254,15 @@ impl PromptEngine for Kernel {
     }
 
     fn events(&self) -> Vec<BorrowedFd<'_>> {
-        let control = self.events.file().as_fd();
-        std::iter::once(control).chain(self.lives.fd()).collect()
+        vec![self.events.file().as_fd(), self.lives.news()]
+    }
+
+    fn messages(&self) -> Option<BorrowedFd<'_>> {
+        self.lives.messages()
+    }
+
+    fn hear(&self) {
+        self.lives.hear();
     }
 
     fn life(&self, dev: DevNo) -> Result<u64> {
@@ -383,5 +398,6 @@ fn listed(
         dev: number(device),
         // Every interface that [`Kernel::open`] accepts has one.
         event_nr: event_nr.unwrap_or_default(),
+        life: None,
     }
 }
