@@ -1,7 +1,6 @@
 //! Very many at once. Callers hang, each on a mirror of its own: whoever reads elsewhere
 //! does not notice. Mappings are there: what happens to one costs no look at the others.
 
-use std::fs;
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
@@ -13,6 +12,7 @@ use crate::lab::disks::SIZE;
 use crate::lab::dm::{create, dm};
 use crate::lab::mount::Mount;
 use crate::lab::shell::{Undo, attempt, output};
+use crate::lab::threads::processor_time;
 use crate::lab::{many, wait_longer};
 
 pub const CASES: &[Case] = &[
@@ -126,16 +126,6 @@ fn hundred(lab: &Lab) {
     }
     mount.write("bystander/ctl", "remove");
     attempt("udevadm settle --timeout=20");
-}
-
-/// What all threads of a process have had of the processor
-/// (Documentation/scheduler/sched-stats.rst).
-fn processor_time(pid: i32) -> Duration {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("threads");
-    let stats =
-        tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("schedstat")).ok());
-    let nanos = stats.filter_map(|stat| stat.split_whitespace().next()?.parse::<u64>().ok());
-    Duration::from_nanos(nanos.sum())
 }
 
 /// What it costs the daemon that another program's mapping is suspended and resumed.

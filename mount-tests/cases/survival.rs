@@ -10,7 +10,7 @@ use crate::lab::case::{Case, both, kernel_only};
 use crate::lab::mount::Mount;
 use crate::lab::shell::{Undo, output};
 use crate::lab::writer::Writer;
-use crate::lab::{Lab, long, many, wait_for, wait_longer};
+use crate::lab::{Lab, long, many, threads, wait_for, wait_longer};
 
 pub const CASES: &[Case] = &[
     kernel_only("memory_and_priority", NO_IO, settled),
@@ -25,17 +25,6 @@ fn status(pid: i32, field: &str) -> u64 {
     value.and_then(|value| value.parse().ok()).expect(field)
 }
 
-/// The fields of /proc/PID/task/TID/stat after the name, from field 3 on.
-fn thread(pid: i32, name: &str) -> Vec<i128> {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("threads");
-    let stats = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("stat")).ok());
-    let mut stats = stats.filter(|stat| stat.contains(&format!("({name})")));
-    let stat = stats.next().expect(name);
-    let (_, fields) = stat.rsplit_once(") ").expect("a name");
-    let fields = fields.split_whitespace().skip(1);
-    fields.filter_map(|field| field.parse().ok()).collect()
-}
-
 fn settled(lab: &Lab) {
     let mount = lab.mount();
     let pid = mount.pid();
@@ -44,9 +33,8 @@ fn settled(lab: &Lab) {
     assert!(locked > 1000, "{locked} KiB are locked");
     let score = fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).expect("a score");
     assert_eq!(score, "-1000\n");
-    // proc_pid_stat(5): 19 is nice, 41 the policy; SCHED_RR is 2.
-    let watch = thread(pid, "watch");
-    assert_eq!((watch[19 - 4], watch[41 - 4]), (-10, 2));
+    assert_eq!(threads::field(pid, "watch", 19), [-10]);
+    assert_eq!(threads::field(pid, "watch", 41), [2]);
 }
 
 /// Program, state directory and what is logged stand on the mirror itself; a leg
@@ -115,16 +103,13 @@ fn on_itself(lab: &Lab) {
 
 /// How often the threads of a process were run.
 fn switches(pid: i32) -> u64 {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("threads");
-    let statuses =
-        tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("status")).ok());
     let count = |status: String| -> u64 {
         let lines = status.lines();
         let lines = lines.filter(|line| line.contains("ctxt_switches"));
         let words = lines.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
         words.sum()
     };
-    statuses.map(count).sum()
+    threads::files(pid, "status").into_iter().map(count).sum()
 }
 
 fn make_many(mount: &Mount) {

@@ -18,6 +18,7 @@ pub mod shared;
 pub mod shell;
 pub mod slow;
 pub mod state;
+pub mod threads;
 pub mod traces;
 pub mod writeback;
 pub mod writer;

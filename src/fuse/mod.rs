@@ -81,6 +81,11 @@ impl Fs {
     }
 }
 
+/// Direct: what is read is made when it is read, whatever its size. Without a flush: the
+/// kernel locks the file for it, even where nobody is asked, and a close would wait for
+/// whatever verb was written to the file by another (`fuse_flush`, fs/fuse/file.c).
+const OPENED: FopenFlags = FopenFlags::FOPEN_DIRECT_IO.union(FopenFlags::FOPEN_NOFLUSH);
+
 /// Look after a thread that waits for a lock, until it has it or a signal.
 fn attend(tree: Arc<Tree>, ticket: u64, thread: u32) {
     let desk = Arc::clone(&tree.deadlines);
@@ -156,8 +161,7 @@ impl Filesystem for Fs {
             Caller::reader(request.uid())
         };
         match node(ino).and_then(|node| self.tree.open(node, caller, writing)) {
-            // Direct: what is read is made when it is read, whatever its size.
-            Ok(handle) => reply.opened(FileHandle(handle), FopenFlags::FOPEN_DIRECT_IO),
+            Ok(handle) => reply.opened(FileHandle(handle), OPENED),
             Err(error) => reply.error(errno(&error)),
         }
     }
@@ -284,7 +288,7 @@ impl Filesystem for Fs {
     }
 
     fn flush(&self, _: &Request, _: INodeNo, _: FileHandle, _: LockOwner, reply: ReplyEmpty) {
-        // Nothing is ever left to flush: the kernel need not ask again.
+        // Nothing is ever left to flush. Asked only by a kernel older than 5.16.
         reply.error(Errno::ENOSYS);
     }
 

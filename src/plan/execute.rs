@@ -61,6 +61,9 @@ pub trait Bookkeeper {
         nobody("clears the logs")
     }
 
+    /// Before [`Step::Suspend`]: others' I/O waits from now on.
+    fn before_suspend(&self) {}
+
     /// Before [`Step::Resume`]: the next moment everybody sees the new table.
     fn before_resume(&self) {}
 }
@@ -106,6 +109,7 @@ fn run(
             done.loaded = true;
         }
         Step::Suspend(how) => {
+            books.before_suspend();
             engine.suspend(id, *how)?;
             done.suspended = true;
         }

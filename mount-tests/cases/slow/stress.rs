@@ -46,6 +46,20 @@ impl Dice {
     }
 }
 
+/// What is done to one, each as often as it stands here.
+const ACTS: [&str; 10] = [
+    "fail",
+    "fail",
+    "fail",
+    "fail",
+    "hang",
+    "hang",
+    "hang",
+    "hang a verb",
+    "hang a verb",
+    "freeze",
+];
+
 /// One mirror, and what is being done to it.
 #[derive(Default)]
 struct Subject {
@@ -60,15 +74,25 @@ struct Subject {
 /// What the writers have waited.
 #[derive(Default)]
 struct Waits {
-    healthy: Vec<Duration>,
-    failing: Vec<Duration>,
+    healthy: Vec<Wait>,
+    failing: Vec<Wait>,
 }
+
+/// One write: how long it took, to which mirror, and when it began, of the whole.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Wait(Duration, usize, Duration);
+
+/// What was done to a mirror, from when to when.
+struct Deed(&'static str, usize, Duration, Duration);
 
 struct Stress<'a> {
     mount: &'a Mount,
     dice: Dice,
     subjects: Vec<Subject>,
     waits: Mutex<Waits>,
+    deeds: Mutex<Vec<Deed>>,
+    frozen: Mutex<()>,
+    begun: Instant,
     state: String,
     over: AtomicBool,
 }
@@ -87,6 +111,9 @@ fn hangs_and_failures(lab: &Lab) {
         dice: Dice(Mutex::new(0x2545_F491_4F6C_DD1D)),
         subjects: (0..count).map(|_| Subject::default()).collect(),
         waits: Mutex::default(),
+        deeds: Mutex::default(),
+        frozen: Mutex::default(),
+        begun: Instant::now(),
         state: at,
         over: AtomicBool::new(false),
     };
@@ -104,9 +131,10 @@ fn hangs_and_failures(lab: &Lab) {
         stress.over.store(true, Ordering::Relaxed);
     });
     let waits = stress.waits.into_inner().expect("no panic");
+    let deeds = stress.deeds.into_inner().expect("no panic");
     let (healthy, failing) = (
-        told("healthy", waits.healthy),
-        told("failing", waits.failing),
+        told("healthy", waits.healthy, &deeds),
+        told("failing", waits.failing, &deeds),
     );
     assert!(healthy < MOST && failing < MOST, "{healthy:?} {failing:?}");
 }
@@ -125,11 +153,22 @@ fn make(lab: &Lab, mount: &Mount, number: usize) {
     );
 }
 
-/// The distribution of waits, in a line; the longest.
-fn told(what: &str, mut waits: Vec<Duration>) -> Duration {
+/// The distribution of waits, in a line, and what was done meanwhile; the longest.
+fn told(what: &str, mut waits: Vec<Wait>, deeds: &[Deed]) -> Duration {
     waits.sort_unstable();
     assert!(!waits.is_empty(), "no writer of a {what} mirror");
-    let at = |part: f64| waits[((waits.len() - 1) as f64 * part) as usize];
+    let at = |part: f64| waits[((waits.len() - 1) as f64 * part) as usize].0;
+    for Wait(waited, number, from) in waits.iter().rev().take(5) {
+        let met = |deed: &&Deed| {
+            let concerns = deed.1 == *number || deed.0 == "freeze";
+            concerns && deed.2 < *from + *waited && deed.3 + Duration::from_secs(5) > *from
+        };
+        let met: Vec<String> = deeds.iter().filter(met).map(Deed::line).collect();
+        println!(
+            "m{number} waited {waited:?} at {from:?}; {}",
+            met.join(", ")
+        );
+    }
     let longest = at(1.0);
     println!(
         "slow|writers of {what} mirrors|{} writes|half within {:?}|99 % {:?}|99.9 % {:?}|the longest {longest:?}",
@@ -139,6 +178,13 @@ fn told(what: &str, mut waits: Vec<Duration>) -> Duration {
         at(0.999),
     );
     longest
+}
+
+impl Deed {
+    fn line(&self) -> String {
+        let Deed(what, number, from, to) = self;
+        format!("{what} m{number} {from:.1?} to {to:.1?}")
+    }
 }
 
 impl Stress<'_> {
@@ -170,7 +216,7 @@ impl Stress<'_> {
             } else {
                 &mut waits.healthy
             };
-            kind.push(waited);
+            kind.push(Wait(waited, number, begun - self.begun));
         }
     }
 
@@ -187,17 +233,19 @@ impl Stress<'_> {
 
     fn disturb<'s>(&'s self, scope: &'s Scope<'s, '_>) {
         let number = self.dice.below(self.subjects.len() as u64) as usize;
-        let act = self.dice.below(10);
+        let act = self.dice.below(ACTS.len() as u64);
         if self.subjects[number].taken.swap(true, Ordering::SeqCst) {
             return;
         }
         scope.spawn(move || {
-            match act {
-                0..=3 => self.fail(number),
-                4..=6 => self.hang(number, false),
-                7..=8 => self.hang(number, true),
-                _ => self.freeze(),
+            let (from, what) = (self.begun.elapsed(), ACTS[act as usize]);
+            match what {
+                "fail" => self.fail(number),
+                "freeze" => self.freeze(),
+                _ => self.hang(number, what == "hang a verb"),
             }
+            let deed = Deed(what, number, from, self.begun.elapsed());
+            self.deeds.lock().expect("no panic").push(deed);
             self.subjects[number].taken.store(false, Ordering::SeqCst);
         });
     }
@@ -256,8 +304,11 @@ impl Stress<'_> {
         subject.hangs.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Let the file system of the records answer nothing for a while.
+    /// Let the file system of the records answer nothing for a while, once at a time.
     fn freeze(&self) {
+        let Ok(_alone) = self.frozen.try_lock() else {
+            return;
+        };
         let state = &self.state;
         if attempt(&format!("fsfreeze -f {state}")).0 == 0 {
             sleep(self.dice.millis(500, 5000));

@@ -1,22 +1,23 @@
 //! What failed goes first: a verb that waits keeps no failed leg in its own mirror.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::WRITERS;
-use super::bench::{SECTORS, below, hold_below, state_folder, write};
+use super::bench::{SECTORS, below, hold_below, state_folder, timed, write};
 use crate::lab::case::{Case, kernel_only};
 use crate::lab::dm::{create, reload};
 use crate::lab::mount::Mount;
 use crate::lab::shell::{Undo, attempt, output};
-use crate::lab::{Lab, wait_for};
+use crate::lab::{Lab, threads, wait_for};
 
 pub const CASES: &[Case] = &[
     kernel_only("a_verb_is_overtaken", WRITERS, overtaken),
     kernel_only("a_second_leg_while_a_probe_waits", WRITERS, second_leg),
     kernel_only("each_of_three_while_records_wait", WRITERS, three_in_turn),
+    kernel_only("who_holds_io_comes_first", WRITERS, comes_first),
 ];
 
 /// A disk that can be made to fail at once, and goes when it is dropped.
@@ -181,4 +182,45 @@ fn three_in_turn(lab: &Lab) {
         text.contains("linear") && !text.contains("\"unfinished\": {")
     });
     mount.write("m/ctl", "remove");
+}
+
+/// While a verb holds others' I/O its thread comes before all ordinary ones, and before
+/// and after it does not.
+fn comes_first(lab: &Lab) {
+    let _gone = below(lab);
+    let good = lab.disk(2);
+    let mount = lab.mount();
+    mount.write(
+        "new",
+        &format!(
+            "m: 0 {SECTORS} mirror core 2 1024 nosync 2 {good} 0 /dev/mapper/below 0 1 handle_errors"
+        ),
+    );
+    let ctl = OpenOptions::new().write(true).open(mount.path("m/ctl"));
+    let held = hold_below();
+    thread::scope(|scope| {
+        scope.spawn(|| write(Path::new("/dev/mapper/m")));
+        let writes = || {
+            let inflight = fs::read_to_string("/sys/block/".to_owned() + &dm_of("m") + "/inflight");
+            inflight.is_ok_and(|text| text.trim().ends_with('1'))
+        };
+        wait_for("a write is under way", writes);
+        scope.spawn(|| mount.write("m/ctl", "suspend"));
+        let first = || threads::field(mount.pid(), "verb", 41).contains(&2);
+        wait_for("the verb comes first while it suspends", first);
+        // Also a child that has inherited it waits here, before it runs.
+        let closed = timed(|| drop(ctl));
+        assert!(closed < Duration::from_secs(1), "a close waited {closed:?}");
+        drop(held);
+    });
+    let ordinary = || !threads::field(mount.pid(), "verb", 41).contains(&2);
+    wait_for("nothing comes first any more", ordinary);
+    mount.write("m/ctl", "resume");
+    mount.write("m/ctl", "remove");
+}
+
+/// What the kernel calls a mapping.
+fn dm_of(name: &str) -> String {
+    let node = fs::canonicalize(format!("/dev/mapper/{name}")).expect("its node");
+    node.file_name().expect("a name").to_string_lossy().into()
 }

@@ -11,6 +11,7 @@ use crate::daemon::journal::keep::Journal;
 use crate::daemon::mirrors::mark::Excluded;
 use crate::daemon::mirrors::query::{Detail, Mirrors};
 use crate::daemon::mirrors::registry::Registry;
+use crate::daemon::tasks::realtime::{First, first};
 use crate::engine::bell::Bell;
 use crate::engine::{Devices, Engine, Id, Info, Slot};
 use crate::error::{Errno, Error, Result};
@@ -94,6 +95,7 @@ impl Switcher {
             id: &id,
             another: steps.iter().any(another),
             switched: Cell::new(false),
+            first: Cell::new(None),
         };
         let done = execute(self.engine.as_ref(), &id, steps, &watched);
         let held = || self.engine.info(&id).is_ok_and(|info| info.suspended);
@@ -172,6 +174,8 @@ struct Watched<'a> {
     id: &'a Id,
     another: bool,
     switched: Cell<bool>,
+    /// While I/O is held.
+    first: Cell<Option<First>>,
 }
 
 impl Bookkeeper for Watched<'_> {
@@ -193,6 +197,12 @@ impl Bookkeeper for Watched<'_> {
 
     fn clear_logs(&self) -> Result<()> {
         self.books.clear_logs()
+    }
+
+    /// Whoever writes waits for this thread, however many others have something to do.
+    fn before_suspend(&self) {
+        self.books.before_suspend();
+        self.first.set(first());
     }
 
     fn before_resume(&self) {
