@@ -2,30 +2,29 @@
 //! leg that a mirror has already, and what is written through that one is on this leg
 //! alone, while the mirror says that all are equal.
 
-use std::sync::Arc;
-
 use super::tables::{ALL, Tables};
 use crate::engine::{PromptDevices, PromptEngine, Span};
+use crate::error::Result;
 use crate::model::snapshot::{Owner, Snapshot};
 use crate::text::device::DeviceRef;
 
 /// Who else holds its legs and logs, a sentence's part each: `leg 1 /dev/sdc is
 /// also used by the mapping t`. Asks the kernel alone. LVM shares its disks among
 /// its own devices, and knows how.
+///
+/// # Errors
+/// What the list of devices answers.
 pub(super) fn beside(
     tables: &Tables,
     engine: &dyn PromptEngine,
     devices: &dyn PromptDevices,
     snapshot: &Snapshot,
-) -> Vec<String> {
+) -> Result<Vec<String>> {
     let mut found = Vec::new();
     if snapshot.owner() == Owner::Lvm {
-        return found;
+        return Ok(found);
     }
-    let uses = tables.uses(engine).unwrap_or_else(|error| {
-        log::debug!("{error}: who else uses a leg is not known");
-        Arc::default()
-    });
+    let uses = tables.uses(engine)?;
     let itself = snapshot.info.dev;
     for (what, device, span) in used(snapshot) {
         let mappings = uses.users(&device, span, itself).into_iter();
@@ -39,7 +38,7 @@ pub(super) fn beside(
             }
         }
     }
-    found
+    Ok(found)
 }
 
 /// The ranges of devices that a mirror uses, with what a sentence calls them.

@@ -154,7 +154,10 @@ impl Mirrors {
         let snapshot = Snapshot::new(info, status, lines, life, known, &look_up);
         Ok(if detail >= Detail::Devices {
             Snapshot {
-                beside: self.beside(&snapshot),
+                beside: self.beside(&snapshot).unwrap_or_else(|error| {
+                    log::debug!("{error}: who else uses a leg is not known");
+                    Vec::new()
+                }),
                 ..snapshot
             }
         } else {
@@ -210,9 +213,9 @@ impl Mirrors {
     /// Check that nobody else holds its legs and logs.
     ///
     /// # Errors
-    /// EBUSY names the first who does.
+    /// EBUSY names the first who does; what the list of devices answers.
     pub fn check_nobody_beside(&self, snapshot: &Snapshot) -> Result<()> {
-        match self.beside(snapshot).first() {
+        match self.beside(snapshot)?.first() {
             Some(other) => Err(Error::busy(format!(
                 "{other}: its writes are not on the other legs; remove it first"
             ))),
@@ -220,7 +223,7 @@ impl Mirrors {
         }
     }
 
-    fn beside(&self, snapshot: &Snapshot) -> Vec<String> {
+    fn beside(&self, snapshot: &Snapshot) -> Result<Vec<String>> {
         let (engine, devices) = (self.engine.as_ref(), self.devices.as_ref());
         beside(&self.tables, engine, devices, snapshot)
     }
