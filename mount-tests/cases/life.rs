@@ -28,6 +28,9 @@ pub const CASES: &[Case] = &[
 const SIZE: u64 = 24 * MIB;
 const SECTORS: u64 = SIZE / 512;
 
+/// Sectors of a region: so many of them that a copy takes seconds on any machine.
+const REGION: u64 = 32;
+
 /// The last block of the device.
 const LAST: u64 = SIZE / 4096 - 1;
 
@@ -48,7 +51,7 @@ impl Rig {
         });
         let mount = lab.mount();
         let table = format!(
-            "0 {SECTORS} mirror core 1 128 2 {} 0 {} 0 1 handle_errors",
+            "0 {SECTORS} mirror core 1 {REGION} 2 {} 0 {} 0 1 handle_errors",
             legs[0].path, legs[1].path
         );
         mount.write("new", &format!("m: {table}"));
