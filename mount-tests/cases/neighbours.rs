@@ -4,18 +4,18 @@
 use std::fs;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
+use mirrorfs::engine::PromptEngine;
+use mirrorfs::engine::kernel::Kernel;
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::records::records;
 use crate::lab::Lab;
 use crate::lab::case::{Case, both, kernel_only};
 use crate::lab::dm::{self, dm, run};
 use crate::lab::mount::{Mount, errno};
-use crate::lab::shell::attempt;
+use crate::lab::shell::{Undo, attempt};
 use crate::lab::wait_for;
 
 /// Why most of these are the kernel's.
@@ -23,7 +23,7 @@ const DMSETUP: &str = "dmsetup and LVM work on device-mapper";
 
 pub const CASES: &[Case] = &[
     kernel_only("seen_at_once", DMSETUP, seen_at_once),
-    kernel_only("followed_among_readers", DMSETUP, followed_among_readers),
+    kernel_only("heard_by_a_reader", DMSETUP, heard_by_a_reader),
     kernel_only("gone", DMSETUP, gone),
     both("same_name_again", same_name_again),
     kernel_only("swapped_names", DMSETUP, swapped_names),
@@ -78,49 +78,30 @@ fn seen_at_once(lab: &Lab) {
     );
 }
 
-/// What the kernel says of a switch is there for whoever asks first: also where that is a
-/// reader, the watch hears of it, and the record follows.
-fn followed_among_readers(lab: &Lab) {
-    let mount = lab.mount();
-    let (one, other) = (lab.disk(0), lab.disk(1));
-    let table = |region: u32| {
-        format!("0 8192 mirror core 2 {region} nosync 2 {one} 0 {other} 0 1 handle_errors")
+/// What the kernel says of a resume is there for whoever asks first, once: also where that
+/// is a reader, the watch is woken.
+fn heard_by_a_reader(lab: &Lab) {
+    let table = format!("0 2048 linear {} 0", lab.disk(0));
+    dm::create("plain", "", &table);
+    let _gone = Undo("dmsetup remove --retry plain".into());
+    attempt("udevadm settle --timeout=20");
+    let engine = Kernel::open().expect("device-mapper");
+    let listed = engine.list().expect("the devices");
+    let plain = listed.iter().find(|device| device.name == "plain");
+    let dev = plain.expect("the device").dev;
+    engine.arm().expect("to be armed");
+    let woken = || {
+        let fds = engine.events().into_iter();
+        let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+        poll(&mut fds, PollTimeout::ZERO).expect("poll") > 0
     };
-    mount.write("new", &format!("m: {}", table(1024)));
-    let over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        for _ in 0..3 {
-            scope.spawn(|| {
-                while !over.load(Ordering::Relaxed) {
-                    mount.read("m/health");
-                }
-            });
-        }
-        let followed = (0..6).all(|round| {
-            let region = [2048, 512][round % 2];
-            dm::switch("m", &table(1024));
-            dm::switch("m", &table(region));
-            let recorded = || {
-                let record = records(&mount).pop().map(fs::read_to_string);
-                record.is_some_and(|text| {
-                    text.is_ok_and(|text| text.contains(&format!(" {region} ")))
-                })
-            };
-            (0..30).any(|_| {
-                recorded() || {
-                    thread::sleep(Duration::from_millis(100));
-                    false
-                }
-            })
-        });
-        over.store(true, Ordering::Relaxed);
-        assert!(
-            followed,
-            "{:?}",
-            records(&mount).pop().map(fs::read_to_string)
-        );
-    });
-    mount.write("m/ctl", "remove");
+    assert!(!woken(), "nothing has happened");
+    let before = engine.life(dev).expect("a life");
+    dm::switch("plain", &table);
+    assert!(engine.life(dev).expect("a life") > before);
+    assert!(woken(), "a reader has heard of it, and nobody else");
+    engine.arm().expect("to be armed");
+    assert!(!woken(), "it was told once");
 }
 
 /// A mirror that has just gone: ENOENT by its path, ENODEV by what is open, and

@@ -1,7 +1,7 @@
 //! The files of a mirror and of each of its legs, a row each.
 
 use super::row::{Form, Order, Row, Show};
-use crate::daemon::mirrors::query::Detail::{Devices, Kernel};
+use crate::daemon::mirrors::query::Detail::{Devices, Kernel, Users};
 use crate::engine::Kind;
 use crate::error::one_line;
 use crate::model::health;
@@ -35,7 +35,7 @@ pub const ROWS: &[Row<Snapshot>] = &[
     ),
     Row::read(
         "health",
-        Devices,
+        Users,
         health::text,
         "state; then legs, log and warnings",
     )
@@ -53,7 +53,7 @@ pub const ROWS: &[Row<Snapshot>] = &[
     ),
     Row::new(
         "info.json",
-        Show::Info(Devices),
+        Show::Info(Users),
         "all other files as one JSON object",
     ),
     Row::write(

@@ -237,7 +237,7 @@ impl Tree {
     fn top(&self, need: Detail) -> Top {
         let common = match need {
             Detail::Engine | Detail::All => self.common(),
-            Detail::Kernel | Detail::Devices => Top::default(),
+            Detail::Kernel | Detail::Devices | Detail::Users => Top::default(),
         };
         if need == Detail::Engine {
             return common;

@@ -3,7 +3,7 @@
 use super::row::{Order, Row, Show};
 use super::top::Top;
 use super::{metrics, usage};
-use crate::daemon::mirrors::query::Detail::{All, Devices, Engine, Kernel};
+use crate::daemon::mirrors::query::Detail::{All, Devices, Engine, Kernel, Users};
 use crate::model::health::State;
 use crate::model::progress::Progress;
 use crate::model::snapshot::Snapshot;
@@ -55,7 +55,7 @@ pub const ROWS: &[Row<Top>] = &[
     ),
     Row::new(
         "mirrors.json",
-        Show::Info(Devices),
+        Show::Info(Users),
         "every info.json, as one JSON array",
     ),
     Row::write(

@@ -24,7 +24,9 @@ pub enum Detail {
     Kernel,
     /// The names and sizes of devices too.
     Devices,
-    /// The engine too, and how many events there were.
+    /// Who else uses them too, for which all tables are looked through.
+    Users,
+    /// As [`Detail::Devices`], and the engine, and how many events there were.
     All,
 }
 
@@ -152,17 +154,14 @@ impl Mirrors {
         };
         let look_up = |device: &DeviceRef| self.look_up(device, detail);
         let snapshot = Snapshot::new(info, status, lines, life, known, &look_up);
-        Ok(if detail >= Detail::Devices {
-            Snapshot {
-                beside: self.beside(&snapshot).unwrap_or_else(|error| {
-                    log::debug!("{error}: who else uses a leg is not known");
-                    Vec::new()
-                }),
-                ..snapshot
-            }
-        } else {
-            snapshot
-        })
+        if detail != Detail::Users {
+            return Ok(snapshot);
+        }
+        let beside = self.beside(&snapshot).unwrap_or_else(|error| {
+            log::debug!("{error}: who else uses a leg is not known");
+            Vec::new()
+        });
+        Ok(Snapshot { beside, ..snapshot })
     }
 
     fn look_up(&self, device: &DeviceRef, detail: Detail) -> Found {
