@@ -47,9 +47,10 @@ use crate::error::{Errno, Error, Result};
 use crate::text::device::{DevNo, DeviceRef};
 use crate::text::table::Line;
 
-/// How long a load waits for another one, so that the kernel log's lines that
-/// name no device can be told apart; then it goes on without them.
-const LOAD_TURN_WITHIN: Duration = Duration::from_secs(2);
+/// How long a load waits for others, so that the kernel log's lines that name no device can
+/// be told apart; then it goes on without them. Short: writers may wait for it, and another
+/// load may hang on a dead disk.
+const LOAD_TURN_WITHIN: Duration = Duration::from_millis(250);
 
 /// How long a removal waits for those who hold the device open for a moment.
 const REMOVE_TRIES: u32 = 15;
