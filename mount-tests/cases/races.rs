@@ -6,8 +6,8 @@ use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Barrier, Mutex};
-use std::thread::{self};
+use std::sync::{Barrier, Mutex, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -305,12 +305,16 @@ fn a_chmod_while_it_is_removed(lab: &Lab) {
     for round in 0..ROUNDS {
         mount.write("new", &format!("dress: 0 64 mirror core 1 8 2 {a} 0 {b} 0"));
         let ctl = mount.path("dress/ctl");
+        let (begin, begun) = mpsc::channel();
         thread::scope(|scope| {
-            let dressed = scope.spawn(|| {
+            let dressed = scope.spawn(move || {
                 let modes = [0o600, 0o640].into_iter().cycle();
                 let set = |mode| fs::set_permissions(&ctl, fs::Permissions::from_mode(mode));
-                modes.take_while(|mode| set(*mode).is_ok()).count()
+                let done = modes.take_while(|mode| set(*mode).is_ok());
+                done.filter(|_| begin.send(()).is_ok()).count()
             });
+            // However slow the machine is, there is something to race with.
+            begun.recv().expect("a change");
             thread::sleep(Duration::from_millis(round as u64 % 8));
             mount.write("dress/ctl", "remove");
             changed += dressed.join().expect("no panic");
