@@ -1,8 +1,9 @@
 //! The lives of tables. device-mapper has no number that tells one load of a table
 //! from the next: the same text, loaded again, looks the same, and a switch raises no
-//! event. But each resume sends a `change` to whoever listens to the kernel's uevents
-//! (drivers/md/dm-ioctl.c, `do_resume`), before the call that resumed returns. They
-//! are counted here. Where some may have been missed, every device has a new life.
+//! device's event number. But each resume sends a `change` to whoever listens to the
+//! kernel's uevents (drivers/md/dm-ioctl.c, `do_resume`), before the call that resumed
+//! returns. They are counted here. Where some may have been missed, every device has a
+//! new life.
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
