@@ -10,7 +10,7 @@ use libc::{O_DIRECT, O_DSYNC};
 use super::disks::Version;
 use crate::lab::Lab;
 use crate::lab::disks::put;
-use crate::lab::dm::{create, run};
+use crate::lab::dm::{self, create};
 use crate::lab::shell::attempt;
 
 /// Disks, and bytes of each; as many are the mirror's.
@@ -82,8 +82,7 @@ pub fn switch(number: usize, below: &str, fails: bool) {
     } else {
         format!("0 {length} linear {below} 0")
     };
-    run("dmsetup", &["reload", &name, "--table", &table]);
-    run("dmsetup", &["resume", "--noudevsync", &name]);
+    dm::switch(&name, &table);
 }
 
 /// Mappings that go with this.

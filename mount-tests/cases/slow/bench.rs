@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use libc::O_DIRECT;
 
 use crate::lab::Lab;
-use crate::lab::dm::{create, run};
+use crate::lab::dm::{create, switch};
 use crate::lab::mount::Mount;
 use crate::lab::shell::{Undo, attempt, output};
 use crate::lab::wait_for;
@@ -99,9 +99,8 @@ impl<'a> Bench<'a> {
         self.failed += 1;
         let weak = format!("weak{number}");
         let broken = format!("0 {SECTORS} error");
-        run("dmsetup", &["reload", &weak, "--table", &broken]);
         // Whoever waits for udev may wait for ever.
-        run("dmsetup", &["resume", "--noudevsync", &weak]);
+        switch(&weak, &broken);
         let name = format!("fails{number}");
         let begun = Instant::now();
         write(Path::new(&format!("/dev/mapper/{name}")));

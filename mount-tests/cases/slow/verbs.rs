@@ -39,6 +39,14 @@ fn fail(path: &str) {
     reload(name, &format!("0 {SECTORS} error"));
 }
 
+/// Make the mirror `m` of these legs, which count as equal.
+fn mirror(mount: &Mount, legs: &[&str]) {
+    let places: Vec<String> = legs.iter().map(|leg| format!("{leg} 0")).collect();
+    let (count, places) = (legs.len(), places.join(" "));
+    let table = format!("0 {SECTORS} mirror core 2 1024 nosync {count} {places} 1 handle_errors");
+    mount.write("new", &format!("m: {table}"));
+}
+
 /// From a write to the mirror `m` to its end.
 fn wait_of_a_writer() -> Duration {
     let begun = Instant::now();
@@ -56,10 +64,7 @@ fn overtaken(lab: &Lab) {
     let (leg, _weak) = weak(lab, 1);
     let good = lab.disk(2);
     let mount = lab.mount();
-    mount.write(
-        "new",
-        &format!("m: 0 {SECTORS} mirror core 2 1024 nosync 2 {good} 0 {leg} 0 1 handle_errors"),
-    );
+    mirror(&mount, &[&good, &leg]);
     let held = hold_below();
     let table = format!(
         "0 {SECTORS} mirror disk 2 /dev/mapper/below 1024 2 {good} 0 {leg} 0 1 handle_errors"
@@ -115,12 +120,7 @@ fn second_leg(lab: &Lab) {
     let (leg, _weak) = weak(lab, 1);
     let good = lab.disk(2);
     let mount = lab.mount();
-    mount.write(
-        "new",
-        &format!(
-            "m: 0 {SECTORS} mirror core 2 1024 nosync 3 {good} 0 {leg} 0 /dev/mapper/sick 0 1 handle_errors"
-        ),
-    );
+    mirror(&mount, &[&good, &leg, "/dev/mapper/sick"]);
     let held = hold_below();
     // A verb that reads the first block of a leg for as long as that hangs.
     thread::scope(|scope| {
@@ -150,14 +150,13 @@ fn three_in_turn(lab: &Lab) {
     let [good, spare] = [4, 5].map(|disk| lab.disk(disk));
     let mount = Mount::new_in(lab, lab.engine, &at);
     mount.mount("");
-    let paths: Vec<String> = legs.iter().map(|(path, _)| format!("{path} 0")).collect();
-    mount.write(
-        "new",
-        &format!(
-            "m: 0 {SECTORS} mirror core 2 1024 nosync 5 {good} 0 {spare} 0 {} 1 handle_errors",
-            paths.join(" ")
-        ),
-    );
+    let weak = legs.iter().map(|(path, _)| path);
+    let all: Vec<&str> = [&good, &spare]
+        .into_iter()
+        .chain(weak)
+        .map(|leg| &**leg)
+        .collect();
+    mirror(&mount, &all);
     output(&format!("fsfreeze -f {at}"));
     let thawed = Undo(format!("fsfreeze -u {at}"));
     for (number, (path, _)) in legs.iter().enumerate() {
@@ -193,12 +192,7 @@ fn comes_first(lab: &Lab) {
     let _gone = below(lab);
     let good = lab.disk(2);
     let mount = lab.mount();
-    mount.write(
-        "new",
-        &format!(
-            "m: 0 {SECTORS} mirror core 2 1024 nosync 2 {good} 0 /dev/mapper/below 0 1 handle_errors"
-        ),
-    );
+    mirror(&mount, &[&good, "/dev/mapper/below"]);
     let ctl = OpenOptions::new().write(true).open(mount.path("m/ctl"));
     let held = hold_below();
     thread::scope(|scope| {

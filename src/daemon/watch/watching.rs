@@ -93,15 +93,18 @@ impl Watch {
         let timeout = left.map(|left| PollTimeout::try_from(left + Duration::from_millis(1)));
         let timeout = timeout.map_or(PollTimeout::NONE, |left| left.unwrap_or(PollTimeout::MAX));
         let engine = &self.mirrors.engine;
-        let messages = engine.messages().into_iter();
-        let fds = messages.chain(engine.events()).chain([self.bell.fd()]);
+        let messages = engine.messages();
+        let fds = messages
+            .into_iter()
+            .chain(engine.events())
+            .chain([self.bell.fd()]);
         let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         // An interrupted poll is one more pass.
         if poll(&mut fds, timeout).is_err() {
             return false;
         }
         let mut readable = fds.iter().map(|fd| fd.any().unwrap_or(true));
-        let heard = engine.messages().is_some() && readable.next() == Some(true);
+        let heard = messages.is_some() && readable.next() == Some(true);
         heard && !readable.any(|readable| readable)
     }
 

@@ -13,6 +13,7 @@ mod failure;
 mod guards;
 mod ids;
 mod kmsg;
+mod listing;
 mod lives;
 mod loops;
 mod nodes;
@@ -41,7 +42,6 @@ use self::only::Only;
 use self::raw::{Call, DEFERRED};
 use self::signals::Blocked;
 use self::turn::Turn;
-use super::host::sysfs::Sysfs;
 use super::{Engine, Id, Info, Kind, Listed, PromptEngine, Slot, Suspend, Versions};
 use crate::error::{Errno, Error, Result};
 use crate::text::device::{DevNo, DeviceRef};
@@ -152,23 +152,6 @@ impl Kernel {
         }
         minor.map(|minor| Error::busy(format!("creating {name}: minor number {minor} is in use")))
     }
-
-    /// One device after the other, where a single odd name makes the crate refuse
-    /// the whole list. Such a device cannot be addressed either, so it is left out.
-    fn list_singly(&self) -> Vec<Listed> {
-        let names = Sysfs::default().mapping_names();
-        let infos = names
-            .into_iter()
-            .filter_map(|name| self.info(&Id::Name(name)).ok());
-        infos
-            .map(|info| Listed {
-                name: info.name,
-                dev: info.dev,
-                event_nr: info.event_nr,
-                life: None,
-            })
-            .collect()
-    }
 }
 
 fn options(flags: DmFlags) -> DmOptions {
@@ -192,18 +175,7 @@ impl PromptEngine for Kernel {
     }
 
     fn list(&self) -> Result<Vec<Listed>> {
-        let lives = self.lives.each().ok();
-        let mut devices = match self.dm.list_devices() {
-            Ok(devices) => devices.into_iter().map(listed).collect(),
-            Err(e) if failure::errno(&e).is_some() => {
-                return Err(failure("listing the devices", &e));
-            }
-            Err(_) => self.list_singly(),
-        };
-        for device in &mut devices {
-            device.life = lives.as_ref().map(|lives| lives.of(device.dev));
-        }
-        Ok(devices)
+        self.listed()
     }
 
     fn info(&self, id: &Id) -> Result<Info> {
@@ -388,17 +360,5 @@ impl Engine for Kernel {
 
     fn close(&self) {
         change::forget_late();
-    }
-}
-
-fn listed(
-    (name, device, event_nr): (devicemapper::DmNameBuf, devicemapper::Device, Option<u32>),
-) -> Listed {
-    Listed {
-        name: name.to_string(),
-        dev: number(device),
-        // Every interface that [`Kernel::open`] accepts has one.
-        event_nr: event_nr.unwrap_or_default(),
-        life: None,
     }
 }
