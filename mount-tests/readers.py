@@ -25,6 +25,7 @@ METRICS = [
     ("mirrorfs_state", "gauge", ""),
     ("mirrorfs_leg_healthy", "gauge", ""),
     ("mirrorfs_log_healthy", "gauge", ""),
+    ("mirrorfs_bad_bytes", "gauge", "bytes"),
     ("mirrorfs_events", "counter", ""),
     ("mirrorfs_build_info", "gauge", ""),
 ]
@@ -63,6 +64,7 @@ def of_mirror(mirror):
         yield "mirrorfs_leg_healthy", labels, int(leg["health"] == "A") if there else None
     letter = mirror["log"]["health"] if there else None
     yield "mirrorfs_log_healthy", {}, None if letter is None else int(letter == "A")
+    yield "mirrorfs_bad_bytes", {}, sync["bad_bytes"]
 
 
 def expected(mirrors):

@@ -2,6 +2,7 @@
 
 mod admission;
 mod anonymous;
+mod bad;
 mod beside;
 mod command;
 mod crowd;
@@ -11,6 +12,7 @@ mod ends;
 mod events;
 mod failover;
 mod files;
+mod front;
 mod fuzz;
 mod hangs;
 mod health;
@@ -106,10 +108,18 @@ pub fn all() -> Vec<(&'static str, &'static Case)> {
         ("kills_steps", kills::steps::CASES),
         ("kills_guards", kills::guards::CASES),
         ("failover_legs", failover::legs::CASES),
+        ("failover_spots", failover::spots::CASES),
         ("failover_logs", failover::logs::CASES),
         ("failover_held", failover::held::CASES),
         ("life", life::CASES),
         ("live", live::CASES),
+        ("segments", bad::segments::CASES),
+        ("front", front::CASES),
+        ("bad_spots", bad::spots::CASES),
+        ("mapped", bad::mapped::CASES),
+        ("bad_in_use", bad::in_use::CASES),
+        ("bad_medium", bad::medium::CASES),
+        ("bad_kept", bad::kept::CASES),
         ("switching", switching::CASES),
         ("beside", beside::CASES),
         ("let_go", let_go::CASES),

@@ -122,6 +122,8 @@ fn never_rounds_up(lab: &Lab) {
     let target = lab.holed(1, 16_384, (12_800, 128));
     target.fail();
     let mount = lab.mount();
+    // What the target does not take is left to it, and not set aside.
+    mount.write("throttle", "1");
     mount.write(
         "new",
         &format!(
@@ -129,6 +131,8 @@ fn never_rounds_up(lab: &Lab) {
             target.path
         ),
     );
+    mount.write("m/on_failure", "hold");
+    mount.write("throttle", "100");
     wait_for("all but one", || {
         mount.read("m/sync/regions_done") == "127\n"
     });

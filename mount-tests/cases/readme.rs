@@ -33,8 +33,13 @@ fn block(page: &str, number: usize) -> String {
     block.split("```").next().expect("its end").into()
 }
 
-/// Disks of the names that the documentation uses, each with its own memory.
-fn named_disks() {
+/// Disks of the names that the documentation uses, each with its own memory, until this is
+/// dropped.
+fn named_disks() -> Undo {
+    let end = Undo(
+        "for i in $(seq 50); do udevadm settle; modprobe -r scsi_debug && break; sleep 0.2; done"
+            .into(),
+    );
     output(
         "modprobe scsi_debug add_host=5 per_host_store=1 dev_size_mb=32 delay=0; udevadm settle",
     );
@@ -42,12 +47,7 @@ fn named_disks() {
         let model = std::fs::read_to_string(format!("/sys/block/{disk}/device/model"));
         assert_eq!(model.unwrap_or_default().trim(), "scsi_debug", "{disk}");
     }
-}
-
-fn end_disks() {
-    output(
-        "for i in $(seq 50); do udevadm settle; modprobe -r scsi_debug && break; sleep 0.2; done",
-    );
+    end
 }
 
 /// Where the program is.
@@ -82,7 +82,7 @@ fn cook(title: &str, known: &[(&str, &str)]) -> String {
 }
 
 fn cookbook(_lab: &Lab) {
-    named_disks();
+    let disks = named_disks();
     output(&format!(
         "mkfs.ext4 -q -F -U {UUID} /dev/sdb; udevadm settle; mkdir -p /mnt/mirrors /srv; \
          groupadd -f storage; {}/mirrorfs /mnt/mirrors",
@@ -126,11 +126,20 @@ fn cookbook(_lab: &Lab) {
         ],
     );
     output("cat /mnt/mirrors/old/follow");
-    cook("The disk has bad spots", &[]);
-    assert!(attempt("cmp /dev/sdb /dev/sdc").0 == 0);
-    output("echo remove >/root/mirrors/save/ctl");
+    cook("The disk has bad spots", &[("watch cat", "cat")]);
+    // Past the cache, in which what udev has read of a leg before it was copied may be.
+    output(
+        "direct() { dd if=$1 bs=1M iflag=direct status=none; }; \
+         cmp <(direct /dev/sdb) <(direct /dev/sde)",
+    );
+    output("echo remove >/mnt/mirrors/old/ctl");
+
+    output("ddrescue -q -f /dev/sdb /dev/sdc /root/sdb.map");
+    cook("Go on where ddrescue was, or with ddrescue", &[]);
+    assert_eq!(output("cat /mnt/mirrors/old/sync/state"), "in_sync\n");
+    output("echo remove >/mnt/mirrors/old/ctl; rm /root/sdb.map");
     drop(undo);
-    end_disks();
+    drop(disks);
 }
 
 fn commands_without_root(lab: &Lab) {
@@ -157,7 +166,7 @@ fn commands_without_root(lab: &Lab) {
 }
 
 fn commands_run(_lab: &Lab) {
-    named_disks();
+    let disks = named_disks();
     output(&format!(
         "head -c 32M /dev/urandom >/dev/sdb; test -b /dev/sdc; mkfs.ext4 -q -F -U {UUID} /dev/sdb; \
          udevadm settle"
@@ -174,5 +183,5 @@ fn commands_run(_lab: &Lab) {
     let link = output(&format!("readlink -f /dev/disk/by-uuid/{UUID}"));
     assert_eq!(link, "/dev/sdc\n", "what is mounted by UUID");
     output("rm -r /mnt/mirrors");
-    end_disks();
+    drop(disks);
 }

@@ -34,6 +34,7 @@ pub const CASES: &[Case] = &[
     both("of_replace", of_replace),
     both("of_resync", of_resync),
     both("of_grow", of_grow),
+    both("of_retry_of_a_gap", of_retry_of_a_gap),
     kernel_only(
         "of_live",
         "an embedded device has no number by which it could be a source",
@@ -226,6 +227,23 @@ of_verb!(
 );
 of_verb!(of_grow, |_| "grow 8M".into(), "mirror", 3);
 of_verb!(of_resync, |_| "resync".into(), "mirror", 3);
+
+/// Two segments become one, with a log that is made for it.
+fn of_retry_of_a_gap(lab: &Lab) {
+    let mut bench = Bench::new(lab);
+    bench.each_call(
+        |bench| bench.segmented(),
+        |bench, mirror_id| bench.daemon.verb(&Caller::daemon(), mirror_id, "retry"),
+        |bench, _, done| {
+            if done {
+                bench.shape("mirror", 3)
+            } else {
+                bench.is_segmented()
+            }
+        },
+    );
+    bench.end("retry of a gap");
+}
 
 /// The resume fails, and so does that of the rollback: the watch frees the mirror,
 /// on its old table.

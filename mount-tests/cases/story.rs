@@ -1,6 +1,9 @@
 //! The whole story: a file system in use moves from a failing disk to a new one, and
 //! to another one when the first new one is not the right one.
 
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
 use super::failover::rig::NO_IO;
 use crate::lab::Lab;
 use crate::lab::case::{Case, kernel_only};
@@ -58,6 +61,10 @@ fn moves(lab: &Lab) {
     // The disk is brought to read that part again, and another one is taken.
     old.repair();
     mount.write("home/ctl", &format!("replace 1 {second}"));
+    // What was found to be bad until then is not read again by itself.
+    wait_longer(10, "`retry` is done", || {
+        mount.try_write("home/ctl", "retry").is_ok()
+    });
     writer.wait_for(20);
     in_sync(&mount);
     assert!(mount.read("home/health").starts_with("ok\n"));
@@ -100,7 +107,10 @@ fn file_system(lab: &Lab) -> (String, Undo) {
 }
 
 fn in_sync(mount: &Mount) {
-    wait_longer(120, "in sync", || {
-        mount.read("home/sync/state") == "in_sync\n"
-    });
+    let end = Instant::now() + Duration::from_secs(120);
+    while mount.read("home/sync/state") != "in_sync\n" {
+        let seen = || ["home/health", "home/map", "events"].map(|file| mount.read(file));
+        assert!(Instant::now() < end, "{}", seen().join("\n"));
+        sleep(Duration::from_millis(50));
+    }
 }

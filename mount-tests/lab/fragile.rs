@@ -40,10 +40,20 @@ impl Lab {
     /// begins, and how many. On the embedded engine it needs root.
     pub fn holed(&self, number: usize, sectors: u64, hole: (u64, u64)) -> Fragile {
         if self.is_kernel() {
-            mapped(&self.disk(number), number, sectors, hole)
+            mapped(&self.disk(number), number, sectors, &[hole])
         } else {
             self.filled(number, sectors, hole)
         }
+    }
+
+    /// The same of several holes, in ascending order, on the kernel's engine.
+    pub fn spotted(&self, number: usize, sectors: u64, holes: &[(u64, u64)]) -> Fragile {
+        mapped(&self.disk(number), number, sectors, holes)
+    }
+
+    /// The same of a device of the test's own.
+    pub fn spotted_on(&self, device: &str, sectors: u64, holes: &[(u64, u64)]) -> Fragile {
+        mapped(device, 99, sectors, holes)
     }
 
     fn filled(&self, number: usize, sectors: u64, (start, length): (u64, u64)) -> Fragile {
@@ -66,25 +76,26 @@ impl Lab {
     }
 }
 
-fn mapped(disk: &str, number: usize, sectors: u64, hole: (u64, u64)) -> Fragile {
+fn mapped(disk: &str, number: usize, sectors: u64, holes: &[(u64, u64)]) -> Fragile {
     let name = format!("fragile{number}");
     let linear = |start: u64, length: u64| match length {
         0 => String::new(),
         _ => format!("{start} {length} linear {disk} {start}\n"),
     };
-    let (whole, end) = (linear(0, sectors), hole.0 + hole.1);
-    let broken = [
-        linear(0, hole.0),
-        format!("{} {} error\n", hole.0, hole.1),
-        linear(end, sectors - end),
-    ];
+    let (whole, mut broken, mut at) = (linear(0, sectors), String::new(), 0);
+    for (start, length) in holes {
+        broken += &linear(at, start - at);
+        broken += &format!("{start} {length} error\n");
+        at = start + length;
+    }
+    broken += &linear(at, sectors - at);
     create(&name, "", &whole);
     Fragile {
         path: format!("/dev/mapper/{name}"),
         way: Way::Mapped {
             name,
             whole,
-            broken: broken.concat(),
+            broken,
         },
     }
 }

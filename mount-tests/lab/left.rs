@@ -18,7 +18,8 @@ use super::state;
 impl Lab {
     /// Clears up, and tells what was left, a line each.
     pub fn nothing_left(&self, name: &str) -> Result<(), Failed> {
-        let end = Instant::now() + Duration::from_secs(5);
+        // What ends waits for a disk that has much to write.
+        let end = Instant::now() + Duration::from_secs(20);
         loop {
             let left = self.left();
             if left.is_empty() {

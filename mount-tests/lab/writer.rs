@@ -4,6 +4,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -33,6 +34,7 @@ pub struct Written {
 
 /// A thread that writes.
 pub struct Writer {
+    blocks: u64,
     over: Arc<AtomicBool>,
     count: Arc<AtomicU64>,
     thread: JoinHandle<Written>,
@@ -46,6 +48,7 @@ impl Writer {
         let (stop, done) = (Arc::clone(&over), Arc::clone(&count));
         let thread = thread::spawn(move || write(&file, bytes, &stop, &done));
         Writer {
+            blocks: bytes / BLOCK as u64,
             over,
             count,
             thread,
@@ -64,6 +67,14 @@ impl Writer {
             assert!(!self.has_ended(), "a write failed");
             self.count() >= wanted
         });
+    }
+
+    /// Wait until a write to one of these blocks has been acknowledged.
+    pub fn wait_for_block(&self, blocks: Range<u64>) {
+        let next = self.count() + 2;
+        let mut numbers = next..;
+        let there = numbers.find(|number| blocks.contains(&place(*number, self.blocks)));
+        self.wait_for(there.expect("all are written to") + 1 - self.count());
     }
 
     /// Whether a write failed, which ends it.
@@ -103,7 +114,7 @@ fn write(file: &File, bytes: u64, over: &AtomicBool, count: &AtomicU64) -> Writt
         if over.load(Ordering::Relaxed) {
             break;
         }
-        let place = number * 7919 % blocks;
+        let place = place(number, blocks);
         stamp(&mut block.0, number);
         if let Err(error) = file.write_all_at(&block.0, place * BLOCK as u64) {
             written.error = Some(error);
@@ -117,6 +128,11 @@ fn write(file: &File, bytes: u64, over: &AtomicBool, count: &AtomicU64) -> Writt
         count.store(number, Ordering::Relaxed);
     }
     written
+}
+
+/// The block of a write.
+fn place(number: u64, blocks: u64) -> u64 {
+    number * 7919 % blocks
 }
 
 fn stamp(block: &mut [u8; BLOCK], number: u64) {

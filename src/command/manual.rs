@@ -6,7 +6,7 @@ use roff::{Inline, Roff, bold, italic, roman};
 
 use super::{mount_option, options};
 use crate::plan::verb::VERBS;
-use crate::text::simple_request::KEYS;
+use crate::text::request_keys::KEYS;
 use crate::tree::{help, usage};
 
 /// When the prose below was last changed.

@@ -67,6 +67,7 @@ pub struct Daemon {
     maker: Arc<Maker>,
     restorer: Arc<Restorer>,
     starter: Arc<Starter>,
+    switcher: Arc<Switcher>,
     tables: Tables,
     verbs: Verbs,
     preferences: Preferences,
@@ -106,7 +107,7 @@ impl Daemon {
             mirrors: Arc::clone(&mirrors),
             admission,
             journal: Arc::clone(&journal),
-            switcher,
+            switcher: Arc::clone(&switcher),
             events: Arc::clone(&events),
             bell,
         };
@@ -125,6 +126,7 @@ impl Daemon {
             journal,
             maker,
             starter,
+            switcher,
             watch,
         }))
     }
@@ -201,6 +203,14 @@ impl Daemon {
         self.preferences.set_on_failure(mirror_id, line)
     }
 
+    /// As [`Preferences::set_limit`].
+    ///
+    /// # Errors
+    /// EINVAL for what is no amount; EPERM where LVM owns the mirror.
+    pub fn set_limit(&self, mirror_id: MirrorId, line: &str) -> Result<()> {
+        self.preferences.set_limit(mirror_id, line)
+    }
+
     /// Keep owner and mode of a file of a mirror, by its path below the mirror.
     pub fn set_ownership(&self, mirror_id: MirrorId, path: &str, look: Ownership) {
         self.preferences.set_ownership(mirror_id, path, look);
@@ -221,6 +231,9 @@ impl Daemon {
 
     /// What only this process runs stops; what is left of the state is tidied.
     pub fn close(&self) {
+        if self.engine.survives_daemon() {
+            self.switcher.let_all_be_copied();
+        }
         self.journal.end();
         self.engine.close();
         self.journal.close();

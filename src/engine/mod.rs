@@ -8,6 +8,7 @@ mod arrivals;
 pub mod bell;
 mod buffer;
 mod device_id;
+mod direct;
 mod dm;
 pub mod embedded;
 mod facts;
@@ -27,6 +28,7 @@ use crate::text::device::DeviceRef;
 use crate::text::table::Line;
 
 pub use self::arrivals::Arrivals;
+pub use self::direct::Direct;
 pub use self::dm::{Id, Info, Kind, Listed, Slot, Suspend, Versions};
 pub use self::facts::{
     Attachment, Brought, Doomed, Extent, Facts, Found, Held, Holder, Pin, Sight, Span, Traffic,
@@ -49,6 +51,11 @@ pub trait Engine: PromptEngine {
     fn suspend(&self, id: &Id, how: Suspend) -> Result<()>;
     /// Switch to the inactive table, if any, and resume I/O.
     fn resume(&self, id: &Id) -> Result<()>;
+    /// The same of a device that is in use, without waiting for anybody who only looks at
+    /// it afterwards.
+    fn resume_at_once(&self, id: &Id) -> Result<()> {
+        self.resume(id)
+    }
     /// Remove the device; `deferred`: at its last close (DM_DEV_REMOVE).
     fn remove(&self, id: &Id, deferred: bool) -> Result<()>;
     /// Give it another name (DM_DEV_RENAME).
@@ -91,6 +98,9 @@ pub trait Devices: PromptDevices {
     /// Read the block of `device` that has this byte, past every cache; the errno
     /// is read(2)'s.
     fn probe(&self, device: &DeviceRef, at: u64) -> Result<()>;
+    /// Open a device or file to read it past every cache, or to `write` it too; the
+    /// errno is open(2)'s.
+    fn direct(&self, device: &DeviceRef, write: bool) -> Result<Box<dyn Direct>>;
     /// Let the device's own cache reach its medium, as a flush through it does; the
     /// errno is fsync(2)'s.
     fn flush(&self, device: &DeviceRef) -> Result<()>;

@@ -71,6 +71,9 @@ pub trait PromptDevices: Send + Sync {
     /// What a device or file is called and how large it is. Of a device the kernel alone
     /// is asked, each time; of a file its file system, which may not answer.
     fn sight(&self, device: &DeviceRef) -> Found;
+    /// The first bytes of a device or file, past every cache; none where it does not answer
+    /// within a moment.
+    fn head(&self, device: &DeviceRef, size: u64) -> Option<Vec<u8>>;
     /// Who holds a block device, or what shares its bytes, but for mappings that are
     /// made of the very device, whose tables say which part of it they use: arrays,
     /// loop devices of the same file, mappings of its partitions or of its disk.

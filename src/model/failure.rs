@@ -6,6 +6,7 @@
 //! sync error holds nothing.
 
 use super::snapshot::{Leg, LogView, Part, Snapshot};
+use super::whole::joined;
 use crate::text::letter::Letter;
 use crate::text::linear::Linear;
 use crate::text::mirror::{self, Log, Mirror, Sync};
@@ -49,12 +50,10 @@ pub enum Hurt {
 /// What sync and read errors do to a mirror: until all is in sync, any leg's error
 /// counts for every region that is not.
 pub fn hurt(snapshot: &Snapshot) -> Hurt {
-    let views = views(snapshot).into_iter();
-    let hurt = views.filter(|view| {
-        let status = view.part.status.as_ref();
-        status.is_some_and(|status| status.in_sync < status.total) && view.part.tracks_errors()
-    });
-    let legs: Vec<&Leg> = hurt.flat_map(|view| view.legs).collect();
+    let parts = snapshot.parts.iter();
+    let hurt = parts.filter(|part| part.status.is_some() && !part.is_in_sync());
+    let hurt = hurt.filter(|part| part.tracks_errors());
+    let legs: Vec<&Leg> = hurt.flat_map(|part| &part.legs).collect();
     let has = |leg: &&Leg| leg.letter != Letter::Alive;
     if legs.iter().any(|leg| leg.source && has(leg)) {
         Hurt::Source
@@ -68,7 +67,7 @@ pub fn hurt(snapshot: &Snapshot) -> Hurt {
 /// A mirror target with its legs and log as they are now.
 struct View<'a> {
     part: &'a Part,
-    legs: &'a [Leg],
+    legs: Vec<&'a Leg>,
     log: &'a LogView,
 }
 
@@ -92,7 +91,11 @@ pub fn assess(snapshot: &Snapshot) -> Verdict {
 pub fn without(snapshot: &Snapshot, number: usize) -> Result<Switch, String> {
     // Without `handle_errors` what failed to copy counts as in sync.
     let was_in_sync = snapshot.was_in_sync && snapshot.tracks_errors();
-    let gone = |leg: &Leg| leg.number == number || leg.is_dead();
+    let chosen: Vec<usize> = snapshot.numbers_at(number).collect();
+    let gone = |leg: &Leg| chosen.contains(&leg.number) || leg.is_dead();
+    if number == 0 && !snapshot.on_leg_0().is_empty() {
+        return Err("some of it is on leg 0 alone: look at `map`".into());
+    }
     survive(snapshot, &views(snapshot), was_in_sync, &gone)
 }
 
@@ -122,25 +125,34 @@ fn survive(
             ..target.clone()
         });
     }
+    if snapshot.gaps.is_some() {
+        switch.table = joined(switch.table);
+    }
     Ok(switch)
 }
 
 fn views(snapshot: &Snapshot) -> Vec<View<'_>> {
-    let mut rest = snapshot.legs.as_slice();
-    let mut views = Vec::new();
-    for (part, log) in snapshot.parts.iter().zip(&snapshot.logs) {
-        let (legs, others) = rest.split_at(part.leg_count().min(rest.len()));
-        rest = others;
-        views.push(View { part, legs, log });
-    }
-    views
+    let parts = snapshot.parts.iter().zip(&snapshot.logs);
+    let view = |(part, log)| View {
+        part,
+        legs: legs_of(snapshot, part),
+        log,
+    };
+    parts.map(view).collect()
+}
+
+/// The legs of a part, each as bad as it is in the worst segment.
+fn legs_of<'a>(snapshot: &'a Snapshot, part: &Part) -> Vec<&'a Leg> {
+    let legs = part.legs.iter();
+    legs.filter_map(|leg| snapshot.legs.get(leg.number))
+        .collect()
 }
 
 /// Without a status nothing is known, and without `handle_errors` nothing held. Nor by
 /// a leg that did not answer when it was tried, as long as the kernel has met no error
 /// on it.
 fn holds_writes(view: &View<'_>) -> bool {
-    let dead = |leg: &Leg| leg.is_dead() && leg.letter != Letter::Alive;
+    let dead = |leg: &&Leg| leg.is_dead() && leg.letter != Letter::Alive;
     let dead = view.legs.iter().any(dead) || view.log.letter != Letter::Alive;
     dead && view.part.status.is_some() && view.part.tracks_errors()
 }
@@ -163,6 +175,8 @@ fn survive_part(
     let order = order(view, switch.was_in_sync, gone)?;
     let dead = view.legs.iter().filter(|leg| gone(leg));
     switch.legs.extend(dead.map(|leg| leg.number));
+    switch.legs.sort_unstable();
+    switch.legs.dedup();
     switch.log |= view.log.letter != Letter::Alive;
     let equal = switch.was_in_sync
         && order
@@ -196,7 +210,7 @@ pub fn again(snapshot: &Snapshot) -> Table {
         _ => None,
     });
     for (mirror, view) in mirrors.zip(views(snapshot)) {
-        let mut legs: Vec<(usize, &Leg)> = view.legs.iter().enumerate().collect();
+        let mut legs: Vec<(usize, &&Leg)> = view.legs.iter().enumerate().collect();
         legs.sort_by_key(|(number, leg)| rank(*number, leg, snapshot.was_in_sync));
         let order = legs.iter().map(|(number, _)| *number);
         mirror.legs = order
@@ -218,7 +232,7 @@ fn order<'a>(
     was_in_sync: bool,
     gone: &dyn Fn(&Leg) -> bool,
 ) -> Result<Vec<(usize, &'a Leg)>, String> {
-    let legs = view.legs.iter().enumerate();
+    let legs = view.legs.iter().copied().enumerate();
     let mut left: Vec<(usize, &Leg)> = legs.filter(|(_, leg)| !gone(leg)).collect();
     if left.is_empty() {
         return Err("all legs have failed".into());

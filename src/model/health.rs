@@ -5,12 +5,16 @@ use std::time::Duration;
 use super::failure::{Hurt, Switch, Verdict, assess, hurt};
 use super::policy::OnFailure;
 use super::progress::{Progress, SyncState};
-use super::snapshot::{Away, Leg, Owner, Snapshot};
+use super::snapshot::{Away, Leg, Owner, SECTOR, Snapshot};
+use super::spots::{outside, sectors};
 use crate::error::one_line;
 use crate::text::letter::Letter;
 
 /// A verb that has run this long is worth a warning.
 const SLOW: Duration = Duration::from_secs(1);
+
+/// A read that has taken this long is that of a disk which tries again by itself.
+pub const SLOW_READ: Duration = Duration::from_secs(2);
 
 /// The words of the interface, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,6 +82,7 @@ impl State {
             match Progress::of(snapshot).state {
                 SyncState::InSync | SyncState::None => State::Ok,
                 SyncState::Syncing => State::Syncing,
+                SyncState::Stopped if snapshot.is_paused() => State::Syncing,
                 SyncState::Stopped => State::Degraded,
             }
         }
@@ -97,7 +102,11 @@ fn has_failed(snapshot: &Snapshot) -> bool {
 
 fn is_degraded(snapshot: &Snapshot) -> bool {
     let hurt = |leg: &Leg| leg.letter != Letter::Alive || leg.unresponsive || leg.gone;
-    !snapshot.known.settings.dropped.is_empty() || snapshot.legs.iter().any(hurt)
+    let settings = &snapshot.known.settings;
+    !settings.dropped.is_empty()
+        || snapshot.legs.iter().any(hurt)
+        || !snapshot.bad.is_empty()
+        || !snapshot.aside().is_empty()
 }
 
 /// The text of the file `health`.
@@ -124,6 +133,7 @@ pub fn text(snapshot: &Snapshot) -> String {
             log.letter
         )
     }));
+    lines.extend(bad(snapshot));
     let dropped = snapshot.known.settings.dropped.iter();
     lines.extend(dropped.map(|what| format!("{}, dropped", what.line())));
     lines.extend(
@@ -135,12 +145,21 @@ pub fn text(snapshot: &Snapshot) -> String {
     lines.collect()
 }
 
+/// What of the source could not be read.
+fn bad(snapshot: &Snapshot) -> Option<String> {
+    let bytes = sectors(&snapshot.bad).saturating_mul(SECTOR);
+    let spots = snapshot.bad.len();
+    (spots > 0).then(|| format!("bad {bytes} bytes in {spots} spots"))
+}
+
 /// What is known of a leg that the kernel does not know.
 fn plight(leg: &Leg) -> String {
     if leg.gone {
         " is gone".into()
     } else if leg.unresponsive {
         ", does not answer".into()
+    } else if let Some(slow) = leg.slow.filter(|slow| *slow >= SLOW_READ) {
+        format!(", slow, a read has taken {} s", slow.as_secs())
     } else {
         leg.late.map_or_else(String::new, unanswered)
     }
@@ -174,6 +193,9 @@ pub fn warnings(snapshot: &Snapshot) -> Vec<String> {
     let beside = snapshot.beside.iter();
     warnings.extend(beside.map(|other| format!("{other}: its writes bypass the mirror")));
     warnings.extend(held(snapshot));
+    warnings.extend(set_aside(snapshot));
+    warnings.extend(alone(snapshot));
+    warnings.extend(paused(snapshot));
     if snapshot.info.deferred {
         warnings.push("the device is removed at its last close".into());
     }
@@ -185,6 +207,26 @@ pub fn warnings(snapshot: &Snapshot) -> Vec<String> {
         ));
     }
     warnings
+}
+
+/// What was set aside and not tried, or not all of it.
+fn set_aside(snapshot: &Snapshot) -> Option<String> {
+    let aside = sectors(&snapshot.aside()).saturating_mul(SECTOR);
+    let what = format!("{aside} bytes around what could not be copied are on leg 0 alone");
+    (aside > 0).then(|| format!("{what}: `retry` tries them again"))
+}
+
+/// What is under no mirror target for another reason: somebody's table has it so.
+fn alone(snapshot: &Snapshot) -> Option<String> {
+    let others = outside(&snapshot.uncopied(), &snapshot.aside());
+    let bytes = sectors(&outside(&others, &snapshot.ahead())).saturating_mul(SECTOR);
+    (bytes > 0).then(|| format!("{bytes} bytes are on leg 0 alone: `retry` mirrors them"))
+}
+
+/// That nothing is copied because somebody has said so.
+fn paused(snapshot: &Snapshot) -> Option<String> {
+    let waits = snapshot.is_paused() && !snapshot.ahead().is_empty();
+    waits.then(|| "copying is paused: sync/limit is 0".into())
 }
 
 /// Why writes are held, where they are.

@@ -5,6 +5,7 @@ pub mod failure;
 pub mod grounds;
 pub mod health;
 pub mod id;
+pub mod map;
 pub mod ownership;
 mod parts;
 pub mod policy;
@@ -12,6 +13,8 @@ pub mod progress;
 pub mod rate;
 pub mod settings;
 pub mod snapshot;
+pub mod spots;
+pub mod whole;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -18,12 +18,16 @@ const LATE: Duration = Duration::from_secs(1);
 /// One mirror target of the device, with its status where that was readable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
+    /// First sector of the device that it maps.
+    pub start: u64,
     /// Its length in sectors.
     pub length: u64,
     /// Its table; none where the kernel's text is of a kind unknown here.
     pub mirror: Option<Mirror>,
     /// What the kernel says of it; none where its status line was not understood.
     pub status: Option<MirrorStatus>,
+    /// Its legs as they are here, numbered as those of the whole device.
+    pub legs: Vec<Leg>,
 }
 
 impl Part {
@@ -66,9 +70,15 @@ impl Part {
         stays || letters.any(|letter| *letter != Letter::Alive) && self.tracks_errors()
     }
 
-    /// How many legs it has.
-    pub fn leg_count(&self) -> usize {
-        places_of(self).len()
+    /// Whether each region of it is in sync.
+    pub fn is_in_sync(&self) -> bool {
+        let status = self.status.as_ref();
+        status.is_some_and(|status| status.in_sync == status.total)
+    }
+
+    /// First sector behind it.
+    pub fn end(&self) -> u64 {
+        self.start.saturating_add(self.length)
     }
 
     /// Bytes of a region.
@@ -80,7 +90,8 @@ impl Part {
 /// Looks a device up, as far as the caller needs it.
 pub type Lookup<'a> = &'a dyn Fn(&DeviceRef) -> Found;
 
-/// One leg, numbered through all mirror targets of the device.
+/// One leg: of all segments, where the targets are segments of one mirror; else numbered
+/// through all mirror targets of the device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leg {
     /// Its number, from 0.
@@ -105,6 +116,8 @@ pub struct Leg {
     pub unresponsive: bool,
     /// Whether its device is not there any more, as far as was looked.
     pub gone: bool,
+    /// For how long it has come to the end of nothing, although something is asked of it.
+    pub slow: Option<Duration>,
 }
 
 impl Leg {
@@ -162,7 +175,9 @@ fn node_of(device: &DeviceRef, facts: Option<&Sight>) -> String {
 pub(super) fn parts(table: &Table, lines: &[Line], status: &[Line]) -> Vec<Part> {
     let mirrors = lines.iter().filter(|line| line.kind == "mirror");
     let part = |line: &Line| Part {
+        start: line.start,
         length: line.length,
+        legs: Vec::new(),
         mirror: mirror_at(table, line.start),
         status: status
             .iter()
@@ -178,43 +193,54 @@ fn mirror_at(table: &Table, start: u64) -> Option<Mirror> {
     found.map(|(_, mirror)| mirror.clone())
 }
 
-pub(super) fn legs_of(part: &Part, was_in_sync: bool, look_up: Lookup<'_>) -> Vec<Leg> {
+/// The legs of a part, as far as its own lines tell; nobody is asked what they are.
+pub(super) fn legs_of(part: &Part, was_in_sync: bool) -> Vec<Leg> {
     let source = source_of(part, was_in_sync);
     let places = places_of(part).into_iter().enumerate();
     let leg = |(number, (device, offset))| Leg {
         number,
         letter: letter_of(part, number),
         source: number == source,
-        ..leg_at(device, offset, part.length, look_up)
+        ..leg_at(device, offset, part.length)
     };
     places.map(leg).collect()
 }
 
+impl Leg {
+    /// The same with what is known of its device.
+    pub(super) fn looked_up(self, look_up: Lookup<'_>) -> Leg {
+        let found = look_up(&self.device);
+        let gone = found == Found::Gone;
+        let (facts, late) = seen(found);
+        Leg {
+            gone,
+            facts,
+            late,
+            ..self
+        }
+    }
+}
+
 /// What a device without a mirror target stands on: each linear target is a leg, of
 /// which the kernel tells no errors.
-pub(super) fn linear_legs(table: &Table, look_up: Lookup<'_>) -> Vec<Leg> {
+pub(super) fn linear_legs(table: &Table) -> Vec<Leg> {
     let leg = |target: &Target| match &target.mapping {
-        Mapping::Linear(linear) => Some(leg_at(
-            linear.device.clone(),
-            linear.offset,
-            target.length,
-            look_up,
-        )),
+        Mapping::Linear(linear) => {
+            Some(leg_at(linear.device.clone(), linear.offset, target.length))
+        }
         Mapping::Mirror(_) | Mapping::Other { .. } => None,
     };
     table.targets.iter().filter_map(leg).collect()
 }
 
 /// The source, without an error; the caller knows better.
-fn leg_at(device: DeviceRef, offset: u64, length: u64, look_up: Lookup<'_>) -> Leg {
-    let found = look_up(&device);
-    let gone = found == Found::Gone;
-    let (facts, late) = seen(found);
+fn leg_at(device: DeviceRef, offset: u64, length: u64) -> Leg {
     Leg {
         number: 0,
-        gone,
-        facts,
-        late,
+        gone: false,
+        slow: None,
+        facts: None,
+        late: None,
         device,
         offset: offset.saturating_mul(SECTOR),
         length: length.saturating_mul(SECTOR),

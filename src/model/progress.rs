@@ -2,6 +2,7 @@
 
 use super::rate::Rate;
 use super::snapshot::{Part, SECTOR, Snapshot};
+use super::spots::{Spot, sectors};
 use crate::text::letter::Letter;
 use crate::text::units;
 
@@ -45,6 +46,8 @@ pub struct Progress {
     pub state: SyncState,
     /// Bytes per second.
     pub rate: Rate,
+    /// Bytes that could not be read.
+    pub bad_bytes: u64,
 }
 
 impl Progress {
@@ -57,8 +60,11 @@ impl Progress {
             bytes_total: 0,
             state: SyncState::None,
             rate: snapshot.known.rate,
+            bad_bytes: sectors(&snapshot.bad).saturating_mul(SECTOR),
         };
         snapshot.parts.iter().for_each(|part| sum.add(part));
+        let gaps = snapshot.on_leg_0().iter();
+        gaps.for_each(|gap| sum.lack(gap, snapshot.region_size()));
         sum.state = state_of(snapshot, &sum);
         sum
     }
@@ -78,6 +84,14 @@ impl Progress {
             region.saturating_mul(status.in_sync).min(bytes)
         };
         self.bytes_done = self.bytes_done.saturating_add(done);
+    }
+
+    /// What is not under a mirror target is missing, at least as one region.
+    fn lack(&mut self, gap: &Spot, region: Option<u64>) {
+        let bytes = gap.length.saturating_mul(SECTOR);
+        self.bytes_total = self.bytes_total.saturating_add(bytes);
+        let regions = bytes.div_ceil(region.unwrap_or(bytes).max(1));
+        self.regions_total = self.regions_total.saturating_add(regions);
     }
 
     /// Seconds until the end at the present pace, where that can be said.
@@ -112,8 +126,12 @@ impl Progress {
     }
 
     fn line(&self) -> String {
+        let bad = match self.bad_bytes {
+            0 => String::new(),
+            bytes => format!(", {} bad", units::amount(bytes)),
+        };
         format!(
-            "{}% {}/{} regions, {}, {}",
+            "{}% {}/{} regions, {}, {}{bad}",
             self.percent(),
             self.regions_done,
             self.regions_total,
@@ -147,7 +165,10 @@ fn state_of(snapshot: &Snapshot, sum: &Progress) -> SyncState {
         SyncState::None
     } else if sum.regions_total > 0 && sum.regions_done == sum.regions_total {
         SyncState::InSync
-    } else if snapshot.info.suspended || hurt && !matches!(sum.rate, Rate::Moving(_)) {
+    } else if snapshot.is_copied() && (snapshot.is_paused() || snapshot.ahead().is_empty())
+        || snapshot.info.suspended
+        || hurt && !matches!(sum.rate, Rate::Moving(_))
+    {
         SyncState::Stopped
     } else {
         SyncState::Syncing

@@ -5,9 +5,11 @@ use std::time::Duration;
 use super::parts::{legs_of, linear_legs, log_of, parts};
 use super::rate::Rate;
 use super::settings::Settings;
+use super::spots::{Spot, common, outside};
+use super::whole::{gaps, legs_of_all};
 use crate::engine::Info;
 use crate::text::letter::Letter;
-use crate::text::table::{Line, Table};
+use crate::text::table::{Line, Mapping, Table, Target};
 
 pub use super::parts::{Found, Leg, LogView, Lookup, Part, SECTOR};
 
@@ -107,7 +109,13 @@ pub struct Snapshot {
     pub table: Table,
     /// Its mirror targets, in the order of the table.
     pub parts: Vec<Part>,
-    /// The legs of all targets, numbered from 0 on.
+    /// What lies between the parts on leg 0 alone; none where they are not segments of
+    /// one mirror.
+    pub gaps: Option<Vec<Spot>>,
+    /// What of the gaps could not be read.
+    pub bad: Vec<Spot>,
+    /// Its legs, numbered from 0 on: those of all segments, or of one target after the
+    /// other.
     pub legs: Vec<Leg>,
     /// The logs of its mirror targets.
     pub logs: Vec<LogView>,
@@ -122,6 +130,9 @@ pub struct Snapshot {
     /// Who else holds a leg or a log, as sentences name them: what is written there goes
     /// past the mirror. Empty where nobody looked.
     pub beside: Vec<String>,
+    /// What the disk logs of the parts say, as they are on the disk; none where one does
+    /// not answer, or nobody looked.
+    pub bits: Vec<Option<Vec<u8>>>,
     /// What the daemon knows beside.
     pub known: Known,
 }
@@ -137,28 +148,28 @@ impl Snapshot {
         look_up: Lookup<'_>,
     ) -> Self {
         let table = Table::from_lines(&lines);
-        let parts = parts(&table, &lines, &status);
+        let mut parts = parts(&table, &lines, &status);
+        let gaps = gaps(&table, &parts);
+        let between = gaps.as_deref().unwrap_or_default();
+        let bad = common(&known.settings.bad, between);
         let remembered = is_this(known.in_sync_life, life);
-        let was_in_sync = parts.iter().all(|part| part.was_in_sync(remembered));
+        // What lies on leg 0 alone has no other leg that would lack it, once it is bad.
+        let was_in_sync = parts.iter().all(|part| part.was_in_sync(remembered))
+            && outside(between, &bad).is_empty();
+        number(&mut parts, was_in_sync, gaps.is_some());
         let heard = is_this(known.unresponsive.life, life);
-        let legs = if parts.is_empty() {
-            linear_legs(&table, look_up)
-        } else {
-            parts
-                .iter()
-                .flat_map(|part| legs_of(part, was_in_sync, look_up))
-                .collect()
+        let legs = match (&gaps, parts.as_slice()) {
+            (_, []) => linear_legs(&table),
+            (Some(_), parts) => legs_of_all(parts, table.length()),
+            (None, parts) => parts.iter().flat_map(|part| part.legs.clone()).collect(),
         };
-        let legs = legs
-            .into_iter()
-            .enumerate()
-            .map(|(number, leg)| Leg {
-                number,
-                unresponsive: heard && known.unresponsive.legs.contains(&number),
-                errors: known.errors.get(number).copied().unwrap_or(0),
-                ..leg
-            })
-            .collect();
+        let legs = legs.into_iter().enumerate().map(|(number, leg)| Leg {
+            number,
+            unresponsive: heard && known.unresponsive.legs.contains(&number),
+            errors: known.errors.get(number).copied().unwrap_or(0),
+            ..leg.looked_up(look_up)
+        });
+        let legs = legs.collect();
         let logs = parts.iter().map(|part| log_of(part, look_up)).collect();
         Snapshot {
             info,
@@ -166,11 +177,14 @@ impl Snapshot {
             lines,
             table,
             parts,
+            gaps,
+            bad,
             legs,
             logs,
             life,
             was_in_sync,
             beside: Vec::new(),
+            bits: Vec::new(),
             known,
         }
     }
@@ -183,6 +197,13 @@ impl Snapshot {
     /// The log that `log/` shows: the first mirror target's.
     pub fn log(&self) -> Option<&LogView> {
         self.logs.first()
+    }
+
+    /// The health letter of the log: of several, that of one which does not work.
+    pub fn log_letter(&self) -> Option<Letter> {
+        let mut letters = self.logs.iter().map(|log| log.letter);
+        let bad = letters.find(|letter| *letter != Letter::Alive);
+        bad.or_else(|| self.log().map(|log| log.letter))
     }
 
     /// The kernel's health letters of all legs.
@@ -201,25 +222,76 @@ impl Snapshot {
     }
 
     /// One leg of each mirror target, and all others.
-    pub fn partition_legs(&self, number: usize) -> (Vec<&Leg>, Vec<&Leg>) {
-        let (mut chosen, mut others) = (Vec::new(), Vec::new());
-        let mut legs = self.legs.iter();
-        for part in &self.parts {
-            for (place, leg) in legs.by_ref().take(part.leg_count()).enumerate() {
-                let side = if place == number {
-                    &mut chosen
-                } else {
-                    &mut others
-                };
-                side.push(leg);
-            }
-        }
-        (chosen, others)
+    pub fn partition_legs(&self, place: usize) -> (Vec<&Leg>, Vec<&Leg>) {
+        let chosen: Vec<usize> = self.numbers_at(place).collect();
+        let legs = self.legs.iter();
+        legs.partition(|leg| chosen.contains(&leg.number))
+    }
+
+    /// The numbers of the legs that have a place in their mirror target.
+    pub fn numbers_at(&self, place: usize) -> impl Iterator<Item = usize> {
+        let parts = self.parts.iter();
+        let legs = parts.filter_map(move |part| part.legs.get(place));
+        legs.map(|leg| leg.number)
+    }
+
+    /// What lies on leg 0 alone; nothing where the targets are not segments of one mirror.
+    pub fn on_leg_0(&self) -> &[Spot] {
+        self.gaps.as_deref().unwrap_or_default()
+    }
+
+    /// Whether all that is under a mirror target is in sync.
+    pub fn is_copied(&self) -> bool {
+        self.parts.iter().all(Part::is_in_sync)
+    }
+
+    /// What lies on leg 0 alone and was not found to be bad: it is not copied yet.
+    pub fn uncopied(&self) -> Vec<Spot> {
+        outside(self.on_leg_0(), &self.bad)
+    }
+
+    /// What was set aside and is not copied yet.
+    pub fn aside(&self) -> Vec<Spot> {
+        common(&self.uncopied(), &self.known.settings.aside)
+    }
+
+    /// What the copy has not come to yet: it is under no mirror target, and is to be.
+    pub fn ahead(&self) -> Vec<Spot> {
+        let settings = &self.known.settings;
+        let ahead = common(&self.uncopied(), &settings.ahead);
+        outside(&ahead, &settings.aside)
+    }
+
+    /// Whether somebody has said that nothing is to be copied.
+    pub fn is_paused(&self) -> bool {
+        self.known.settings.limit == Some(0)
+    }
+
+    /// Whether what is on leg 0 alone can neither be read nor written, for `finish lossy`.
+    pub fn is_closed(&self) -> bool {
+        let mut targets = self.table.targets.iter();
+        let is_error = |target: &Target| matches!(target.mapping, Mapping::Other { .. });
+        self.gaps.is_some() && targets.any(is_error)
     }
 
     /// The bytes of a region of the first mirror target.
     pub fn region_size(&self) -> Option<u64> {
         self.parts.first()?.region_size()
+    }
+}
+
+/// Give each part its legs, numbered as the device's are: the same in all segments, else
+/// one target's after the other's.
+fn number(parts: &mut [Part], was_in_sync: bool, segments: bool) {
+    let mut next = 0;
+    for part in parts {
+        let mut legs = legs_of(part, was_in_sync);
+        if !segments {
+            let numbers = legs.iter_mut();
+            numbers.for_each(|leg| leg.number += next);
+            next += legs.len();
+        }
+        part.legs = legs;
     }
 }
 

@@ -37,6 +37,13 @@ pub(crate) fn snapshot(log: &str, legs: usize, status: &str, known: Known) -> Sn
     let status = line(&format!(
         "0 64 mirror {legs} {names} {count} 1 {letters}{tail}"
     ));
+    let [table, status] = [table, status].map(|line| line.to_string());
+    segments(&[&table], &[&status], known)
+}
+
+/// A mirror of several targets, with these lines of its table and status.
+pub(crate) fn segments(table: &[&str], status: &[&str], known: Known) -> Snapshot {
+    let lines = |texts: &[&str]| texts.iter().map(|text| line(text)).collect();
     let dev = DevNo {
         major: 254,
         minor: 0,
@@ -45,9 +52,8 @@ pub(crate) fn snapshot(log: &str, legs: usize, status: &str, known: Known) -> Sn
         live: true,
         ..Info::bare("m", "MIRRORFS-1", dev)
     };
-    Snapshot::new(info, vec![status], vec![table], Some(1), known, &|_| {
-        Found::Unknown
-    })
+    let (status, lines) = (lines(status), lines(table));
+    Snapshot::new(info, status, lines, Some(1), known, &|_| Found::Unknown)
 }
 
 /// What a mirror is switched to, or why it is not.

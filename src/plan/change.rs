@@ -13,6 +13,8 @@ pub struct Change {
     /// Whether a disk log begins afresh: it knows no legs, and would call a new one
     /// equal.
     pub afresh: bool,
+    /// Whether disk logs that begin with the new table take over what the old ones say.
+    pub carry: bool,
     /// Whether the legs of the new table are equal from the start.
     pub equal: bool,
 }

@@ -1,7 +1,7 @@
 //! The executor: it alone acts. It runs steps in order and, where one fails,
 //! brings the device back to how it was.
 
-use super::legs::check_in_sync;
+use super::missing::check_in_sync;
 use super::step::Step;
 use super::steps::{has_nosync, without_sync_words};
 use crate::engine::{Engine, Id, Slot};
@@ -61,8 +61,21 @@ pub trait Bookkeeper {
         nobody("clears the logs")
     }
 
+    /// For [`Step::CarryLogs`].
+    ///
+    /// # Errors
+    /// What reading the old logs and writing the new ones answers.
+    fn carry_logs(&self) -> Result<()> {
+        nobody("carries the logs over")
+    }
+
     /// Before [`Step::Suspend`]: others' I/O waits from now on.
     fn before_suspend(&self) {}
+
+    /// Whether nobody waits for what follows from a resume.
+    fn hurries(&self) -> bool {
+        false
+    }
 
     /// Before [`Step::Resume`]: the next moment everybody sees the new table.
     fn before_resume(&self) {}
@@ -117,13 +130,16 @@ fn run(
         Step::Record => books.record()?,
         Step::Confirm => books.confirm()?,
         Step::ClearLogs => books.clear_logs()?,
+        Step::CarryLogs => books.carry_logs()?,
         Step::ExpectInSync => {
             books.check_alone()?;
             check_in_sync(&engine.status(id)?.1)?;
         }
         Step::Resume => {
             books.before_resume();
-            if done.loaded {
+            if done.loaded && books.hurries() {
+                engine.resume_at_once(id)?;
+            } else if done.loaded {
                 engine.resume(id)?;
             } else {
                 resume_live(engine, id)?;

@@ -52,15 +52,15 @@ impl LegName {
         let LegName::Path(path) = self else {
             return Ok(self.clone());
         };
-        let mut legs = snapshot.legs.iter();
+        let named = |leg: &usize| {
+            let leg = snapshot.legs.get(*leg);
+            leg.is_some_and(|leg| is_at(leg, path))
+        };
         let mut found: Vec<usize> = Vec::new();
         for part in &snapshot.parts {
-            let places = legs.by_ref().take(part.leg_count()).enumerate();
-            found.extend(
-                places
-                    .filter(|(_, leg)| is_at(leg, path))
-                    .map(|(place, _)| place),
-            );
+            let legs = part.legs.iter().map(|leg| leg.number).enumerate();
+            let at = legs.filter(|(_, number)| named(number));
+            found.extend(at.map(|(place, _)| place));
         }
         found.sort_unstable();
         found.dedup();

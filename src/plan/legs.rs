@@ -4,26 +4,27 @@
 
 use super::change::Change;
 use super::leg_name;
+use super::missing::{check_in_sync, check_nothing_bad};
 use super::simple_request::region;
 use super::steps::without_sync_words;
 use crate::error::{Error, Result};
 use crate::model::failure::{self, Switch};
 use crate::model::snapshot::{Leg, SECTOR, Snapshot};
-use crate::text::letter::Letter;
+use crate::model::whole::joined;
 use crate::text::linear::Linear;
 use crate::text::mirror::{self, Features, Log, Mirror};
-use crate::text::status::MirrorStatus;
-use crate::text::table::{Line, Mapping, Table, Target};
+use crate::text::table::{Mapping, Table, Target};
 
 /// Legs that a mirror may have (drivers/md/dm-raid1.c, `mirror_ctr`).
 const MOST: usize = 9;
 
-/// Cut over to a leg of each mirror target.
+/// Cut over to a leg of each mirror target; `lossy`: although some of the source could
+/// not be read.
 ///
 /// # Errors
 /// EBUSY while anything is missing, has failed or was not tracked; EINVAL for a leg
 /// that it does not have.
-pub fn finish(snapshot: &Snapshot, leg: usize) -> Result<Change> {
+pub fn finish(snapshot: &Snapshot, leg: usize, lossy: bool) -> Result<Change> {
     check_idle(snapshot)?;
     if !snapshot.tracks_errors() {
         return Err(Error::busy(format!(
@@ -31,6 +32,7 @@ pub fn finish(snapshot: &Snapshot, leg: usize) -> Result<Change> {
             snapshot.info.name
         )));
     }
+    check_nothing_bad(snapshot, lossy)?;
     check_in_sync(&snapshot.status)?;
     Ok(Change {
         table: alone(snapshot, leg)?,
@@ -90,28 +92,25 @@ pub fn add(snapshot: &Snapshot, new: mirror::Leg) -> Result<Change> {
         )));
     }
     check_new(&new, snapshot.legs.iter())?;
-    let target = only_target(snapshot)?;
-    let mirror = match &target.mapping {
-        Mapping::Mirror(_) => again(snapshot)?,
-        Mapping::Linear(linear) => Mirror {
-            log: Log::Core {
-                region: region(target.length),
-                sync: None,
-            },
-            legs: vec![mirror::Leg {
-                device: linear.device.clone(),
-                offset: linear.offset,
-            }],
-            features: Features {
-                handle_errors: true,
-                keep_log: false,
-            },
+    with(snapshot, failure::again(snapshot), &new)
+}
+
+/// A device that is linear on its source, as a mirror without another leg yet.
+fn mirrored(target: &Target, linear: &Linear) -> Mirror {
+    Mirror {
+        log: Log::Core {
+            region: region(target.length),
+            sync: None,
         },
-        Mapping::Other { kind, .. } => {
-            return Err(Error::invalid(format!("a {kind} target has no legs")));
-        }
-    };
-    with(target, mirror, new)
+        legs: vec![mirror::Leg {
+            device: linear.device.clone(),
+            offset: linear.offset,
+        }],
+        features: Features {
+            handle_errors: true,
+            keep_log: false,
+        },
+    }
 }
 
 /// Put a leg in another one's place.
@@ -121,20 +120,34 @@ pub fn add(snapshot: &Snapshot, new: mirror::Leg) -> Result<Change> {
 pub fn replace(snapshot: &Snapshot, leg: usize, new: mirror::Leg) -> Result<Change> {
     check_idle(snapshot)?;
     // A disk that works again may replace itself.
-    check_new(
-        &new,
-        snapshot.legs.iter().filter(|other| other.number != leg),
-    )?;
-    let target = only_target(snapshot)?;
-    let Switch { table, .. } = survivors(snapshot, leg)?;
-    let left = table.targets.first().map(|target| target.mapping.clone());
-    let mut mirror = again(snapshot)?;
-    mirror.legs = match left {
-        Some(Mapping::Mirror(left)) => left.legs,
-        Some(Mapping::Linear(Linear { device, offset })) => vec![mirror::Leg { device, offset }],
-        _ => return Err(Error::invalid("it has no legs")),
+    let stays = |other: &&Leg| {
+        !snapshot
+            .numbers_at(leg)
+            .any(|number| number == other.number)
     };
-    with(target, mirror, new)
+    check_new(&new, snapshot.legs.iter().filter(stays))?;
+    let Switch { table: left, .. } = survivors(snapshot, leg)?;
+    let mut table = failure::again(snapshot);
+    for target in &mut table.targets {
+        if let Mapping::Mirror(mirror) = &mut target.mapping {
+            mirror.legs = left_of(&left, target.start)?;
+        }
+    }
+    with(snapshot, table, &new)
+}
+
+/// The legs that a table has for what begins at a sector.
+fn left_of(table: &Table, start: u64) -> Result<Vec<mirror::Leg>> {
+    let mut targets = table.targets.iter();
+    let found = targets.find(|target| target.start <= start && start < target.end());
+    match found.map(|target| (target, &target.mapping)) {
+        Some((_, Mapping::Mirror(left))) => Ok(left.legs.clone()),
+        Some((target, Mapping::Linear(Linear { device, offset }))) => Ok(vec![mirror::Leg {
+            device: device.clone(),
+            offset: offset.saturating_add(start - target.start),
+        }]),
+        _ => Err(Error::invalid("it has no legs")),
+    }
 }
 
 /// Check that a new leg is none of these.
@@ -172,32 +185,6 @@ pub fn resync(snapshot: &Snapshot) -> Result<Change> {
     })
 }
 
-/// Check that every mirror target is in sync and has no error.
-///
-/// # Errors
-/// EBUSY with what is missing.
-pub fn check_in_sync(status: &[Line]) -> Result<()> {
-    let mirrors = status.iter().filter(|line| line.kind == "mirror");
-    for line in mirrors {
-        let status = MirrorStatus::parse(&line.params)?;
-        if status.in_sync != status.total {
-            return Err(Error::busy(format!(
-                "not in sync: {} of {} regions are; `cat follow` waits for the rest",
-                status.in_sync, status.total
-            )));
-        }
-        if let Some(leg) = status
-            .health
-            .iter()
-            .position(|letter| *letter != Letter::Alive)
-        {
-            let letter = status.health.get(leg).copied().unwrap_or(Letter::Unknown);
-            return Err(Error::busy(format!("leg {leg} has an error ({letter})")));
-        }
-    }
-    Ok(())
-}
-
 pub(super) fn check_idle(snapshot: &Snapshot) -> Result<()> {
     if snapshot.parts.is_empty() {
         let name = &snapshot.info.name;
@@ -228,7 +215,18 @@ fn check_usable(snapshot: &Snapshot) -> Result<()> {
 
 /// The table with one leg of each mirror target in its place.
 fn alone(snapshot: &Snapshot, leg: usize) -> Result<Table> {
-    alone_in(&snapshot.table, leg).ok_or_else(|| no_leg(snapshot, leg))
+    let mut table = alone_in(&snapshot.table, leg).ok_or_else(|| no_leg(snapshot, leg))?;
+    let Some(leg) = snapshot.legs.get(leg).filter(|_| snapshot.gaps.is_some()) else {
+        return Ok(table);
+    };
+    // What lies between the segments goes where they go.
+    for target in &mut table.targets {
+        target.mapping = Mapping::Linear(Linear {
+            device: leg.device.clone(),
+            offset: (leg.offset / SECTOR).saturating_add(target.start),
+        });
+    }
+    Ok(joined(table))
 }
 
 /// The same of a table; none where a mirror target has no such leg.
@@ -256,59 +254,44 @@ fn no_leg(snapshot: &Snapshot, leg: usize) -> Error {
 
 /// The first leg of each mirror target.
 fn first_legs(snapshot: &Snapshot) -> impl Iterator<Item = &Leg> {
-    let starts = snapshot.parts.iter().scan(0, |next, part| {
-        let start = *next;
-        *next += part.leg_count();
-        Some(start)
-    });
-    starts.filter_map(|start| snapshot.legs.get(start))
+    let numbers = snapshot.numbers_at(0);
+    numbers.filter_map(|number| snapshot.legs.get(number))
 }
 
 fn survivors(snapshot: &Snapshot, leg: usize) -> Result<Switch> {
-    only_target(snapshot)?;
-    if leg >= snapshot.legs.len() {
+    if !snapshot.parts.iter().all(|part| leg < part.legs.len()) {
         return Err(no_leg(snapshot, leg));
     }
     failure::without(snapshot, leg).map_err(Error::busy)
 }
 
-pub(super) fn only_target(snapshot: &Snapshot) -> Result<&Target> {
-    match snapshot.table.targets.as_slice() {
-        [target] => Ok(target),
-        targets => Err(Error::invalid(format!(
-            "{} has {} targets: write its `table`",
-            snapshot.info.name,
-            targets.len()
-        ))),
+/// The table with one more leg for each mirror target, to which all is copied. Where
+/// there is none, what is linear becomes one.
+fn with(snapshot: &Snapshot, mut table: Table, new: &mirror::Leg) -> Result<Change> {
+    let plain = snapshot.parts.is_empty();
+    for target in &mut table.targets {
+        let mut mirror = match &target.mapping {
+            Mapping::Mirror(mirror) => mirror.clone(),
+            Mapping::Linear(linear) if plain => mirrored(target, linear),
+            _ if snapshot.gaps.is_some() => continue,
+            mapping => {
+                let (kind, start) = (mapping.kind(), target.start);
+                let sentence = format!("the {kind} target at {start} has no legs: write a `table`");
+                return Err(Error::invalid(sentence));
+            }
+        };
+        if mirror.legs.len() >= MOST {
+            return Err(Error::invalid(format!("a mirror has at most {MOST} legs")));
+        }
+        mirror.legs.push(mirror::Leg {
+            device: new.device.clone(),
+            offset: new.offset.saturating_add(target.start),
+        });
+        target.mapping = Mapping::Mirror(mirror);
     }
-}
-
-/// The mirror with its best leg first.
-fn again(snapshot: &Snapshot) -> Result<Mirror> {
-    let table = failure::again(snapshot);
-    let mirror = table.mirrors().next().map(|(_, mirror)| mirror.clone());
-    mirror.ok_or_else(|| Error::invalid("it has no mirror target"))
-}
-
-/// The target with one more leg, to which all is copied.
-fn with(target: &Target, mut mirror: Mirror, new: mirror::Leg) -> Result<Change> {
-    if mirror.legs.len() >= MOST {
-        return Err(Error::invalid(format!("a mirror has at most {MOST} legs")));
-    }
-    mirror.legs.push(new);
-    let target = Target {
-        mapping: Mapping::Mirror(mirror),
-        ..target.clone()
-    };
     Ok(Change {
-        table: copied_anew(target),
+        table: without_sync_words(table, false),
         afresh: true,
         ..Change::default()
     })
-}
-
-/// A table of this target alone, without a word that declares legs equal.
-pub(super) fn copied_anew(target: Target) -> Table {
-    let targets = vec![target];
-    without_sync_words(Table { targets }, false)
 }

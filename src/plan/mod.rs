@@ -3,11 +3,19 @@
 //! undoes what it did when a step fails.
 
 pub mod afresh;
+pub mod allowance;
+pub mod carry;
 pub mod change;
 pub mod execute;
+pub mod front;
 pub mod grow;
+mod inherit;
 pub mod leg_name;
 pub mod legs;
+pub mod mapped;
+pub mod missing;
+pub mod pace;
+pub mod segments;
 pub mod simple_request;
 pub mod step;
 pub mod steps;

@@ -4,6 +4,7 @@
 use super::change::Change;
 use crate::error::{Errno, Error, Result};
 use crate::model::policy::OnFailure;
+use crate::model::settings::Settings;
 use crate::model::snapshot::{SECTOR, Snapshot};
 use crate::text::device::DeviceRef;
 use crate::text::linear::Linear;
@@ -112,6 +113,10 @@ fn check_live(snapshot: &Snapshot, short: &SimpleRequest) -> Result<()> {
         refused(format!(
             "with live=yes all of {name} is mirrored: leave the source's offset and length= out"
         ))
+    } else if short.limit.is_some() && snapshot.table.targets.len() > 1 {
+        refused(format!(
+            "{name} has several targets: with live=yes they become as many mirrors, leave limit= out"
+        ))
     } else if short.equal {
         refused(format!(
             "with live=yes nothing can be equal yet: {name} is in use, leave sync=no out"
@@ -161,12 +166,16 @@ fn mirror(
     Target::parse(&target.to_string())
 }
 
-/// What is done when a leg fails.
-pub fn policy(short: &SimpleRequest) -> OnFailure {
-    if short.hold {
-        OnFailure::Hold
-    } else {
-        OnFailure::Drop
+/// What is set for the mirror beside its table.
+pub fn settings(short: &SimpleRequest) -> Settings {
+    Settings {
+        on_failure: if short.hold {
+            OnFailure::Hold
+        } else {
+            OnFailure::Drop
+        },
+        limit: short.limit,
+        ..Settings::default()
     }
 }
 

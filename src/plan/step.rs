@@ -38,6 +38,9 @@ pub enum Step {
     ExpectInSync,
     /// Let the disk logs of the table begin afresh: whoever runs the steps does.
     ClearLogs,
+    /// Have the new disk logs of the table say what the old ones do: whoever runs the
+    /// steps does.
+    CarryLogs,
     /// Switch to the loaded table, if any, and resume I/O.
     Resume,
     /// Remove the device.
@@ -62,6 +65,7 @@ impl fmt::Display for Step {
             Step::Record => write!(f, "record the table"),
             Step::Confirm | Step::ExpectInSync => write!(f, "look at it again"),
             Step::ClearLogs => write!(f, "clear the log"),
+            Step::CarryLogs => write!(f, "write the new logs"),
             Step::Resume => write!(f, "resume"),
             Step::Remove { .. } => write!(f, "remove"),
             Step::Rename { name } => write!(f, "rename to {name}"),

@@ -100,6 +100,7 @@ pub fn change(snapshot: &Snapshot, change: &Change) -> Vec<Step> {
     let resume = steps.pop();
     steps.extend(change.must_be_in_sync.then_some(Step::ExpectInSync));
     steps.extend(change.afresh.then_some(Step::ClearLogs));
+    steps.extend(change.carry.then_some(Step::CarryLogs));
     steps.extend(resume);
     steps
 }

@@ -51,6 +51,14 @@ pub fn size_for(regions: u64, block: u64) -> Option<u64> {
         .checked_next_multiple_of(block)
 }
 
+/// The bitset of a log whose first bytes these are; none where it is not one of as many
+/// regions.
+pub fn bits(bytes: &[u8], regions: u64) -> Option<Vec<u8>> {
+    let header = Header::parse(bytes)?;
+    let bits = bytes.get(BITSET_OFFSET as usize..)?;
+    (header.version == VERSION && header.regions == regions).then(|| bits.to_vec())
+}
+
 /// How many of the first `regions` regions the bitset has as clean. Least
 /// significant bit first, 1 is clean; what the bitset is too short for is not.
 pub fn clean_regions(bitset: &[u8], regions: u64) -> u64 {

@@ -56,6 +56,28 @@ pub fn sectors(word: &str, what: &str) -> Result<u64> {
     }
 }
 
+/// Bytes per second, or none for as many as can be.
+///
+/// # Errors
+/// EINVAL for what is neither.
+pub fn limit(word: &str, what: &str) -> Result<Option<u64>> {
+    if word == "none" {
+        return Ok(None);
+    }
+    let amount = bytes(word.strip_suffix("/s").unwrap_or(word), what);
+    amount.map(Some).map_err(|_| {
+        let word = quote(word);
+        Error::invalid(format!(
+            "{what} {word} is no limit: write none, 0 to pause, or bytes per second (50M)"
+        ))
+    })
+}
+
+/// The same as a word that is read as so many.
+pub fn limit_word(limit: Option<u64>) -> String {
+    limit.map_or_else(|| "none".into(), |bytes| bytes.to_string())
+}
+
 /// Whether a word is a unit without a number.
 pub fn is_unit(word: &str) -> bool {
     let mut units = UNITS.iter().map(|(letter, _)| letter.to_string());

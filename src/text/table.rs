@@ -7,7 +7,7 @@ use std::fmt;
 use crate::error::{Error, Result};
 use crate::text::device::{DeviceRef, check_end};
 use crate::text::log::refused;
-use crate::text::mirror::{Log, Mirror};
+use crate::text::mirror::{Leg, Log, Mirror};
 use crate::text::words::{Words, quote};
 
 pub use crate::text::linear::Linear;
@@ -127,6 +127,19 @@ impl Target {
         })
     }
 
+    /// What of a mirror lies on one leg alone, which begins where the mirror does.
+    pub fn on_leg(leg: &Leg, start: u64, length: u64) -> Target {
+        let linear = Linear {
+            device: leg.device.clone(),
+            offset: leg.offset.saturating_add(start),
+        };
+        Target {
+            start,
+            length,
+            mapping: Mapping::Linear(linear),
+        }
+    }
+
     /// The line as the kernel takes and prints it.
     pub fn to_line(&self) -> Line {
         Line {
@@ -138,7 +151,7 @@ impl Target {
     }
 
     /// First sector behind it.
-    fn end(&self) -> u64 {
+    pub fn end(&self) -> u64 {
         self.start.saturating_add(self.length)
     }
 

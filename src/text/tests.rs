@@ -129,11 +129,12 @@ fn short() -> impl Strategy<Value = SimpleRequest> {
         device().prop_map(LogAt::Device)
     ];
     let size = || option::of(0..1_u64 << 50);
-    let places = (place(), vec(place(), 1..9));
+    let map = option::of(r"/[a-z0-9@-]{0,20}".prop_map(|path| DeviceRef::Path(path.into())));
+    let places = (place(), vec(place(), 1..9), map);
     let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     let region = option::of((0..40_u32).prop_map(|power| 1_u64 << power));
-    (places, size(), region, log, flags).prop_map(
-        |((source, targets), length, region, log, flags)| {
+    (places, (size(), size()), region, log, flags).prop_map(
+        |((source, targets, map), (length, limit), region, log, flags)| {
             let (equal, hold, live, force) = flags;
             SimpleRequest {
                 source,
@@ -144,6 +145,8 @@ fn short() -> impl Strategy<Value = SimpleRequest> {
                 equal,
                 hold,
                 live,
+                limit,
+                map,
                 force,
             }
         },

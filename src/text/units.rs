@@ -38,6 +38,14 @@ pub fn amounts(done: u64, total: u64) -> String {
     }
 }
 
+/// Bytes in the unit that suits them: `4.00 KiB`, `512 B`.
+pub fn amount(bytes: u64) -> String {
+    match unit(bytes) {
+        None => format!("{bytes} B"),
+        Some((name, size)) => format!("{} {name}", decimals(hundredths(bytes, size))),
+    }
+}
+
 /// Bytes in one second: `212 MiB/s`, `9.5 MiB/s`, `17 B/s`.
 pub fn rate(bytes_per_s: u64) -> String {
     match unit(bytes_per_s) {

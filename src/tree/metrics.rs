@@ -64,6 +64,14 @@ const OF_MIRRORS: &[(Family, Figures)] = &[
         Family::gauge("mirrorfs_log_healthy", "", "1 while the log works, else 0."),
         log,
     ),
+    (
+        Family::gauge(
+            "mirrorfs_bad_bytes",
+            "bytes",
+            "Bytes of the source that could not be read.",
+        ),
+        |m| vec![plain(Progress::of(m).bad_bytes)],
+    ),
 ];
 
 const EVENTS: Family = Family::counter(

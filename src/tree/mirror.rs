@@ -1,14 +1,17 @@
 //! The files of a mirror and of each of its legs, a row each.
 
 use super::row::{Form, Order, Row, Show};
-use crate::daemon::mirrors::query::Detail::{Devices, Kernel, Users};
+use crate::daemon::mirrors::query::Detail::{Devices, Kernel, Logs, Users, Whole};
 use crate::engine::Kind;
 use crate::error::one_line;
 use crate::model::health;
+use crate::model::map;
 use crate::model::policy::OnFailure;
 use crate::model::progress::Progress;
 use crate::model::snapshot::{Leg, LogView, Owner, Snapshot};
 use crate::plan::verb;
+use crate::text::mapfile;
+use crate::text::size::limit_word;
 use crate::text::table::Line;
 
 /// The rows of `NAME/`, in the order of the interface.
@@ -53,7 +56,7 @@ pub const ROWS: &[Row<Snapshot>] = &[
     ),
     Row::new(
         "info.json",
-        Show::Info(Users),
+        Show::Info(Whole),
         "all other files as one JSON object",
     ),
     Row::write(
@@ -103,6 +106,18 @@ pub const ROWS: &[Row<Snapshot>] = &[
     )
     .only(Kind::Kernel)
     .form(Form::Word),
+    Row::lines(
+        "map",
+        Logs,
+        |m| mapfile::print(&map::map(m)),
+        "what is copied, as GNU ddrescue's mapfile",
+    ),
+    Row::lines(
+        "map.txt",
+        Logs,
+        map::picture,
+        "the same as a picture, to be watched",
+    ),
     Row::read(
         "sync/state",
         Kernel,
@@ -157,6 +172,20 @@ pub const ROWS: &[Row<Snapshot>] = &[
         |m| optional(Progress::of(m).eta()),
         "seconds until in sync, where known",
     ),
+    Row::write(
+        "sync/limit",
+        Kernel,
+        |m: &Snapshot| value(limit_word(m.known.settings.limit)),
+        Order::Limit,
+        "bytes copied per second at most; none; 0: pause",
+    )
+    .form(Form::Number),
+    Row::number(
+        "sync/bad_bytes",
+        Kernel,
+        |m| value(Progress::of(m).bad_bytes),
+        "bytes of the source that could not be read",
+    ),
     Row::read(
         "log/type",
         Kernel,
@@ -178,7 +207,12 @@ pub const ROWS: &[Row<Snapshot>] = &[
     Row::read(
         "log/health",
         Kernel,
-        |m| log(m, |log| Some(log.letter.to_string())),
+        |m| {
+            value(
+                m.log_letter()
+                    .map_or_else(String::new, |letter| letter.to_string()),
+            )
+        },
         "the kernel's letter: A is healthy",
     ),
 ];

@@ -237,7 +237,9 @@ impl Tree {
     fn top(&self, need: Detail) -> Top {
         let common = match need {
             Detail::Engine | Detail::All => self.common(),
-            Detail::Kernel | Detail::Devices | Detail::Users => Top::default(),
+            Detail::Kernel | Detail::Logs | Detail::Devices | Detail::Users | Detail::Whole => {
+                Top::default()
+            }
         };
         if need == Detail::Engine {
             return common;

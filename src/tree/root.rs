@@ -3,7 +3,7 @@
 use super::row::{Order, Row, Show};
 use super::top::Top;
 use super::{metrics, usage};
-use crate::daemon::mirrors::query::Detail::{All, Devices, Engine, Kernel, Users};
+use crate::daemon::mirrors::query::Detail::{All, Devices, Engine, Kernel, Whole};
 use crate::model::health::State;
 use crate::model::progress::Progress;
 use crate::model::snapshot::Snapshot;
@@ -55,7 +55,7 @@ pub const ROWS: &[Row<Top>] = &[
     ),
     Row::new(
         "mirrors.json",
-        Show::Info(Users),
+        Show::Info(Whole),
         "every info.json, as one JSON array",
     ),
     Row::write(

@@ -19,6 +19,8 @@ pub enum Order {
     Persist,
     /// What is done when a leg or the log fails.
     OnFailure,
+    /// How much may be copied in a second.
+    Limit,
 }
 
 impl Order {

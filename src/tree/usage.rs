@@ -1,6 +1,6 @@
 //! What reading `new` shows: the forms of a line, and examples.
 
-use crate::text::simple_request;
+use crate::text::request_keys;
 #[cfg(test)]
 use crate::text::words::COLUMNS;
 use crate::text::words::wrapped;
@@ -29,7 +29,7 @@ pub const EXAMPLES: &[&str] = &[
 /// What reading `new` shows.
 pub fn text() -> String {
     let forms: String = FORMS.iter().map(|form| wrapped(form, "    ")).collect();
-    let (keys, examples) = (simple_request::help(), EXAMPLES.join("\n"));
+    let (keys, examples) = (request_keys::help(), EXAMPLES.join("\n"));
     format!(
         "Write one line to create a mirror. Read on the same descriptor for its name, or\n\
          for the reason of a refusal.\n\

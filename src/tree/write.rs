@@ -89,9 +89,13 @@ impl Tree {
             (Order::OnFailure, Some(mirror_id)) => {
                 self.daemon.set_on_failure(mirror_id, &line).map(|()| None)
             }
-            (Order::Verb | Order::Table | Order::Persist | Order::OnFailure, None) => {
-                Err(Error::invalid("the file belongs to no mirror"))
+            (Order::Limit, Some(mirror_id)) => {
+                self.daemon.set_limit(mirror_id, &line).map(|()| None)
             }
+            (
+                Order::Verb | Order::Table | Order::Persist | Order::OnFailure | Order::Limit,
+                None,
+            ) => Err(Error::invalid("the file belongs to no mirror")),
         }
     }
 

@@ -28,7 +28,7 @@ pub fn another_user(lab: &Lab) {
     let (status, text) = nobody(
         "cat status m0/status m0/table m0/health m0/progress m0/legs/0/path events help >/dev/null && ls m0/sync && readlink m0/device",
     );
-    assert!(text.starts_with("bytes_done\n"), "{text}");
+    assert!(text.starts_with("bad_bytes\n"), "{text}");
     assert!(
         !lab.is_kernel() || status == 0 && text.ends_with("/dev/mapper/m0\n"),
         "{text}"

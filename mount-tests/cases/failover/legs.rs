@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use super::rig::{NO_IO, Rig, Shape};
 use crate::lab::case::{Case, kernel_only};
 use crate::lab::dm::dm;
-use crate::lab::{Lab, long, wait_for, wait_longer};
+use crate::lab::{Lab, long, wait_for};
 
 pub const CASES: &[Case] = &[
     kernel_only("in_sync", NO_IO, in_sync),
@@ -18,9 +18,6 @@ pub const CASES: &[Case] = &[
     kernel_only("during_a_suspend", NO_IO, suspended),
     kernel_only("all", NO_IO, all),
     kernel_only("while_no_daemon_ran", NO_IO, unwatched),
-    kernel_only("a_bad_spot_on_a_target", NO_IO, bad_target),
-    kernel_only("a_bad_spot_that_is_written", NO_IO, bad_target_written),
-    kernel_only("a_bad_spot_on_the_source", NO_IO, bad_source),
 ];
 
 /// Every way to make a mirror of 2 to 4 legs; without the time for it, of 2 and 3.
@@ -212,57 +209,4 @@ fn unwatched(lab: &Lab) {
         rig.goes_on(20);
         rig.end(&without(2, &[broken]));
     }
-}
-
-/// A region that cannot be copied stays out of the count and takes no leg out.
-fn bad_target(lab: &Lab) {
-    for disk in [true, false] {
-        let shape = Shape {
-            legs: 2,
-            whole: false,
-            disk,
-        };
-        let rig = Rig::with_a_bad_spot(lab, shape, 1);
-        rig.mount.write("m/on_failure", "hold");
-        rig.mount.write("throttle", "100");
-        rig.expect("degraded", &["leg 1 ", " S sync failed", "may be held"]);
-        assert!(!rig.mount.read("events").contains(" m dropped "));
-        rig.mended();
-    }
-}
-
-/// The kernel holds each write to a region that cannot be copied: it is let go.
-fn bad_target_written(lab: &Lab) {
-    for disk in [true, false] {
-        let shape = Shape {
-            legs: 2,
-            whole: false,
-            disk,
-        };
-        let rig = Rig::with_a_bad_spot(lab, shape, 1);
-        rig.mount.write("throttle", "100");
-        rig.expect("degraded", &["leg 1 ", " S sync failed"]);
-        wait_longer(40, "writes are let go", || {
-            let events = rig.mount.read("events");
-            events.contains(" m retried writes held")
-        });
-        rig.goes_on(20);
-        assert!(!rig.mount.read("events").contains(" m dropped "));
-        let longest = rig.mended();
-        println!("{shape:?}: the longest wait of a writer {longest:?}");
-    }
-}
-
-/// A source that cannot be read somewhere stays the source.
-fn bad_source(lab: &Lab) {
-    let shape = Shape {
-        legs: 2,
-        whole: false,
-        disk: true,
-    };
-    let rig = Rig::with_a_bad_spot(lab, shape, 0);
-    rig.mount.write("throttle", "100");
-    rig.expect("degraded", &["leg 0 ", " S sync failed", "write `retry`"]);
-    assert!(!rig.mount.read("events").contains(" m dropped "));
-    rig.mended();
 }

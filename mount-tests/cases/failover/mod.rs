@@ -6,3 +6,4 @@ pub mod held;
 pub mod legs;
 pub mod logs;
 pub mod rig;
+pub mod spots;

@@ -160,6 +160,13 @@ impl Rig {
         }
     }
 
+    /// Wait until the writer has been at the bad region of a target, whatever holds it
+    /// up.
+    pub fn write_the_bad_region(&self) {
+        let first = SMALL / 2 / 4096;
+        self.writer.wait_for_block(first..first + 16);
+    }
+
     /// Let the copy go at full speed, and wait for its end.
     pub fn finish_copy(&self) {
         self.mount.write("throttle", "100");

@@ -32,6 +32,7 @@ pub const FILES: &[(&str, Sort)] = &[
     ("ctl", Sort::Taken),
     ("persist", Sort::Taken),
     ("on_failure", Sort::Taken),
+    ("sync/limit", Sort::Taken),
     ("sync", Sort::Folder),
     ("legs", Sort::Folder),
     ("log", Sort::Folder),

@@ -24,6 +24,7 @@ use mirrorfs::engine::inject::{Inject, Op};
 use mirrorfs::engine::kernel::Kernel;
 use mirrorfs::engine::kernel::devices::Looped;
 use mirrorfs::error::{Errno, Result};
+use mirrorfs::model::snapshot::Part;
 
 use crate::lab::wait_for;
 
@@ -92,6 +93,11 @@ impl CrashableDaemon {
         let (op, nth) = stop.unwrap_or(("-", 0));
         writeln!(self.input, "{op} {nth} {file} {line}").expect("it listens");
         self.line()
+    }
+
+    /// Wait until another thread of it than that of [`CrashableDaemon::work`] has stopped.
+    pub fn wait_there(&mut self) {
+        assert_eq!(self.line(), "there");
     }
 
     /// Let it do something first, one of the orders in [`prepare`].
@@ -169,8 +175,8 @@ fn read_order() -> String {
 }
 
 /// What it does before it works: `fail OP NTH`, a call fails with EIO; `hang DEVICE`,
-/// a thread waits for what is read from a device, whatever signal there is; `watch OP
-/// NTH`, the watch is started and panics in a call. It says so once it is done, and
+/// a thread waits for what is read from a device, whatever signal there is; `start`, the
+/// watch is started; `watch OP NTH`, it panics in a call. It says so once it is done, and
 /// before a watch that may end it at once.
 fn prepare(engine: &Arc<Inject<Kernel>>, daemon: &Arc<Daemon>, order: &str) {
     let words: Vec<&str> = order.split(' ').collect();
@@ -179,6 +185,7 @@ fn prepare(engine: &Arc<Inject<Kernel>>, daemon: &Arc<Daemon>, order: &str) {
     match words[0] {
         "fail" => engine.fail(op(), nth(), Errno::EIO),
         "hang" => hang(words[1]),
+        "start" => daemon.start().expect("a watch"),
         "watch" => {
             logging::start(0);
             panics::abort();
@@ -223,7 +230,7 @@ fn make(daemon: &Arc<Daemon>, line: &str) {
     let mirror_id = daemon.view.find(&name).expect("the mirror");
     wait_for("in sync", || {
         let snapshot = daemon.view.snapshot(mirror_id, Detail::Kernel);
-        snapshot.is_ok_and(|snapshot| snapshot.was_in_sync)
+        snapshot.is_ok_and(|snapshot| snapshot.parts.iter().all(Part::is_in_sync))
     });
 }
 

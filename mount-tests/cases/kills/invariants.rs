@@ -183,6 +183,10 @@ impl<'a> Invariants<'a> {
             return Some("it holds other bytes".into());
         }
         let state = self.mount.read(&format!("{name}/sync/state"));
+        if state == "stopped\n" {
+            // Some of it is on leg 0 alone.
+            self.mount.write(&format!("{name}/ctl"), "retry");
+        }
         if state != "none\n" {
             self.mount.wait_in_sync(name);
         }
@@ -207,7 +211,7 @@ impl<'a> Invariants<'a> {
 }
 
 /// Every device's table, loop devices by their files, so that two runs can be
-/// compared.
+/// compared; what a log is called that nobody has named is another name each time.
 pub fn shape() -> String {
     let devices = kernel().list().expect("the devices").into_iter();
     let line = |name: String| {
@@ -233,7 +237,9 @@ fn table(name: &str) -> String {
 fn backing(word: &str) -> Option<String> {
     let path = Path::new("/sys/dev/block").join(word);
     let file = word.contains(':').then(|| path.join("loop/backing_file"))?;
-    Some(fs::read_to_string(file).ok()?.trim().into())
+    let file = fs::read_to_string(file).ok()?;
+    let unnamed = file.find("/logs/MIRRORFS-");
+    Some(file.get(..unnamed.unwrap_or(file.len()))?.trim().into())
 }
 
 /// What is wrong with the state of a device.

@@ -19,6 +19,7 @@ pub const CASES: &[Case] = &[
     kernel_only("of_table", WHY, of_table),
     kernel_only("of_retry", WHY, of_retry),
     kernel_only("of_retry_with_a_word", WHY, of_retry_with_a_word),
+    kernel_only("of_retry_of_a_gap", WHY, of_retry_of_a_gap),
     kernel_only("of_finish", WHY, of_finish),
     kernel_only("of_abort", WHY, of_abort),
     kernel_only("of_drop", WHY, of_drop),
@@ -88,6 +89,24 @@ fn of_retry(lab: &Lab) {
 fn of_retry_with_a_word(lab: &Lab) {
     let invariants = Invariants::new(lab);
     let first = format!("m: {}", table(&invariants, "log", " nosync"));
+    each_point(&invariants, &first, "ctl", "retry");
+}
+
+/// Two segments become one, whose log takes over what theirs say.
+fn of_retry_of_a_gap(lab: &Lab) {
+    let invariants = Invariants::new(lab);
+    let [one, other] = [0, 1].map(|number| lab.disk(number));
+    let segment = |start: u64, length: u64, log: &str| {
+        let log = invariants.mount.scratch(log);
+        format!(
+            "{start} {length} mirror disk 2 {log} 256 2 {one} {start} {other} {start} 1 handle_errors"
+        )
+    };
+    let first = format!(
+        "m,,,,{},4096 8 linear {one} 4096,{}",
+        segment(0, 4096, "log"),
+        segment(4104, 4088, "log2")
+    );
     each_point(&invariants, &first, "ctl", "retry");
 }
 

@@ -126,6 +126,8 @@ fn differing(mount: &Mount, name: &str, path: &str) -> Option<(Value, String)> {
         "warnings" => only(&details(&health()), |line| line.strip_prefix("warning ")),
         "dropped" => return dropped(&value, &health()),
         "device" => device(mount, name, &value),
+        // What is no number is null.
+        "sync/limit" => read(path).replace("none", ""),
         path => read(path),
     };
     (shown(path, &value) != want).then_some((value, want))

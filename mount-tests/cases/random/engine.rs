@@ -7,15 +7,15 @@ use std::path::PathBuf;
 use mirrorfs::engine::home::{Home, Lying};
 use mirrorfs::engine::identity::{DeviceId, DeviceKind, Identity};
 use mirrorfs::engine::{
-    self, Attachment, Devices, Doomed, Engine, Extent, Facts, Found, Holder, Id, Info, Kind,
-    Listed, PromptDevices, PromptEngine, Slot, Span, Suspend, Traffic, Versions,
+    self, Attachment, Devices, Direct, Doomed, Engine, Extent, Facts, Found, Holder, Id, Info,
+    Kind, Listed, PromptDevices, PromptEngine, Slot, Span, Suspend, Traffic, Versions,
 };
 use mirrorfs::error::{Errno, Error, Result};
 use mirrorfs::text::device::{DevNo, DeviceRef};
 use mirrorfs::text::table::Line;
 
 use super::device::{DISK, Loaded};
-use super::disks::{BLOCKS, SECTORS};
+use super::disks::{BLOCKS, Disk, SECTORS};
 use super::machine::Sim;
 use super::mirror::Held;
 
@@ -195,6 +195,10 @@ impl PromptDevices for Sim {
         Ok(())
     }
 
+    fn head(&self, _: &DeviceRef, _: u64) -> Option<Vec<u8>> {
+        None
+    }
+
     fn traffic(&self, dev: DevNo) -> Option<Traffic> {
         let state = self.state();
         let device = state.devices.iter().find(|device| device.dev() == dev)?;
@@ -202,6 +206,34 @@ impl PromptDevices for Sim {
             done: state.writer.acknowledged + state.writer.failed,
             under_way: device.under_way() as u64,
         })
+    }
+}
+
+/// A disk as it was when it was opened.
+struct Blocks(Disk);
+
+impl Direct for Blocks {
+    fn block(&self) -> u64 {
+        BYTES
+    }
+
+    fn read(&self, span: Span) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; span.size as usize];
+        let blocks = span.start / BYTES..span.end().div_ceil(BYTES);
+        let read = match self.0.file {
+            Some(_) => self.0.read_log(&mut bytes),
+            None => blocks
+                .into_iter()
+                .try_for_each(|block| self.0.read(block as usize).map(drop)),
+        };
+        let failed = |_| Error::new(Errno::EIO, "reading a disk");
+        read.map(|()| bytes).map_err(failed)
+    }
+
+    fn write(&self, at: u64, bytes: &[u8]) -> Result<()> {
+        assert_eq!(at, 0, "only logs are written");
+        let written = self.0.clone().write_log(bytes);
+        written.map_err(|_| Error::new(Errno::EIO, "writing a log"))
     }
 }
 
@@ -271,6 +303,12 @@ impl Devices for Sim {
         let state = self.state();
         let read = state.ground.disks[number as usize].read((at / BYTES) as usize);
         read.map(drop).map_err(|_| Error::sys(device, Errno::EIO))
+    }
+
+    fn direct(&self, device: &DeviceRef, _: bool) -> Result<Box<dyn Direct>> {
+        let number = device.number().map_or(0, |number| number.minor);
+        let disk = self.state().ground.disks[number as usize].clone();
+        Ok(Box::new(Blocks(disk)))
     }
 
     fn flush(&self, device: &DeviceRef) -> Result<()> {

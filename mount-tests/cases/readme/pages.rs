@@ -1,6 +1,6 @@
 //! The commands of the other pages, run as they stand.
 
-use super::{block, end_disks, folder, indented, named_disks};
+use super::{block, folder, indented, named_disks};
 use crate::lab::Lab;
 use crate::lab::fragile::Fragile;
 use crate::lab::shell::{Undo, attempt, output};
@@ -20,7 +20,7 @@ fn run(lines: &str) -> String {
 }
 
 pub fn pages(lab: &Lab) {
-    named_disks();
+    let disks = named_disks();
     let breakable = lab.fragile(0, 65536);
     output("mkdir -p /mnt/mirrors");
     run("mirrorfs /mnt/mirrors");
@@ -34,7 +34,7 @@ pub fn pages(lab: &Lab) {
     who_listens_is_told(&breakable);
     output("echo remove >/mnt/mirrors/m0/ctl");
     drop(undo);
-    end_disks();
+    drop(disks);
 }
 
 fn for_machines() {

@@ -110,6 +110,44 @@ impl<'a> Bench<'a> {
         mirror_id
     }
 
+    /// A mirror `m0` of two segments with a gap between them, its number.
+    pub fn segmented(&self) -> MirrorId {
+        let folder = self.folder.path().display();
+        let segment = |start: u64, length: u64, log: &str| {
+            format!(
+                "{start} {length} mirror disk 3 {folder}/{log} 1024 nosync 2 {folder}/leg {start} {} {start} 1 handle_errors",
+                self.lab.disk(1)
+            )
+        };
+        let line = format!(
+            "m0,,,,{},4096 8 linear {folder}/leg 4096,{}",
+            segment(0, 4096, "log"),
+            segment(4104, 4088, "log2")
+        );
+        self.daemon
+            .create(&Caller::daemon(), &line)
+            .expect("a mirror");
+        self.daemon.view.find("m0").expect("the mirror")
+    }
+
+    /// What is wrong with it where it is to be as it was made.
+    pub fn is_segmented(&self) -> Vec<String> {
+        let engine = self.engine.engine();
+        let lines = engine.table(&Id::Name("m0".into()), Slot::Live);
+        let kinds = lines.map(|(_, lines)| lines.into_iter().map(|line| line.kind).collect());
+        let kinds: Vec<String> = kinds.unwrap_or_default();
+        let mut wrong = self.state("m0", false, 1024);
+        if kinds != ["mirror", "linear", "mirror"] {
+            wrong.push(format!("{kinds:?}"));
+        }
+        let logs = fs::read_dir(self.folder.path().join("state/logs"));
+        let logs = logs.map_or(0, |logs| logs.count());
+        if logs > 0 {
+            wrong.push(format!("{logs} log files stay"));
+        }
+        wrong
+    }
+
     /// What is wrong with `m0`, which should be of this kind, have so many devices,
     /// not be suspended and take writes.
     pub fn shape(&self, kind: &str, devices: usize) -> Vec<String> {
@@ -205,6 +243,7 @@ impl<'a> Bench<'a> {
         }
         let _ = fs::remove_dir(self.folder.path().join("state/logs"));
         let _ = fs::remove_file(self.log());
+        let _ = fs::remove_file(self.folder.path().join("log2"));
     }
 
     pub fn log(&self) -> std::path::PathBuf {

@@ -152,9 +152,8 @@ impl Admission {
         match place.log {
             Some(regions) => {
                 let own = demand.own.held(self.devices.as_ref(), facts).is_some();
-                let whose = match own {
-                    // Its time of change tells the next try something.
-                    false if demand.care == Care::Restored => Whose::Own,
+                // The time of change of one that comes back tells the next try something.
+                let whose = match own || demand.care == Care::Restored {
                     false => Whose::Free,
                     true if demand.own.grows => Whose::Grown,
                     true => Whose::Own,
@@ -194,9 +193,9 @@ impl Admission {
         admitted: &mut Admitted<'_>,
     ) -> Result<()> {
         for place in places {
-            if let (Some(regions), None) = (place.log, existing(&demand.looks, place)?) {
+            if let (Some(_), None) = (place.log, existing(&demand.looks, place)?) {
                 let path = path_of(&place.device)?;
-                let made = Pin::new(log_file::make(path, regions)?);
+                let made = Pin::new(log_file::make(path, place.room)?);
                 admitted.made.push(path.into());
                 let facts = self.devices.facts(&DeviceRef::Path(made.path()))?;
                 demand.looks.note(&place.device, facts);

@@ -13,6 +13,9 @@ use crate::text::mirror::{Leg, Log, Mirror};
 use crate::text::size::exact;
 use crate::text::table::{Mapping, Table, Target};
 
+/// The most regions that a log file has room for beyond its own: a MiB of bits.
+const MOST_ROOM: u64 = 1 << 23;
+
 /// A range of a device that the table uses.
 #[derive(Debug)]
 pub struct TableRange {
@@ -26,6 +29,9 @@ pub struct TableRange {
     pub size: u64,
     /// The regions of the log, where this is one.
     pub log: Option<u64>,
+    /// The regions that a log file which is made has room for: the mirror target may
+    /// become as long as the device.
+    pub room: u64,
     /// What is copied to it, where it is a target.
     pub from: Option<Leg>,
 }
@@ -40,7 +46,7 @@ pub fn places(table: &Table) -> Result<Vec<TableRange>> {
     for target in &table.targets {
         match &target.mapping {
             Mapping::Mirror(mirror) => {
-                places.extend(log_place(mirror, target.length)?);
+                places.extend(log_place(mirror, target.length, table.length())?);
                 for (number, leg) in mirror.legs.iter().enumerate() {
                     let role = format!("leg {legs}");
                     let mut place = place(&leg.device, role, leg.offset, target)?;
@@ -76,11 +82,12 @@ fn place(device: &DeviceRef, role: String, offset: u64, target: &Target) -> Resu
         start,
         size,
         log: None,
+        room: 0,
         from: None,
     })
 }
 
-fn log_place(mirror: &Mirror, length: u64) -> Result<Option<TableRange>> {
+fn log_place(mirror: &Mirror, length: u64, whole: u64) -> Result<Option<TableRange>> {
     let Log::Disk { device, region, .. } = &mirror.log else {
         return Ok(None);
     };
@@ -93,6 +100,7 @@ fn log_place(mirror: &Mirror, length: u64) -> Result<Option<TableRange>> {
         start: 0,
         size,
         log: Some(regions),
+        room: whole.div_ceil((*region).max(1)).min(MOST_ROOM).max(regions),
         from: None,
     }))
 }
@@ -203,6 +211,7 @@ mod tests {
             start: 0,
             size: 0,
             log: None,
+            room: 0,
             from: None,
         }
     }

@@ -102,7 +102,7 @@ pub enum Whose {
     Free,
     /// The mirror itself uses it already.
     Own,
-    /// The same, and it is to be for more regions than it is now.
+    /// The same, and it may be for another number of regions than it is now.
     Grown,
 }
 
@@ -132,7 +132,7 @@ pub fn check(facts: &Facts, regions: u64, whose: Whose) -> Result<()> {
         Error::io(format!("{doing} the log {name}"), &error)
     })?;
     match Header::parse(&block) {
-        // The kernel clears the bits of what is new itself (`disk_resume`).
+        // The kernel clears the bits of what is new or no more itself (`disk_resume`).
         Some(_) if whose == Whose::Grown => Ok(()),
         Some(header) => check_header(&name.to_string(), header, regions),
         None => Ok(()),

@@ -12,6 +12,7 @@ pub mod demand;
 mod earlier;
 pub mod extent;
 mod loaded;
+pub mod log_carry;
 pub mod log_file;
 pub mod log_trust;
 pub mod looks;

@@ -20,11 +20,19 @@ pub struct Own {
     ranges: HashMap<String, BTreeMap<u64, u64>>,
     /// Its name and its logical blocks, while it may be in use.
     pub live: Option<(String, u64)>,
-    /// Whether it is to be longer, and nothing else.
+    /// Whether a log of it may be for another number of regions than it was.
     pub grows: bool,
 }
 
 impl Own {
+    /// What a device has that is not there; `grows` as in [`Own::grows`].
+    pub fn of_nothing(grows: bool) -> Own {
+        Own {
+            grows,
+            ..Own::default()
+        }
+    }
+
     /// What a device with this table has, which holds these devices.
     pub fn of(devices: &dyn Devices, table: &Table, held: Vec<DeviceRef>) -> Own {
         let looks = Looks::at(devices);

@@ -30,7 +30,7 @@ pub(crate) struct Successor<'t> {
     pub care: Care,
     /// Whether that may be written over.
     pub force: bool,
-    /// Whether the device is to be longer, and nothing else.
+    /// Whether a mirror target of it is to be longer or shorter, over the same legs.
     pub grows: bool,
 }
 

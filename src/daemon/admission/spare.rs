@@ -65,7 +65,9 @@ impl Spare<'_> {
 
     fn check_held(&self, demand: &Demand<'_>, looked: &Looked<'_>) -> Result<()> {
         let place = looked.place;
+        let had = || demand.own.held(self.devices, &looked.facts).is_some();
         match (place.log, &place.from) {
+            (Some(_), _) if demand.own.grows && had() => Ok(()),
             (Some(regions), _) if is_file(&looked.facts) => check_log_file(looked, regions),
             (Some(_), _) => {
                 let held = self.held(looked)?;

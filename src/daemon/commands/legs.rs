@@ -5,6 +5,7 @@ use super::rooms::Rooms;
 use crate::daemon::admission::own::Own;
 use crate::daemon::admission::permission::Caller;
 use crate::daemon::admission::reload::Successor;
+use crate::daemon::mirrors::query::Detail;
 use crate::daemon::switch::change::Turn;
 use crate::engine::Slot;
 use crate::error::{Error, Result};
@@ -12,6 +13,7 @@ use crate::model::id::MirrorId;
 use crate::model::settings::SettingsEdit;
 use crate::model::snapshot::{SECTOR, Snapshot};
 use crate::plan::change::Change;
+use crate::plan::front::grown;
 use crate::plan::grow::grow;
 use crate::plan::legs;
 use crate::plan::verb::Command;
@@ -42,6 +44,19 @@ impl Legs {
         snapshot: &Snapshot,
         command: &Command,
     ) -> Result<()> {
+        match lossy_leg(snapshot, command) {
+            Some(leg) => self.finish_lossy(caller, mirror_id, leg, command),
+            None => self.change_to(caller, mirror_id, snapshot, command),
+        }
+    }
+
+    fn change_to(
+        &self,
+        caller: &Caller,
+        mirror_id: MirrorId,
+        snapshot: &Snapshot,
+        command: &Command,
+    ) -> Result<()> {
         let mut change = self.plan(snapshot, command)?;
         if !caller.is_trusted() {
             let held = self.below.engine.deps(&snapshot.info.id(), Slot::Live)?;
@@ -54,9 +69,13 @@ impl Legs {
             self.below.mirrors.check_nobody_beside(snapshot)?;
             self.check_alone(mirror_id, snapshot, target(command))?;
         }
+        let mut edit = edit(command);
+        if let Command::Grow { .. } = command {
+            edit.ahead = Some(grown(snapshot, change.table.length()));
+        }
         let turn = Turn {
             change,
-            edit: edit(command),
+            edit,
             announcements: vec![announcement(snapshot, command)],
             own: None,
         };
@@ -87,12 +106,43 @@ impl Legs {
         Ok(())
     }
 
+    /// Cut over although some of the source cannot be read: zeros are written there first.
+    fn finish_lossy(
+        &self,
+        caller: &Caller,
+        mirror_id: MirrorId,
+        leg: usize,
+        command: &Command,
+    ) -> Result<()> {
+        let switcher = &self.below.switcher;
+        let whole = |snapshot: &Snapshot| {
+            self.plan(snapshot, command)?;
+            self.below.mirrors.check_nobody_beside(snapshot)?;
+            self.check_alone(mirror_id, snapshot, leg)
+        };
+        whole(&self.below.mirrors.snapshot(mirror_id, Detail::Devices)?)?;
+        let closed = switcher.close_gaps(mirror_id, leg);
+        let done = closed.and_then(|()| {
+            switcher.planned(|| {
+                let snapshot = self.below.mirrors.snapshot(mirror_id, Detail::Devices)?;
+                // Else something may have been written there since it was looked at.
+                if !snapshot.is_closed() {
+                    let name = &snapshot.info.name;
+                    return Err(Error::busy(format!(
+                        "{name} has another table now: try again"
+                    )));
+                }
+                self.change_to(caller, mirror_id, &snapshot, command)
+            })
+        });
+        done.inspect_err(|_| switcher.open_again(mirror_id))
+    }
+
     fn plan(&self, snapshot: &Snapshot, command: &Command) -> Result<Change> {
         match command {
-            Command::Finish { lossy: true, .. } => Err(Error::invalid(
-                "lossy is for a mirror that is not started: this one tells itself what is copied",
-            )),
-            Command::Finish { .. } => legs::finish(snapshot, target(command)),
+            Command::Finish { lossy: true, .. } => legs::finish(snapshot, target(command), true)
+                .map_err(|error| error.context("finish lossy")),
+            Command::Finish { .. } => legs::finish(snapshot, target(command), false),
             Command::Abort => legs::abort(snapshot),
             Command::Drop(leg) => legs::drop(snapshot, leg.number()),
             Command::Add { place, .. } => legs::add(snapshot, place.into()),
@@ -134,6 +184,15 @@ impl Legs {
     }
 }
 
+/// The leg that is to go on although something could not be read for it; none where
+/// nothing is missing, or it is the source itself.
+fn lossy_leg(snapshot: &Snapshot, command: &Command) -> Option<usize> {
+    let has_gaps = !snapshot.on_leg_0().is_empty();
+    let leg = target(command);
+    let lossy = matches!(command, Command::Finish { lossy: true, .. });
+    (lossy && has_gaps && leg > 0).then_some(leg)
+}
+
 /// What a verb changes of what is kept. A leg that was taken out because it had failed
 /// is no longer told of once somebody has said what the mirror is made of.
 fn edit(command: &Command) -> SettingsEdit {
@@ -141,8 +200,12 @@ fn edit(command: &Command) -> SettingsEdit {
         command,
         Command::Drop(_) | Command::Resync | Command::Grow { .. }
     );
+    let ends = matches!(command, Command::Finish { .. } | Command::Abort);
     SettingsEdit {
         dropped: (!keeps).then(Vec::new),
+        bad: ends.then(Vec::new),
+        aside: ends.then(Vec::new),
+        ahead: ends.then(Vec::new),
         ..SettingsEdit::default()
     }
 }

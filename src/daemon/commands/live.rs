@@ -2,11 +2,10 @@
 //! mirrors, it keeps its name, and whoever has it open sees nothing of it.
 
 use super::make::Maker;
-use super::make::new_uuid;
 use crate::daemon::admission::demand::Care;
 use crate::daemon::admission::reload::Successor;
 use crate::daemon::events::kind::Kind;
-use crate::daemon::journal::managed_logs::Making;
+use crate::daemon::journal::managed_logs::{Making, new_uuid};
 use crate::daemon::mirrors::query::Detail;
 use crate::daemon::switch::change::Turn;
 use crate::engine::home::Lying;
@@ -17,7 +16,7 @@ use crate::model::settings::{Settings, SettingsEdit};
 use crate::model::snapshot::Snapshot;
 use crate::plan::change::Change;
 use crate::plan::simple_request;
-use crate::plan::simple_request::policy;
+use crate::plan::simple_request::settings;
 use crate::plan::steps;
 use crate::text::device::DeviceRef;
 use crate::text::simple_request::{LogAt, SimpleRequest};
@@ -96,7 +95,10 @@ impl Maker {
     ) -> Result<()> {
         let Info { name, uuid, .. } = &snapshot.info;
         if !uuid.is_empty() {
-            self.below.journal.keep_intent(name, uuid, &change.table)?;
+            let wished = settings(short);
+            self.below
+                .journal
+                .keep_intent(name, uuid, &change.table, &wished)?;
         }
         let admitted = self.below.admission.admit_successor(
             snapshot,
@@ -113,7 +115,7 @@ impl Maker {
                 ..self
                     .below
                     .journal
-                    .kept_of(&snapshot.info, &admitted.table, policy(short))
+                    .kept_of(&snapshot.info, &admitted.table, &settings(short))
             };
             let edit = SettingsEdit {
                 fresh: Some(fresh),

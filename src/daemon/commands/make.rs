@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Instant;
 
 use super::rooms::Rooms;
 use crate::daemon::admission::admit::Admission;
 use crate::daemon::admission::demand::{Care, Demand};
+use crate::daemon::admission::log_carry::write_each;
 use crate::daemon::admission::looks::Looks;
 use crate::daemon::admission::own::Own;
 use crate::daemon::events::kind::Kind;
+use crate::daemon::journal::managed_logs::new_uuid;
 use crate::daemon::mirrors::lease::Reserved;
 use crate::daemon::mirrors::query::Detail;
 use crate::engine::Id;
@@ -16,11 +19,13 @@ use crate::engine::identity::Identity;
 use crate::error::{Errno, Error, Result};
 use crate::model::id::MirrorId;
 use crate::model::ownership::Ownership;
-use crate::model::policy::OnFailure;
 use crate::model::settings::Settings;
-use crate::model::snapshot::UUID_PREFIX;
+use crate::model::snapshot::SECTOR;
+use crate::model::spots::sectors;
 use crate::plan::execute::{Bookkeeper, execute};
-use crate::plan::simple_request::policy;
+use crate::plan::mapped::Mapped;
+use crate::plan::pace::begin;
+use crate::plan::simple_request::settings;
 use crate::plan::step::Step;
 use crate::plan::steps;
 use crate::text::device::DeviceRef;
@@ -33,8 +38,16 @@ use crate::text::table::Table;
 /// Where device-mapper's devices have their names.
 const MAPPER: &str = "/dev/mapper";
 
-/// The kernel's source of random UUIDs, random(4).
-const RANDOM_UUID: &str = "/proc/sys/kernel/random/uuid";
+/// What a request asks for beside its table.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    /// The line that the table comes from, where it was not written as one.
+    pub short: Option<&'a SimpleRequest>,
+    /// What of it is copied already.
+    pub mapped: Option<&'a Mapped>,
+    /// Whether what a target or log holds may be written over.
+    pub force: bool,
+}
 
 /// Makes mirrors.
 pub struct Maker {
@@ -59,13 +72,16 @@ impl Maker {
             name::check(name)?;
             let name = self.below.mirrors.reserve(name)?;
             let uuid = new_uuid()?;
-            self.below
-                .journal
-                .keep_intent(&name.name, &uuid, &Table::default())?;
+            self.below.journal.keep_intent(
+                &name.name,
+                &uuid,
+                &Table::default(),
+                &Settings::default(),
+            )?;
             let steps = steps::create_empty(&name.name, &uuid);
             let announcement = (Kind::Created, "without a table");
             let kept = |id: &Id| {
-                let kept = self.below.journal.kept_for(id, OnFailure::default())?;
+                let kept = self.below.journal.kept_for(id, &Settings::default())?;
                 Ok(Settings {
                     ownership: looks,
                     ..kept
@@ -82,22 +98,22 @@ impl Maker {
         self.below.events.report(name, result)
     }
 
-    /// Make the mirror of a table; `short` is the line that it comes from, where it
-    /// was not written as a table.
+    /// Make the mirror of a table.
     ///
     /// # Errors
     /// As those of [`Maker::create`].
-    pub(crate) fn make(
-        &self,
-        request: &Request,
-        short: Option<&SimpleRequest>,
-        force: bool,
-    ) -> Result<String> {
+    pub(crate) fn make(&self, request: &Request, wanted: &Wanted<'_>) -> Result<String> {
+        let (short, force) = (wanted.short, wanted.force);
         let name = self.name_for(request)?;
         let uuid = request.uuid.clone().map_or_else(new_uuid, Ok)?;
+        let mut wished = short.map(settings).unwrap_or_default();
+        let begun = begin(&request.table, wished.limit);
+        wished.ahead = begun.map_or_else(Vec::new, |(_, ahead)| ahead);
+        let mapped = wanted.mapped;
+        wished.aside = mapped.map_or_else(Vec::new, |mapped| mapped.last.clone());
         self.below
             .journal
-            .keep_intent(&name.name, &uuid, &request.table)?;
+            .keep_intent(&name.name, &uuid, &request.table, &wished)?;
         let demand = Demand {
             table: &request.table,
             looks: Looks::at(self.below.devices.as_ref()),
@@ -106,8 +122,8 @@ impl Maker {
             care: short.map_or(Care::Logs, |_| Care::All),
             force,
         };
-        let on_failure = short.map(policy).unwrap_or_default();
-        let made = self.make_kept(&demand, request.minor, on_failure, (&name, &uuid));
+        let how = (request.minor, mapped);
+        let made = self.make_kept(&demand, how, &wished, (&name, &uuid));
         if made.is_err() {
             self.below.journal.drop_record(&name.name, &uuid);
         }
@@ -117,19 +133,39 @@ impl Maker {
     fn make_kept(
         &self,
         demand: &Demand<'_>,
-        minor: Option<u32>,
-        on_failure: OnFailure,
+        (minor, mapped): (Option<u32>, Option<&Mapped>),
+        wished: &Settings,
         (name, uuid): (&Reserved<'_>, &str),
     ) -> Result<()> {
         let admitted = self.below.admission.admit(demand)?;
-        let table = admitted.table.clone();
+        let written = mapped.map_or(Ok(()), |mapped| {
+            let devices = self.below.devices.as_ref();
+            write_each(devices, &admitted.table.targets, |target| {
+                mapped.bits(target)
+            })
+        });
+        if let Err(error) = written {
+            admitted.undo();
+            return Err(error);
+        }
+        // All of it was let in; what is ahead comes later.
+        let begun = begin(&admitted.table, wished.limit);
+        let whole = || (admitted.table.clone(), Vec::new());
+        let (table, ahead) = begun.unwrap_or_else(whole);
+        let first = table.length().saturating_sub(sectors(&ahead));
         let text = table.joined();
         let steps = steps::create(&name.name, uuid, minor, table, demand.read_only);
-        let kept = |id: &Id| self.below.journal.kept_for(id, on_failure);
+        let kept = |id: &Id| self.below.journal.kept_for(id, wished);
         let files = Some(self.below.journal.identities_of(admitted.made()));
         let made = self.start(name, uuid, &steps, kept, (Kind::Created, &text), files);
         match &made {
-            Ok(mirror_id) => self.tell_of_no_return(*mirror_id, &name.name, demand.table),
+            Ok(mirror_id) => {
+                self.below.registry.update(*mirror_id, |entry| {
+                    entry.front.allowance.note(wished.limit, 0, Instant::now());
+                    entry.front.allowance.spend(first.saturating_mul(SECTOR));
+                });
+                self.tell_of_no_return(*mirror_id, &name.name, demand.table);
+            }
             Err(_) => admitted.undo(),
         }
         made.map(drop)
@@ -282,14 +318,4 @@ impl Bookkeeper for Books<'_> {
             self.admission.check_loaded(id, table, read_only)
         })
     }
-}
-
-/// A UUID that no device has.
-///
-/// # Errors
-/// What reading it from the kernel answers.
-pub(crate) fn new_uuid() -> Result<String> {
-    let uuid = std::fs::read_to_string(RANDOM_UUID);
-    let uuid = uuid.map_err(|error| Error::io(RANDOM_UUID, &error))?;
-    Ok(format!("{UUID_PREFIX}{}", uuid.trim()))
 }

@@ -7,6 +7,7 @@ mod announce;
 mod legs;
 mod live;
 pub mod make;
+mod mapped;
 mod new;
 pub mod remake;
 pub mod restore;

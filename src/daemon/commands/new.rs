@@ -1,6 +1,6 @@
 //! A line of `new`: who may ask, and which way of making it asks for.
 
-use super::make::Maker;
+use super::make::{Maker, Wanted};
 use crate::daemon::admission::permission::Caller;
 use crate::error::Result;
 use crate::text::new_request::NewRequest;
@@ -29,7 +29,14 @@ impl Maker {
 
     fn make_any(&self, wish: NewRequest) -> Result<String> {
         match wish {
-            NewRequest::Table(request, force) => self.make(&request, None, force),
+            NewRequest::Table(request, force) => {
+                let wanted = Wanted {
+                    short: None,
+                    mapped: None,
+                    force,
+                };
+                self.make(&request, &wanted)
+            }
             NewRequest::SimpleRequest(name, short) if short.live => {
                 self.slide_under(name.as_deref(), &short)
             }

@@ -15,7 +15,7 @@ use crate::daemon::admission::own::Own;
 use crate::daemon::events::kind::Kind;
 use crate::daemon::mirrors::entry::Absent;
 use crate::daemon::mirrors::lease::Reserved;
-use crate::daemon::records::record::Record;
+use crate::daemon::records::record::{Record, Stage};
 use crate::engine::identity::Identity;
 use crate::engine::{Brought, Id, Suspend};
 use crate::error::{Errno, Error, Result};
@@ -99,7 +99,8 @@ impl Remaker {
         let admitted = self.below.admission.admit(&Demand {
             table: &table,
             looks: Looks::at(self.below.devices.as_ref()),
-            own: Own::default(),
+            // A switch that a crash has cut short may not have come to the log.
+            own: Own::of_nothing(is_half_switched(record)),
             read_only: record.read_only,
             care: Care::Restored,
             force: false,
@@ -265,6 +266,14 @@ impl Remaker {
         }
         Ok((table, brought))
     }
+}
+
+/// Whether it was being switched to the table of its record; or to another one that is not
+/// there, since the record lies on the mirror itself: the front of a copy moves often.
+fn is_half_switched(record: &Record) -> bool {
+    let begun = record.unfinished.as_ref();
+    let ahead = !record.settings.ahead.is_empty();
+    ahead || begun.is_some_and(|begun| begun.stage == Stage::Reloading)
 }
 
 /// Whether its logs are to begin afresh, and may not have.

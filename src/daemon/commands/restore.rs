@@ -14,6 +14,7 @@ use crate::daemon::records::record::{Record, Stage};
 use crate::engine::{Id, Info, Slot};
 use crate::error::{Errno, Error, Result};
 use crate::model::id::MirrorId;
+use crate::model::settings::Settings;
 use crate::text::table::Table;
 
 /// What is left to do of a record once the tree is there.
@@ -156,13 +157,29 @@ impl Restorer {
     /// Enter a mirror that runs. Until it is settled no verb is done on it.
     fn adopt(&self, record: &Record, info: &Info) -> MirrorId {
         let mirror_id = self.below.registry.note(info);
+        let settings = self.settings_of(record, info);
         self.below.registry.update(mirror_id, |entry| {
-            (entry.settings, entry.made) = (Some(record.settings.clone()), record.made.clone());
+            (entry.settings, entry.made) = (settings, record.made.clone());
         });
         if let Ok(begun) = self.below.registry.begin_own(mirror_id, "start") {
             begun.hand_over();
         }
         mirror_id
+    }
+
+    /// What is set for a mirror that runs. A daemon that was killed before it switched had
+    /// recorded the settings of the next table: they are not those of this one.
+    fn settings_of(&self, record: &Record, info: &Info) -> Option<Settings> {
+        let mut settings = Some(record.settings.clone());
+        let begun = record.unfinished.as_ref();
+        let undo = begun.and_then(|begun| begun.undo.as_deref());
+        let live = self.below.engine.table(&info.id(), Slot::Live);
+        if let (Some(undo), Ok((info, lines))) = (undo, live)
+            && Record::of(&info, &lines).table != record.table
+        {
+            undo.apply(&mut settings);
+        }
+        settings
     }
 
     /// Bring to its end what a daemon that was killed had begun with a mirror that runs.
@@ -175,7 +192,7 @@ impl Restorer {
         // Killed before it was recorded: as if it had just been made.
         if stage == Some(Stage::Making) {
             let kept = &self.below.journal;
-            let kept = kept.kept_for(&info.id(), record.settings.on_failure);
+            let kept = kept.kept_for(&info.id(), &record.settings);
             let kept = Some(kept.unwrap_or_default());
             let registry = &self.below.registry;
             registry.update(mirror_id, |entry| entry.settings = kept);

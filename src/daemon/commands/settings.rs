@@ -12,7 +12,8 @@ use crate::model::ownership::Ownership;
 use crate::model::policy::OnFailure;
 use crate::model::settings::Settings;
 use crate::model::snapshot::Snapshot;
-use crate::plan::steps;
+use crate::plan::{pace, steps};
+use crate::text::size;
 use crate::text::words::{quote, trim};
 
 /// Sets what is set for a mirror.
@@ -83,6 +84,23 @@ impl Preferences {
         });
         self.below.bell.ring();
         self.tell_set(mirror_id, "on_failure", line, set)
+    }
+
+    /// Set how many bytes may be copied in a second. A copy that is under way is stopped at
+    /// once as far as it is ahead of that.
+    ///
+    /// # Errors
+    /// EINVAL for what is no amount, and for a mirror that cannot be copied in steps; EPERM
+    /// where LVM owns it.
+    pub fn set_limit(&self, mirror_id: MirrorId, line: &str) -> Result<()> {
+        let parsed = size::limit(trim(line), "limit");
+        let set = parsed
+            .and_then(|limit| self.set(mirror_id, pace::check, |kept| &mut kept.limit, limit));
+        self.below.registry.update(mirror_id, |entry| {
+            entry.front.unmoved = None;
+        });
+        self.below.bell.ring();
+        self.tell_set(mirror_id, "limit", line, set)
     }
 
     /// Keep owner and mode of a file of a mirror, by its path below the mirror.

@@ -1,7 +1,8 @@
 //! Making a mirror from the short form: sizes are looked up, the log gets a file.
 
-use super::make::Maker;
-use super::make::new_uuid;
+use super::make::{Maker, Wanted};
+use super::mapped::mapped;
+use crate::daemon::journal::managed_logs::new_uuid;
 use crate::error::Result;
 use crate::plan::simple_request;
 use crate::text::device::DeviceRef;
@@ -18,20 +19,34 @@ impl Maker {
         let source = source.map_err(|error| error.context("the source"))?;
         let uuid = new_uuid()?;
         // What cannot be a table needs no folder for its log.
-        simple_request::table(short, source.size, None)?;
+        let whole = simple_request::table(short, source.size, None)?;
+        let mapped = mapped(short, whole.length())?;
         let making = self.below.journal.managed.making();
         let log = match &short.log {
             LogAt::Auto => Some(DeviceRef::Path(making.place(&uuid, 0)?)),
             LogAt::Core => None,
             LogAt::Device(device) => Some(device.clone()),
         };
+        let mut table = simple_request::table(short, source.size, log)?;
+        if let Some(mapped) = &mapped {
+            let mut number = 0;
+            table = mapped.table(&table, &mut || {
+                number += 1;
+                making.place(&uuid, number - 1).map(DeviceRef::Path)
+            })?;
+        }
         let request = Request {
             name,
             uuid: Some(uuid),
             minor: None,
             read_only: false,
-            table: simple_request::table(short, source.size, log)?,
+            table,
         };
-        self.make(&request, Some(short), short.force)
+        let wanted = Wanted {
+            short: Some(short),
+            mapped: mapped.as_ref(),
+            force: short.force,
+        };
+        self.make(&request, &wanted)
     }
 }

@@ -96,6 +96,10 @@ impl Tables {
                 edit: SettingsEdit {
                     dropped: Some(Vec::new()),
                     temporary_nosync: Some(false),
+                    bad: Some(Vec::new()),
+                    aside: Some(Vec::new()),
+                    ahead: Some(Vec::new()),
+                    apart: Some(false),
                     ..SettingsEdit::default()
                 },
                 begun: begun.clone(),

@@ -39,6 +39,12 @@ pub enum Kind {
     Aborted,
     /// A leg was brought in.
     Added,
+    /// A range is left to the source alone, since something in it cannot be read.
+    Aside,
+    /// A range of the source cannot be read.
+    Bad,
+    /// Zeros are on the copy, where the source could not be read.
+    Lossy,
     /// What failed is tried again.
     Retried,
     /// A setting was changed.
@@ -49,7 +55,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them, each at its own number.
-    pub const ALL: [Kind; 21] = [
+    pub const ALL: [Kind; 24] = [
         Kind::Adopted,
         Kind::Created,
         Kind::Restored,
@@ -68,6 +74,9 @@ impl Kind {
         Kind::Finished,
         Kind::Aborted,
         Kind::Added,
+        Kind::Aside,
+        Kind::Bad,
+        Kind::Lossy,
         Kind::Retried,
         Kind::Set,
         Kind::Error,
@@ -103,6 +112,9 @@ impl Kind {
             Kind::Finished => ("finished", false),
             Kind::Aborted => ("aborted", false),
             Kind::Added => ("added", false),
+            Kind::Aside => ("aside", false),
+            Kind::Bad => ("bad", true),
+            Kind::Lossy => ("lossy", true),
             Kind::Retried => ("retried", false),
             Kind::Set => ("set", false),
             Kind::Error => ("error", true),

@@ -4,6 +4,7 @@ use std::sync::mpsc::Sender;
 
 use crate::daemon::records::record::{Record, Unfinished};
 use crate::error::Error;
+use crate::model::settings::SettingsEdit;
 
 /// A record that somebody is about to write.
 #[derive(Debug)]
@@ -25,11 +26,17 @@ pub(crate) enum Begun {
 }
 
 impl Begun {
-    pub(super) fn of(self, before: Option<&Record>) -> Option<Unfinished> {
+    /// The same for the record; `undo` takes its settings back to those of the table that
+    /// is switched from.
+    pub(super) fn of(
+        self,
+        before: Option<&Record>,
+        undo: Option<Box<SettingsEdit>>,
+    ) -> Option<Unfinished> {
         match self {
             Begun::Ended => None,
             Begun::Still => before?.unfinished.clone(),
-            Begun::Is(unfinished) => Some(unfinished),
+            Begun::Is(unfinished) => Some(Unfinished { undo, ..unfinished }),
         }
     }
 }

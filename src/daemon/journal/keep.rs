@@ -25,6 +25,7 @@ use crate::engine::patience::Patience;
 use crate::engine::{Devices, Engine, Id, Slot};
 use crate::error::{Errno, Error, Result};
 use crate::model::id::MirrorId;
+use crate::model::settings::Settings;
 use crate::model::settings::SettingsEdit;
 use crate::text::device::{DevNo, DeviceRef};
 use crate::text::table::Table;
@@ -95,14 +96,24 @@ impl Journal {
     ///
     /// # Errors
     /// Those of [`Records::write`].
-    pub(crate) fn keep_intent(&self, name: &str, uuid: &str, table: &Table) -> Result<()> {
+    pub(crate) fn keep_intent(
+        &self,
+        name: &str,
+        uuid: &str,
+        table: &Table,
+        wished: &Settings,
+    ) -> Result<()> {
         // Written over it, the intent would take another mirror's record away.
         if self.records.has(uuid) {
             let sentence = format!("the UUID {uuid} belongs to a recorded mirror");
             return Err(Error::new(Errno::EEXIST, sentence));
         }
         let files = self.files_to_make(table)?;
-        self.records.write(&Record::intent(name, uuid, files))
+        let intent = Record::intent(name, uuid, files);
+        self.records.write(&Record {
+            settings: wished.clone(),
+            ..intent
+        })
     }
 
     /// The log files that do not exist yet.
@@ -146,9 +157,7 @@ impl Journal {
         // Looked up again: while this waited it may have been removed.
         let entry = self.registry.get(mirror_id)?;
         let mut settings = entry.settings;
-        if let Some(edit) = edit {
-            edit.apply(&mut settings);
-        }
+        let undo = edit.map(|edit| Box::new(edit.apply(&mut settings)));
         let Some(settings) = settings else {
             return Ok(());
         };
@@ -173,7 +182,7 @@ impl Journal {
             places,
             settings,
             engine: Some(self.engine.kind()),
-            unfinished: begun.of(before.as_ref()),
+            unfinished: begun.of(before.as_ref(), undo),
             made: entry.made.or_else(|| made_before(before.as_ref())),
             ..Record::of(&info, &lines)
         };

@@ -16,6 +16,9 @@ use crate::model::snapshot::UUID_PREFIX;
 /// Its name in the state directory.
 const FOLDER: &str = "logs";
 
+/// The kernel's source of random UUIDs, random(4).
+const RANDOM_UUID: &str = "/proc/sys/kernel/random/uuid";
+
 /// The folder of log files. It comes with the first and goes with the last.
 #[derive(Debug)]
 pub struct ManagedLogs {
@@ -100,4 +103,14 @@ impl ManagedLogs {
             .filter_map(|entry| Some(entry.ok()?.path()))
             .collect()
     }
+}
+
+/// A UUID that no device has.
+///
+/// # Errors
+/// What reading it from the kernel answers.
+pub(crate) fn new_uuid() -> Result<String> {
+    let uuid = fs::read_to_string(RANDOM_UUID);
+    let uuid = uuid.map_err(|error| Error::io(RANDOM_UUID, &error))?;
+    Ok(format!("{UUID_PREFIX}{}", uuid.trim()))
 }

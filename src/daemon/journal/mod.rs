@@ -7,6 +7,7 @@ pub mod begun;
 pub mod keep;
 mod made;
 pub mod managed_logs;
+mod maps;
 mod persist;
 mod recorder;
 mod sweep;

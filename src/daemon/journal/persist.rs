@@ -7,7 +7,6 @@ use crate::daemon::records::store::is_lasting;
 use crate::engine::identity::Proof;
 use crate::engine::{Found, Id, Info, Slot};
 use crate::error::{Errno, Error, Result};
-use crate::model::policy::OnFailure;
 use crate::model::settings::Settings;
 use crate::text::device::DeviceRef;
 use crate::text::mirror::Log;
@@ -18,22 +17,21 @@ impl Journal {
     ///
     /// # Errors
     /// ENODEV where it is gone.
-    pub(crate) fn kept_for(&self, id: &Id, on_failure: OnFailure) -> Result<Settings> {
+    pub(crate) fn kept_for(&self, id: &Id, wished: &Settings) -> Result<Settings> {
         let (info, lines) = self.engine.table(id, Slot::Live)?;
-        Ok(self.kept_of(&info, &Table::from_lines(&lines), on_failure))
+        Ok(self.kept_of(&info, &Table::from_lines(&lines), wished))
     }
 
-    /// What is recorded of a new mirror with this table: one with a disk log is to
-    /// be brought back, if it can be known again, and record and log are still there
+    /// What is recorded of a new mirror with this table, beside what was asked for: one with
+    /// a disk log is to be brought back, if it can be known again, and record and log are still there
     /// after a reboot.
-    pub(crate) fn kept_of(&self, info: &Info, table: &Table, on_failure: OnFailure) -> Settings {
+    pub(crate) fn kept_of(&self, info: &Info, table: &Table, wished: &Settings) -> Settings {
         let mut mirrors = table.mirrors();
         let disk_log = mirrors.any(|(_, mirror)| matches!(mirror.log, Log::Disk { .. }));
         let known = !info.uuid.is_empty();
         Settings {
             persist: disk_log && known && self.check_comes_back(table).is_ok(),
-            on_failure,
-            ..Settings::default()
+            ..wished.clone()
         }
     }
 

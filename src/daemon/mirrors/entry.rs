@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::front::Front;
+use super::stalled::Slow;
 use crate::daemon::records::record::Record;
 use crate::engine::identity::Identity;
 use crate::engine::{Id, Listed};
@@ -14,7 +16,8 @@ use crate::model::id::MirrorId;
 use crate::model::rate::RateMeter;
 use crate::model::settings::Settings;
 use crate::model::snapshot::{Away, Known, Running, Snapshot, Unresponsive};
-use crate::text::device::DevNo;
+use crate::model::spots::{Spot, common, union};
+use crate::text::device::{DevNo, DeviceRef};
 use crate::text::letter::Letter;
 
 /// What the daemon remembers of one mirror.
@@ -58,6 +61,22 @@ pub struct Entry {
     /// The legs that nothing could be read from, and the letters of all when that
     /// was tried.
     pub(crate) unresponsive: (Unresponsive, Vec<Letter>),
+    /// How often an error of the source had no bad spot for its cause, one after the
+    /// other.
+    pub(crate) spotless: u32,
+    /// Whether somebody finds out what is bad of what is set aside.
+    pub(crate) narrowing: bool,
+    /// How often finding that out has failed for another reason than what was read, one
+    /// after the other, and when it may be tried again.
+    pub(crate) narrow_failed: (u32, Option<Instant>),
+    /// What was tried of what is set aside, and stays so.
+    pub(crate) aside_tried: Vec<Spot>,
+    /// What was set aside since a target did not take it, and those who were the legs then.
+    pub(crate) refused: (Vec<DeviceRef>, Vec<Spot>),
+    /// How its copy goes on.
+    pub(crate) front: Front,
+    /// Whether its source is slow.
+    pub(crate) slow: Slow,
     /// Whether a failed step has left it suspended.
     pub(crate) left_suspended: bool,
     /// Since when what is under way comes to no end, and how much had by then.
@@ -106,6 +125,13 @@ impl Entry {
             notes: Vec::new(),
             pending_failure: None,
             unresponsive: Default::default(),
+            spotless: 0,
+            narrowing: false,
+            narrow_failed: (0, None),
+            aside_tried: Vec::new(),
+            refused: Default::default(),
+            front: Front::default(),
+            slow: Slow::default(),
             left_suspended: false,
             stuck: None,
             due: None,
@@ -116,6 +142,25 @@ impl Entry {
             listening: false,
             leaving: false,
         }
+    }
+
+    /// What is set aside of these spots was tried, and waits for somebody's word.
+    pub(crate) fn note_aside_tried(&mut self, spots: &[Spot]) {
+        let settings = self.settings.as_ref();
+        let aside = settings.map_or(Vec::new(), |kept| kept.aside.clone());
+        self.aside_tried = common(&aside, &union(&self.aside_tried, spots));
+    }
+
+    /// These spots are aside since a target did not take them. What it did not take before
+    /// is not tried again by itself.
+    pub(crate) fn note_refused(&mut self, snapshot: &Snapshot, spots: &[Spot]) {
+        let legs = snapshot.legs.iter().map(|leg| leg.device.clone()).collect();
+        if self.refused.0 != legs {
+            self.refused = (legs, Vec::new());
+        }
+        let again = common(spots, &self.refused.1);
+        self.aside_tried = union(&self.aside_tried, &again);
+        self.refused.1 = union(&self.refused.1, spots);
     }
 
     /// It is not there, or no more: of what was seen of a device nothing stays.
@@ -183,7 +228,12 @@ impl Entry {
             in_sync_life: self.in_sync_life,
             settings: self.settings.clone().unwrap_or_default(),
             holds_writes: true,
-            notes: self.notes.clone(),
+            notes: self
+                .notes
+                .iter()
+                .cloned()
+                .chain(self.front.note())
+                .collect(),
             pending_failure: self
                 .pending_failure
                 .as_ref()

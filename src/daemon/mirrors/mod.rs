@@ -7,11 +7,14 @@
 mod absent;
 mod beside;
 pub mod entry;
+pub mod front;
 pub mod lease;
 pub mod mark;
 pub mod query;
 pub mod registry;
 pub mod release;
+mod slow;
+pub mod stalled;
 mod tables;
 
 pub use absent::not_started;

@@ -11,8 +11,9 @@ use super::tables::Tables;
 use crate::engine::{Id, Info, Listed, PromptDevices, PromptEngine, Slot};
 use crate::error::{Errno, Error, Result};
 use crate::model::id::MirrorId;
-use crate::model::snapshot::{Found, Known, Snapshot, is_shown};
+use crate::model::snapshot::{Found, Known, Part, SECTOR, Snapshot, is_shown};
 use crate::text::device::DeviceRef;
+use crate::text::disklog;
 use crate::text::table::Line;
 
 /// How much a file has to know.
@@ -22,10 +23,14 @@ pub enum Detail {
     Engine,
     /// What device-mapper answers: two ioctls.
     Kernel,
+    /// What the disk logs say too, which are read for a moment at most.
+    Logs,
     /// The names and sizes of devices too.
     Devices,
     /// Who else uses them too, for which all tables are looked through.
     Users,
+    /// All of a mirror.
+    Whole,
     /// As [`Detail::Devices`], and the engine, and how many events there were.
     All,
 }
@@ -154,14 +159,41 @@ impl Mirrors {
         };
         let look_up = |device: &DeviceRef| self.look_up(device, detail);
         let snapshot = Snapshot::new(info, status, lines, life, known, &look_up);
-        if detail != Detail::Users {
+        let snapshot = match detail {
+            Detail::Logs | Detail::Whole => self.with_bits(snapshot),
+            _ => snapshot,
+        };
+        if !matches!(detail, Detail::Users | Detail::Whole) {
             return Ok(snapshot);
         }
         let beside = self.beside(&snapshot).unwrap_or_else(|error| {
             log::debug!("{error}: who else uses a leg is not known");
             Vec::new()
         });
-        Ok(Snapshot { beside, ..snapshot })
+        let mut snapshot = Snapshot { beside, ..snapshot };
+        let slow = self.slow(mirror_id, &snapshot);
+        let source = snapshot.legs.iter_mut().find(|leg| leg.source);
+        source.into_iter().for_each(|leg| leg.slow = slow);
+        Ok(snapshot)
+    }
+
+    /// The same with what the logs say of what is not in sync.
+    fn with_bits(&self, snapshot: Snapshot) -> Snapshot {
+        // Where one does not answer the others are not waited for as well.
+        let mut answers = true;
+        let bits = |part: &Part| {
+            let mirror = part
+                .mirror
+                .as_ref()
+                .filter(|_| answers && !part.is_in_sync())?;
+            let (device, regions) = (mirror.log_device()?, mirror.regions(part.length)?);
+            let size = disklog::size_for(regions, SECTOR)?;
+            let head = self.devices.head(device, size);
+            answers = head.is_some();
+            disklog::bits(&head?, regions)
+        };
+        let bits = snapshot.parts.iter().map(bits).collect();
+        Snapshot { bits, ..snapshot }
     }
 
     fn look_up(&self, device: &DeviceRef, detail: Detail) -> Found {

@@ -172,11 +172,19 @@ impl Registry {
         self.update(mirror_id, |entry| entry.due = due);
     }
 
+    /// The same of the front of its copy, which keeps nothing else waiting.
+    pub fn step_in(&self, mirror_id: MirrorId, after: Duration) {
+        let next = Some(Instant::now() + after);
+        self.update(mirror_id, |entry| entry.front.next = next);
+    }
+
     /// When the first mirror is to be looked at again, of those that were not due
     /// yet at the last look.
     pub fn next_due(&self, last: Instant) -> Option<Instant> {
         let inner = self.inner.lock();
-        let due = inner.entries.values().filter_map(|entry| entry.due);
+        let entries = inner.entries.values();
+        let due = entries.flat_map(|entry| [entry.due, entry.front.next]);
+        let due = due.flatten();
         due.filter(|due| *due > last).min()
     }
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::engine::identity::{Identity, LoopId};
 use crate::engine::{Info, Kind};
 use crate::error::{Error, Result};
-use crate::model::settings::Settings;
+use crate::model::settings::{Settings, SettingsEdit};
 use crate::text::device::DeviceRef;
 use crate::text::name;
 use crate::text::table::{Line, Table};
@@ -75,16 +75,19 @@ pub struct Unfinished {
     /// would call a leg equal that they have never seen.
     #[serde(default)]
     pub afresh: bool,
+    /// What takes the settings back to those of the table that is switched from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<Box<SettingsEdit>>,
 }
 
 impl Unfinished {
     /// Something of which the logs stay as they are.
     pub fn of(stage: Stage, files: Vec<PathBuf>) -> Unfinished {
-        let afresh = false;
         Unfinished {
             stage,
             files,
-            afresh,
+            afresh: false,
+            undo: None,
         }
     }
 }

@@ -199,6 +199,14 @@ impl Bookkeeper for Watched<'_> {
         self.books.clear_logs()
     }
 
+    fn carry_logs(&self) -> Result<()> {
+        self.books.carry_logs()
+    }
+
+    fn hurries(&self) -> bool {
+        self.books.hurries()
+    }
+
     /// Whoever writes waits for this thread, however many others have something to do.
     fn before_suspend(&self) {
         self.books.before_suspend();

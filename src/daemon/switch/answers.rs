@@ -1,12 +1,18 @@
 //! Whether legs answer: a device may be gone, or dead, without that the kernel has met
 //! an error on it.
 
+use std::time::{Duration, Instant};
+
 use super::act::Switcher;
 use crate::daemon::mirrors::query::Detail;
 use crate::error::Result;
 use crate::model::id::MirrorId;
 use crate::model::snapshot::{Leg, Snapshot, Unresponsive};
 use crate::text::letter::Letter;
+
+/// The ends of a leg are asked, and others only as long as that took no longer.
+const ENDS: usize = 2;
+const ASKED_FOR: Duration = Duration::from_secs(5);
 
 impl Switcher {
     /// See whether legs with errors, and those that did not answer, answer at all.
@@ -36,16 +42,27 @@ impl Switcher {
         });
     }
 
-    /// The error of a leg of which neither the beginning nor the end can be read.
+    /// The error of a leg of which nothing can be read: neither at its ends nor between.
+    /// A disk may have bad spots at both; of one that takes its time no more is asked.
     pub(crate) fn check_answers(&self, leg: &Leg) -> Result<()> {
         let last = leg.length.saturating_sub(1);
+        let places = [0, last, last / 2, last / 4, last / 4 * 3];
+        let begun = Instant::now();
         let read = |at: u64| {
             self.devices
                 .probe(&leg.device, leg.offset.saturating_add(at))
         };
-        read(0).or_else(|_| read(last)).map_err(|error| {
-            let what = format!("leg {} {} does not answer", leg.number, leg.node());
-            error.context(what)
-        })
+        let mut first = None;
+        for (number, place) in places.into_iter().enumerate() {
+            if number >= ENDS && begun.elapsed() > ASKED_FOR {
+                break;
+            }
+            match read(place) {
+                Ok(()) => return Ok(()),
+                Err(error) => first = first.or(Some(error)),
+            }
+        }
+        let what = format!("leg {} {} does not answer", leg.number, leg.node());
+        first.map_or(Ok(()), |error| Err(error.context(what)))
     }
 }

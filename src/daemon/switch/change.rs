@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use super::act::Switcher;
-use super::switching::Switching;
+use super::switching::{FRONT, Switching};
 use crate::daemon::admission::admit::Admitted;
 use crate::daemon::events::kind::Kind;
 use crate::daemon::records::record::{Stage, Unfinished};
@@ -13,9 +13,11 @@ use crate::model::id::MirrorId;
 use crate::model::settings::SettingsEdit;
 use crate::model::snapshot::Snapshot;
 use crate::plan::change::Change;
+use crate::plan::pace::begin;
 use crate::plan::steps;
 
 /// A mirror that becomes another one.
+#[derive(Debug, Clone)]
 pub(crate) struct Turn {
     /// The table, and what has to be so.
     pub change: Change,
@@ -40,6 +42,24 @@ impl Aftermath {
     /// The mirror as it was.
     pub(crate) fn before(&self) -> &Snapshot {
         &self.before
+    }
+}
+
+impl Turn {
+    /// The same with what is ahead of the copy then. Where all is copied again and there is
+    /// a limit for that, it begins with some of it.
+    fn limited(&self, snapshot: &Snapshot) -> Turn {
+        let mut turn = self.clone();
+        let fresh = self.edit.fresh.as_ref().unwrap_or(&snapshot.known.settings);
+        let begun = begin(&self.change.table, fresh.limit).filter(|_| self.change.afresh);
+        if let Some((table, ahead)) = begun {
+            turn.change.table = table;
+            turn.edit.ahead = Some(ahead);
+        }
+        if !turn.change.table.has_mirror() {
+            turn.edit.ahead = Some(Vec::new());
+        }
+        turn
     }
 }
 
@@ -87,13 +107,16 @@ impl Switcher {
         turn: &Turn,
         made: &[PathBuf],
     ) -> Result<Aftermath> {
+        let turn = &turn.limited(snapshot);
         let change = &turn.change;
         let name = &snapshot.info.name;
         let logs = self.journal.own_logs(mirror_id, snapshot);
         let begun = Unfinished {
             stage: Stage::Reloading,
             files: [made, logs.as_slice()].concat(),
-            afresh: change.afresh,
+            // What a crash leaves of logs that are taken over may be of before.
+            afresh: change.afresh || change.carry,
+            undo: None,
         };
         let switch = Switching {
             snapshot,
@@ -111,8 +134,11 @@ impl Switcher {
             return Err(error);
         }
         self.journal.note_made(mirror_id, made);
-        self.events
-            .add(name, Kind::Reloaded, &change.table.joined());
+        // Of a long copy these are very many.
+        if turn.own != FRONT {
+            let table = change.table.joined();
+            self.events.add(name, Kind::Reloaded, &table);
+        }
         // At once: what comes now may wait for a disk.
         turn.announcements
             .iter()

@@ -5,6 +5,12 @@
 
 pub mod act;
 pub mod answers;
+pub mod aside;
 pub mod change;
+mod failed;
+mod front;
+mod layout;
+pub mod lossy;
 pub mod retry;
+mod source;
 pub mod switching;

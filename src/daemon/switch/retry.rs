@@ -29,11 +29,27 @@ impl Switcher {
         for leg in sources.filter(|leg| leg.letter != Letter::Alive) {
             self.check_answers(leg)?;
         }
-        self.act_again(mirror_id, snapshot, steps, SettingsEdit::default(), None)?;
+        if !self.retry_gaps(mirror_id, snapshot)? {
+            self.act_again(mirror_id, snapshot, steps, SettingsEdit::default(), None)?;
+        }
         self.forget_errors(mirror_id);
         let text = "retrying what failed, by request";
         self.events.add(&snapshot.info.name, Kind::Retried, text);
         Ok(())
+    }
+
+    /// Try what is on leg 0 alone, and mirror what of it can be read; whether that was a
+    /// switch to another table, which forgets errors too.
+    fn retry_gaps(&self, mirror_id: MirrorId, snapshot: &Snapshot) -> Result<bool> {
+        if snapshot.on_leg_0().is_empty() {
+            return Ok(false);
+        }
+        let aftermath = self.narrow(mirror_id, true)?;
+        let switched = aftermath.is_some();
+        aftermath
+            .into_iter()
+            .for_each(|aftermath| self.settle(aftermath));
+        Ok(switched)
     }
 
     /// Let writes go that were held by what works again.
@@ -71,7 +87,7 @@ impl Switcher {
     /// The kernel has forgotten them with the table.
     fn forget_errors(&self, mirror_id: MirrorId) {
         self.registry.update(mirror_id, |entry| {
-            (entry.stuck, entry.unresponsive) = Default::default();
+            (entry.stuck, entry.unresponsive, entry.spotless) = Default::default();
         });
     }
 

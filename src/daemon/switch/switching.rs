@@ -4,9 +4,10 @@
 //! happen, and where it finds something else the old table goes on.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 
 use super::act::{Switcher, changed};
-use crate::daemon::admission::log_trust;
+use crate::daemon::admission::{log_carry, log_trust};
 use crate::daemon::mirrors::entry::Entry;
 use crate::daemon::mirrors::query::Detail;
 use crate::daemon::records::record::Unfinished;
@@ -23,6 +24,12 @@ use crate::text::table::{Mapping, Table, Target};
 
 /// How often a plan is made anew whose mirror has become another one meanwhile.
 const PLANS: usize = 5;
+
+/// What `health` calls it while what cannot be copied is set aside.
+pub(super) const ASIDE: Option<&str> = Some("set aside");
+
+/// And while the front of its copy is moved.
+pub(super) const FRONT: Option<&str> = Some("front");
 
 /// A switch to another table.
 pub(crate) struct Switching<'a> {
@@ -47,6 +54,17 @@ impl Switching<'_> {
             Step::Load { table, .. } => Some(table),
             _ => None,
         })
+    }
+
+    /// Whether what one leg did not take is to be tried on others.
+    fn has_other_legs(&self) -> bool {
+        let legs = |table: &Table| {
+            let legs = table.mirrors().flat_map(|(_, mirror)| &mirror.legs);
+            legs.map(|leg| leg.device.to_string())
+                .collect::<BTreeSet<_>>()
+        };
+        let before = legs(&self.snapshot.table);
+        self.table().is_some_and(|table| legs(table) != before)
     }
 }
 
@@ -127,8 +145,13 @@ impl Switcher {
         self.registry.update(mirror_id, |entry| {
             // The kernel tells of no event: look all the same.
             entry.event_nr = None;
-            entry.meter.clear();
+            if switch.own != FRONT {
+                entry.meter.clear();
+            }
             entry.pending_failure = None;
+            if switch.has_other_legs() {
+                entry.aside_tried.clear();
+            }
             if equal {
                 entry.in_sync_life = now;
             }
@@ -203,6 +226,18 @@ impl Bookkeeper for Books<'_> {
         let devices = self.switcher.devices.as_ref();
         let table = self.switch.table();
         table.map_or(Ok(()), |table| log_trust::clear_all(devices, table))
+    }
+
+    /// Nothing is written meanwhile, so that the old logs say all there is to say.
+    fn carry_logs(&self) -> Result<()> {
+        let (devices, before) = (self.switcher.devices.as_ref(), self.switch.snapshot);
+        let table = self.switch.table();
+        table.map_or(Ok(()), |table| log_carry::carry(devices, before, table))
+    }
+
+    /// The next spot may have to be set aside at once.
+    fn hurries(&self) -> bool {
+        self.switch.own == ASIDE || self.switch.own == FRONT
     }
 
     /// Before it can be seen: a mirror that lost its leg is not one that was cut over.

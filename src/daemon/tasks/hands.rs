@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use parking_lot::Mutex;
 
-use super::realtime::in_real_time;
+use super::realtime::{in_real_time, ordinary};
 use super::thread::spawn;
 use crate::error::Result;
 
@@ -32,8 +32,13 @@ impl Hands {
         })
     }
 
-    /// Do this on a thread of this name.
+    /// Do this on a thread of this name, for which nobody waits: an ordinary one, whoever
+    /// hands it on.
     pub fn apart(&self, name: &str, job: impl FnOnce() + Send + 'static) {
+        let job = move || {
+            ordinary();
+            job();
+        };
         self.hand(name, Box::new(job));
     }
 

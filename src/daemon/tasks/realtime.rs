@@ -26,6 +26,14 @@ pub fn in_real_time(body: impl FnOnce()) {
     body();
 }
 
+/// Let this thread come when all others do: it may have been started by one that has real
+/// time.
+pub fn ordinary() {
+    if let Err(errno) = schedule(libc::SCHED_OTHER, 0) {
+        log::debug!("a thread keeps its real time: {}", errno.desc());
+    }
+}
+
 /// Until this is dropped the thread has real time. What it starts meanwhile inherits it.
 pub struct First {
     // The scheduling is the thread's: given back elsewhere it would be another's.

@@ -4,10 +4,9 @@
 //! [`Apart`]: crate::daemon::tasks::hands::Apart
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::remedy::AGAIN;
-use crate::daemon::admission::admit::Admission;
 use crate::daemon::events::kind::Kind;
 use crate::daemon::events::log::Events;
 use crate::daemon::journal::keep::Journal;
@@ -24,11 +23,15 @@ use crate::model::policy::Dropped;
 use crate::model::settings::SettingsEdit;
 use crate::model::snapshot::Snapshot;
 use crate::plan::change::Change;
+use crate::plan::pace::Pace;
 use crate::text::letter::Letter;
 use crate::text::table::Table;
 
 /// How long until it is tried again where a verb came first.
 const SOON: Duration = Duration::from_secs(1);
+
+/// How often it is tried to find what is bad of what was set aside.
+const NARROWINGS: u32 = 3;
 
 /// The verb that stands in `health` meanwhile.
 const VERB: &str = "on_failure drop";
@@ -38,6 +41,8 @@ const VERB: &str = "on_failure drop";
 pub(super) enum Act {
     /// Resume what a failed step has left suspended.
     Free,
+    /// Leave what cannot be read to the source alone.
+    SetAside,
     /// Let writes go that were held by what works again.
     Requeue,
     /// Let writes go that are held because of a target's errors.
@@ -53,7 +58,6 @@ pub(super) struct Acts {
     registry: Arc<Registry>,
     mirrors: Arc<Mirrors>,
     journal: Arc<Journal>,
-    admission: Arc<Admission>,
     switcher: Arc<Switcher>,
     events: Arc<Events>,
     bell: Arc<Bell>,
@@ -66,7 +70,6 @@ impl Acts {
             registry: Arc::clone(&switcher.registry),
             mirrors: Arc::clone(&switcher.mirrors),
             journal: Arc::clone(&switcher.journal),
-            admission: Arc::clone(&switcher.admission),
             switcher: Arc::clone(switcher),
             events: Arc::clone(&switcher.events),
             bell: Arc::clone(&switcher.bell),
@@ -84,6 +87,66 @@ impl Acts {
         heard.unwrap_or_else(|error| log::debug!("{error}"));
         self.registry
             .update(mirror_id, |entry| entry.listening = false);
+        self.bell.ring();
+    }
+
+    /// Find what is bad of what was set aside. Where that cannot be it is tried twice more,
+    /// then it waits for `retry`.
+    pub(super) fn narrow(&self, mirror_id: MirrorId) {
+        let done = self.switcher.narrow(mirror_id, false);
+        let busy = matches!(&done, Err(error) if error.errno() == Errno::EBUSY);
+        let again = self.registry.update(mirror_id, |entry| {
+            entry.narrowing = false;
+            let failed = entry.narrow_failed.0 + u32::from(done.is_err() && !busy);
+            entry.narrow_failed = match done {
+                Err(_) if failed < NARROWINGS => (failed, Some(Instant::now() + AGAIN)),
+                _ => (0, None),
+            };
+            if done.is_err() && failed == NARROWINGS {
+                let aside = entry.settings.as_ref().map(|kept| kept.aside.clone());
+                entry.note_aside_tried(&aside.unwrap_or_default());
+            }
+            entry.narrow_failed.1.is_some()
+        });
+        if again == Some(true) {
+            self.registry.look_again(mirror_id, AGAIN);
+        }
+        if busy {
+            return;
+        }
+        let name = self.registry.name_of(mirror_id);
+        if let Some(aftermath) = self.events.report(&name, done).ok().flatten() {
+            self.switcher.settle(aftermath);
+        }
+        self.bell.ring();
+    }
+
+    /// Move the front of a copy. Where that cannot be, it is tried again.
+    pub(super) fn move_front(&self, mirror_id: MirrorId, pace: Pace) {
+        let done = self.switcher.move_front(mirror_id, pace);
+        let reason = done.as_ref().err().map_or("", Error::sentence);
+        let news = self.registry.update(mirror_id, |entry| {
+            entry.front.moving = false;
+            match &done {
+                Ok(Some((_, bytes))) => entry.front.allowance.spend(*bytes),
+                Ok(None) => entry.front.unmoved = entry.seen.life,
+                Err(_) => {}
+            }
+            let before = std::mem::replace(&mut entry.front.reason, reason.into());
+            before != entry.front.reason
+        });
+        match done {
+            Ok(Some((aftermath, _))) => self.switcher.settle(aftermath),
+            Ok(None) => {}
+            Err(error) => {
+                self.registry.step_in(mirror_id, AGAIN);
+                // A verb came first, most likely.
+                if news == Some(true) && error.errno() != Errno::EBUSY {
+                    let name = self.registry.name_of(mirror_id);
+                    let _ = self.events.report(&name, Err::<(), _>(error));
+                }
+            }
+        }
         self.bell.ring();
     }
 
@@ -113,8 +176,11 @@ impl Acts {
         self.bell.ring();
         // What fails next does not wait for this, which may take as long as a disk does.
         if let Ok(Some(aftermath)) = done {
-            self.admission.earlier.remember(aftermath.before());
-            self.switcher.settle(aftermath);
+            let switcher = Arc::clone(&self.switcher);
+            self.journal.hands.apart("settle", move || {
+                switcher.admission.earlier.remember(aftermath.before());
+                switcher.settle(aftermath);
+            });
         }
     }
 
@@ -125,9 +191,26 @@ impl Acts {
             Act::Requeue => switcher.requeue(mirror_id)?,
             Act::Release => switcher.release(mirror_id)?,
             Act::LoseWord => switcher.lose_word(mirror_id)?,
+            Act::SetAside => return self.set_aside(mirror_id),
             Act::GoOnWithout => return switcher.planned(|| self.go_on_without(mirror_id)),
         }
         Ok(None)
+    }
+
+    /// Leave what cannot be read to the source alone. Where nothing is found that cannot,
+    /// it is copied once more, after a while that grows.
+    fn set_aside(&self, mirror_id: MirrorId) -> Result<Option<Aftermath>> {
+        let found = self.switcher.set_aside(mirror_id)?;
+        let times = self.registry.update(mirror_id, |entry| {
+            entry.spotless = found.as_ref().map_or(entry.spotless + 1, |_| 0);
+            entry.spotless
+        });
+        if found.is_none() {
+            self.switcher.requeue(mirror_id)?;
+            let pause = SOON * (1 << times.unwrap_or(0).min(6));
+            self.registry.look_again(mirror_id, pause);
+        }
+        Ok(found)
     }
 
     /// Switch to what is left of a mirror.

@@ -15,6 +15,7 @@ use crate::model::failure::{Verdict, assess};
 use crate::model::health::left_out;
 use crate::model::id::MirrorId;
 use crate::model::snapshot::Snapshot;
+use crate::plan::pace::Pace;
 
 /// How often it is seen whether writes are held by a target's errors, and how long
 /// they may be: a copy with its log in memory begins anew then.
@@ -43,6 +44,10 @@ impl Failover {
             Remedy::ReleaseIfStuck => self.release_if_stuck(mirror_id, snapshot),
             Remedy::Listen => self.listen(mirror_id),
             Remedy::Free => self.act(mirror_id, Act::Free),
+            Remedy::SetAside => self.act(mirror_id, Act::SetAside),
+            Remedy::Narrow => self.narrow(mirror_id),
+            Remedy::StepIn(after) => self.registry.step_in(mirror_id, after),
+            Remedy::Move(pace) => self.move_front(mirror_id, pace),
             Remedy::Requeue => self.act(mirror_id, Act::Requeue),
             Remedy::LoseWord => self.act(mirror_id, Act::LoseWord),
             Remedy::GoOnWithout => self.act(mirror_id, Act::GoOnWithout),
@@ -96,7 +101,25 @@ impl Failover {
             (entry.due, entry.listening) = (None, true);
         });
         self.acts
-            .apart("listen", move |acts| acts.listen(mirror_id));
+            .at_once("listen", move |acts| acts.listen(mirror_id));
+    }
+
+    /// Find what is bad of what was set aside: nobody waits for it, and each bad block may
+    /// take very long.
+    fn narrow(&self, mirror_id: MirrorId) {
+        self.registry
+            .update(mirror_id, |entry| entry.narrowing = true);
+        self.acts
+            .apart("narrow", move |acts| acts.narrow(mirror_id));
+    }
+
+    /// Let the copy go on, or not: nobody's I/O waits for that.
+    fn move_front(&self, mirror_id: MirrorId, pace: Pace) {
+        self.registry.update(mirror_id, |entry| {
+            (entry.front.next, entry.front.moving) = (None, true);
+        });
+        self.acts
+            .apart("front", move |acts| acts.move_front(mirror_id, pace));
     }
 
     /// What others' writes wait for comes before ordinary programs.

@@ -44,6 +44,7 @@ impl Observer {
             sample(entry, &snapshot, &progress, now)
         });
         self.compare(&entry, &snapshot, &progress);
+        self.mirrors.slow(mirror_id, &snapshot);
         // From before the look: where it is the same afterwards, all that was seen is of it.
         self.remember_in_sync(mirror_id, &snapshot, device.life);
         Some(Observed {
@@ -132,7 +133,7 @@ impl Observer {
     /// Record a mirror that no verb has changed.
     pub(super) fn record(&self, mirror_id: MirrorId) {
         self.acts
-            .apart("record", move |acts| acts.keep_seen(mirror_id));
+            .at_once("record", move |acts| acts.keep_seen(mirror_id));
     }
 
     /// A leg as an event names it: by its node.
@@ -168,7 +169,7 @@ fn seen(snapshot: &Snapshot, progress: &Progress) -> Seen {
         table: snapshot.lines.iter().map(ToString::to_string).collect(),
         life: snapshot.life,
         letters: snapshot.legs.iter().map(|leg| leg.letter).collect(),
-        log: snapshot.log().map(|log| log.letter),
+        log: snapshot.log_letter(),
         in_sync: progress.state == SyncState::InSync,
         state: Some(State::of(snapshot)),
     }
@@ -177,6 +178,13 @@ fn seen(snapshot: &Snapshot, progress: &Progress) -> Seen {
 /// Note how far the copy is; answers whether to look again soon.
 fn sample(entry: &mut Entry, snapshot: &Snapshot, progress: &Progress, now: Instant) -> bool {
     let missing = !matches!(progress.state, SyncState::None | SyncState::InSync);
+    let limit = snapshot.known.settings.limit;
+    let region = snapshot.region_size().unwrap_or(0);
+    entry.front.allowance.note(limit, region, now);
+    if missing && snapshot.info.suspended && entry.switching.is_some() {
+        // It goes on at once.
+        return true;
+    }
     if !missing || snapshot.info.suspended {
         entry.meter.clear();
         entry.moved = None;

@@ -168,7 +168,8 @@ impl Watch {
             before
         });
         if let Some(entry) = before.filter(|entry| !entry.leaving) {
-            self.acts.apart("leaving", move |acts| acts.see_off(&entry));
+            self.acts
+                .at_once("leaving", move |acts| acts.see_off(&entry));
         }
     }
 

@@ -8,7 +8,7 @@ use super::exclusive::key;
 use crate::engine::home::{Home, Lying};
 use crate::engine::identity::Identity;
 use crate::engine::{
-    Attachment, Devices, Doomed, Facts, Found, Held, Holder, PromptDevices, Span, Traffic,
+    Attachment, Devices, Direct, Doomed, Facts, Found, Held, Holder, PromptDevices, Span, Traffic,
 };
 use crate::error::Result;
 use crate::text::device::{DevNo, DeviceRef};
@@ -41,6 +41,10 @@ impl PromptDevices for Files {
         let (engine, device) = (Arc::clone(&self.engine), device.clone());
         let lookers = &self.engine.host.lookers;
         lookers.look(path, move || facts(&engine, &device))
+    }
+
+    fn head(&self, device: &DeviceRef, size: u64) -> Option<Vec<u8>> {
+        self.engine.host.head(device, size)
     }
 
     fn holders(&self, device: &DeviceRef) -> Vec<Holder> {
@@ -83,6 +87,10 @@ impl Devices for Files {
 
     fn probe(&self, device: &DeviceRef, at: u64) -> Result<()> {
         self.engine.host.probe(device, at)
+    }
+
+    fn direct(&self, device: &DeviceRef, write: bool) -> Result<Box<dyn Direct>> {
+        self.engine.host.direct(device, write)
     }
 
     fn flush(&self, device: &DeviceRef) -> Result<()> {

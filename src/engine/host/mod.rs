@@ -3,7 +3,9 @@
 //! changes what is on a device, and only `let_go` needs root.
 
 mod device_ids;
+mod direct;
 mod find;
+mod heads;
 mod holders;
 mod home;
 mod identity;
@@ -26,6 +28,7 @@ use std::sync::Arc;
 use nix::unistd::{AccessFlags, access};
 
 use self::device_ids::Teller;
+use self::heads::Heads;
 use self::identity::{backing, identity};
 use self::lookers::Lookers;
 use self::sysfs::DEEPEST;
@@ -47,6 +50,8 @@ const DELETED: &str = " (deleted)";
 pub struct Host {
     sys: Sysfs,
     pub(super) lookers: Arc<Lookers>,
+    /// Who reads the first bytes of which device.
+    heads: Arc<Heads>,
 }
 
 impl Host {

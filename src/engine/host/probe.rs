@@ -6,11 +6,12 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-use libc::{EINVAL, O_DIRECT, O_NONBLOCK};
+use libc::O_NONBLOCK;
 use nix::unistd::{Whence, lseek};
 
 use crate::engine::Span;
 use crate::engine::buffer::{ALIGN, Buffer};
+use crate::engine::direct::open;
 use crate::error::{Errno, Error, Result};
 
 /// Read the block that has this byte.
@@ -91,15 +92,6 @@ fn as_reported(errno: Errno) -> Errno {
         return Errno::EIO;
     }
     errno
-}
-
-// Some file systems have no direct I/O; what is cached was read once at least.
-fn open(node: &Path, options: &OpenOptions) -> io::Result<File> {
-    let opened = |flags| options.clone().custom_flags(flags).open(node);
-    match opened(O_DIRECT | O_NONBLOCK) {
-        Err(error) if error.raw_os_error() == Some(EINVAL) => opened(O_NONBLOCK),
-        result => result,
-    }
 }
 
 #[cfg(test)]

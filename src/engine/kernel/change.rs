@@ -32,15 +32,27 @@ static LATE: Mutex<Option<Cookie>> = Mutex::new(None);
 pub(super) fn change(control: &File, what: Call, id: &Id, flags: u32) -> Result<(), Errno> {
     let _quiet = Blocked::all().map_err(|error| error.errno())?;
     let cookie = Cookie::new();
-    let header = Header::of(id)?.flags(flags);
-    let mut header = header.event_nr(cookie.event_nr());
-    raw::call(control, what, &mut header)?;
+    let told_udev = call(control, what, id, flags, &cookie)?;
     let limit = match what {
         Call::Remove => UDEV_TIDIES,
         _ => UDEV_MAKES,
     };
-    settle(cookie, header.told_udev(), limit);
+    settle(cookie, told_udev, limit);
     Ok(())
+}
+
+/// The same without waiting for udev's rules.
+pub(super) fn at_once(control: &File, what: Call, id: &Id) -> Result<(), Errno> {
+    let _quiet = Blocked::all().map_err(|error| error.errno())?;
+    call(control, what, id, 0, &Cookie::none()).map(drop)
+}
+
+/// Whether udev was told of it.
+fn call(control: &File, what: Call, id: &Id, flags: u32, cookie: &Cookie) -> Result<bool, Errno> {
+    let header = Header::of(id)?.flags(flags);
+    let mut header = header.event_nr(cookie.event_nr());
+    raw::call(control, what, &mut header)?;
+    Ok(header.told_udev())
 }
 
 /// Rename a device, which the kernel does by name only.

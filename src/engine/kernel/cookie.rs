@@ -43,6 +43,11 @@ impl Cookie {
         Cookie { semaphore }
     }
 
+    /// None: udev's rules run, and nobody waits for them.
+    pub(super) fn none() -> Cookie {
+        Cookie { semaphore: None }
+    }
+
     /// What `struct dm_ioctl` takes as its `event_nr`.
     pub(super) fn event_nr(&self) -> u32 {
         let base = self.semaphore.map_or(0, |(_, base)| base);
@@ -107,7 +112,7 @@ mod tests {
 
     #[test]
     fn without_udev_nothing_is_waited_for() {
-        let none = Cookie { semaphore: None };
+        let none = Cookie::none();
         assert_eq!(none.event_nr(), 0x0040_0000);
         assert!(none.wait(Duration::ZERO));
     }

@@ -6,7 +6,8 @@ use crate::engine::home::{Home, Lying};
 use crate::engine::host::Host;
 use crate::engine::identity::{Identity, LoopId, Window};
 use crate::engine::{
-    Attachment, Brought, Devices, Doomed, Facts, Found, Held, Holder, PromptDevices, Span, Traffic,
+    Attachment, Brought, Devices, Direct, Doomed, Facts, Found, Held, Holder, PromptDevices, Span,
+    Traffic,
 };
 use crate::error::{Errno, Result};
 use crate::text::device::{DevNo, DeviceRef};
@@ -18,6 +19,10 @@ pub struct Looped(Host);
 impl PromptDevices for Looped {
     fn sight(&self, device: &DeviceRef) -> Found {
         self.0.sight(device)
+    }
+
+    fn head(&self, device: &DeviceRef, size: u64) -> Option<Vec<u8>> {
+        self.0.head(device, size)
     }
 
     fn holders(&self, device: &DeviceRef) -> Vec<Holder> {
@@ -73,6 +78,10 @@ impl Devices for Looped {
 
     fn probe(&self, device: &DeviceRef, at: u64) -> Result<()> {
         self.0.probe(device, at)
+    }
+
+    fn direct(&self, device: &DeviceRef, write: bool) -> Result<Box<dyn Direct>> {
+        self.0.direct(device, write)
     }
 
     fn flush(&self, device: &DeviceRef) -> Result<()> {

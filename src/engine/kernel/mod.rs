@@ -25,6 +25,7 @@ mod suspend;
 mod throttle;
 mod turn;
 
+use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::thread::sleep;
 use std::time::Duration;
@@ -251,6 +252,28 @@ impl PromptEngine for Kernel {
     }
 }
 
+impl Kernel {
+    /// Resume a device; `by` makes the change.
+    fn resume_by(&self, id: &Id, by: &dyn Fn(&File) -> Result<(), Errno>) -> Result<()> {
+        let device = self.info(id)?;
+        // The kernel would suspend by itself, and without the care that it takes:
+        // with a flush, which fails what is held.
+        if device.live && device.inactive && !device.suspended {
+            self.suspend(id, Suspend::REQUEUE)?;
+        }
+        self.guards.check(&device)?;
+        let mark = Mark::now();
+        by(self.dm.file())
+            .map_err(|errno| refusal(format_args!("resuming {}", device.name), errno))
+            // Other calls may go on at the same time, so only what names this
+            // device counts.
+            .map_err(|e| mark.explain(e, device.dev, false))?;
+        self.guards.release(device.dev);
+        self.nodes.make(&device.name, device.dev);
+        Ok(())
+    }
+}
+
 impl Engine for Kernel {
     fn create(&self, name: &str, uuid: &str, minor: Option<u32>) -> Result<Info> {
         self.make(name, uuid, minor).map_err(|e| match e.errno() {
@@ -299,22 +322,11 @@ impl Engine for Kernel {
     }
 
     fn resume(&self, id: &Id) -> Result<()> {
-        let device = self.info(id)?;
-        // The kernel would suspend by itself, and without the care that it takes:
-        // with a flush, which fails what is held.
-        if device.live && device.inactive && !device.suspended {
-            self.suspend(id, Suspend::REQUEUE)?;
-        }
-        self.guards.check(&device)?;
-        let mark = Mark::now();
-        change::change(self.dm.file(), Call::Suspend, id, 0)
-            .map_err(|errno| refusal(format_args!("resuming {}", device.name), errno))
-            // Other calls may go on at the same time, so only what names this
-            // device counts.
-            .map_err(|e| mark.explain(e, device.dev, false))?;
-        self.guards.release(device.dev);
-        self.nodes.make(&device.name, device.dev);
-        Ok(())
+        self.resume_by(id, &|control| change::change(control, Call::Suspend, id, 0))
+    }
+
+    fn resume_at_once(&self, id: &Id) -> Result<()> {
+        self.resume_by(id, &|control| change::at_once(control, Call::Suspend, id))
     }
 
     fn remove(&self, id: &Id, deferred: bool) -> Result<()> {

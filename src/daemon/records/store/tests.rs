@@ -12,7 +12,8 @@ use crate::engine::identity::{DeviceId, DeviceKind, FileId, Identity, LoopId};
 use crate::error::Errno;
 use crate::model::ownership::Ownership;
 use crate::model::policy::{Dropped, OnFailure};
-use crate::model::settings::Settings;
+use crate::model::settings::{Settings, SettingsEdit};
+use crate::model::spots::Spot;
 use crate::text::letter::Letter;
 
 fn record(name: &str, uuid: &str) -> Record {
@@ -51,6 +52,17 @@ fn record(name: &str, uuid: &str) -> Record {
             }],
             temporary_nosync: true,
             adopted: true,
+            bad: vec![Spot {
+                start: 8,
+                length: 1,
+            }],
+            aside: Vec::new(),
+            limit: Some(5 << 20),
+            ahead: vec![Spot {
+                start: 64,
+                length: 64,
+            }],
+            apart: true,
         },
         made: Some(vec![Identity::File(FileId {
             path: "/a/log".into(),
@@ -63,6 +75,13 @@ fn record(name: &str, uuid: &str) -> Record {
             stage: Stage::Reloading,
             files: vec!["/a/log".into()],
             afresh: true,
+            undo: Some(Box::new(SettingsEdit {
+                aside: Some(vec![Spot {
+                    start: 8,
+                    length: 16,
+                }]),
+                ..SettingsEdit::default()
+            })),
         }),
     }
 }
