@@ -122,17 +122,15 @@ fn never_rounds_up(lab: &Lab) {
     let target = lab.holed(1, 16_384, (12_800, 128));
     target.fail();
     let mount = lab.mount();
-    // What the target does not take is left to it, and not set aside.
-    mount.write("throttle", "1");
+    // From its first moment: what the target does not take is left to it, and not
+    // set aside.
     mount.write(
         "new",
         &format!(
-            "m: 0 16384 mirror core 1 128 2 {source} 0 {} 0 1 handle_errors",
+            "m: {source} {} length=8M region=64K log=core errors=hold force=yes",
             target.path
         ),
     );
-    mount.write("m/on_failure", "hold");
-    mount.write("throttle", "100");
     wait_for("all but one", || {
         mount.read("m/sync/regions_done") == "127\n"
     });
