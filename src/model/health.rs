@@ -213,7 +213,12 @@ pub fn warnings(snapshot: &Snapshot) -> Vec<String> {
 fn set_aside(snapshot: &Snapshot) -> Option<String> {
     let aside = sectors(&snapshot.aside()).saturating_mul(SECTOR);
     let what = format!("{aside} bytes around what could not be copied are on leg 0 alone");
-    (aside > 0).then(|| format!("{what}: `retry` tries them again"))
+    let when = if snapshot.leaves_aside() {
+        "tries them before all else is copied"
+    } else {
+        "tries them again"
+    };
+    (aside > 0).then(|| format!("{what}: `retry` {when}"))
 }
 
 /// What is under no mirror target for another reason: somebody's table has it so.

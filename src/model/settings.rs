@@ -35,6 +35,9 @@ pub struct Settings {
     /// What was set aside since something in it cannot be read, and is yet to be tried.
     #[serde(default)]
     pub aside: Vec<Spot>,
+    /// Whether that is tried when all else is copied, and not before.
+    #[serde(default)]
+    pub aside_last: bool,
     /// Bytes of it that may be copied in a second; none where as many as can be.
     #[serde(default)]
     pub limit: Option<u64>,

@@ -250,6 +250,13 @@ impl Snapshot {
         outside(self.on_leg_0(), &self.bad)
     }
 
+    /// Whether what was set aside waits: for all else to be copied where somebody said that it
+    /// could not be read, and for a copy that is paused.
+    pub fn leaves_aside(&self) -> bool {
+        let copies = !self.is_copied() || !self.ahead().is_empty();
+        copies && (self.known.settings.aside_last || self.is_paused())
+    }
+
     /// What was set aside and is not copied yet.
     pub fn aside(&self) -> Vec<Spot> {
         common(&self.uncopied(), &self.known.settings.aside)

@@ -2,6 +2,7 @@
 //! alone, and how that becomes less or more. Only what is under a mirror target and not in
 //! sync can be hurt by an error: so of a long copy that is never much. Pure.
 
+use super::held_back::{Segment, held_back, todo};
 use crate::model::snapshot::{Part, Snapshot};
 use crate::model::spots::{Spot, outside, sectors, union};
 use crate::text::disklog::is_clean;
@@ -20,7 +21,10 @@ pub fn suspects(part: &Part, bits: Option<&[u8]>, most: usize) -> Vec<Spot> {
     let done = part.status.as_ref().map_or(0, |status| status.in_sync);
     let clean = |number: u64| bits.is_some_and(|bits| is_clean(bits, number));
     let end = match bits {
-        Some(bits) => last_clean(bits, regions).map_or(1, |last| last.saturating_add(2)),
+        Some(_) => {
+            let last = (0..regions).rev().find(|number| clean(*number));
+            last.map_or(1, |last| last.saturating_add(2))
+        }
         None => done.saturating_add(2),
     };
     let numbers = (0..end.min(regions)).rev().filter(|number| !clean(*number));
@@ -29,10 +33,6 @@ pub fn suspects(part: &Part, bits: Option<&[u8]>, most: usize) -> Vec<Spot> {
         Spot::between(start, start.saturating_add(region).min(part.end()))
     };
     numbers.take(most).filter_map(spot).collect()
-}
-
-fn last_clean(bits: &[u8], regions: u64) -> Option<u64> {
-    (0..regions).rev().find(|number| is_clean(bits, *number))
 }
 
 fn region_of(part: &Part) -> Option<u64> {
@@ -55,18 +55,18 @@ pub(super) fn by_order(part: &Part) -> Option<u64> {
     }
 }
 
-/// The sector from which on nothing of a part is copied.
-fn front_of(part: &Part, bits: Option<&[u8]>) -> u64 {
-    let by_bits = || {
-        let region = region_of(part)?;
-        let last = last_clean(bits?, part.length.div_ceil(region))?;
-        Some(
-            part.start
-                .saturating_add((last + 1).saturating_mul(region))
-                .min(part.end()),
-        )
+/// What is to be copied of a part.
+fn to_copy(part: &Part, bits: Option<&[u8]>) -> Option<Segment> {
+    let (region, spot) = (region_of(part)?, Spot::between(part.start, part.end())?);
+    let todo = match bits {
+        _ if part.is_in_sync() => Vec::new(),
+        Some(bits) => todo(spot, region, bits),
+        None => {
+            let front = by_order(part).unwrap_or(part.start);
+            Spot::between(front, part.end()).into_iter().collect()
+        }
     };
-    by_bits().or_else(|| by_order(part)).unwrap_or(part.start)
+    Some(Segment { spot, region, todo })
 }
 
 /// Sectors that are under a mirror target and not in sync, as far as is known.
@@ -83,48 +83,43 @@ pub fn window(snapshot: &Snapshot) -> u64 {
 /// What is ahead once so many sectors more are copied: those that come first, whole regions
 /// and at least one.
 pub fn forward(snapshot: &Snapshot, more: u64) -> Vec<Spot> {
-    let ahead = snapshot.ahead();
-    let Some(first) = ahead.first() else {
-        return ahead;
-    };
-    let region = largest_region(snapshot);
-    let adjoins = |part: &&Part| part.end() == first.start;
+    let (ahead, region) = (snapshot.ahead(), largest_region(snapshot));
+    let (mut left, mut taken) = (more.max(region), Vec::new());
+    for spot in &ahead {
+        let Some(next) = next_of(snapshot, *spot, left, region) else {
+            break;
+        };
+        left = left.saturating_sub(next.length);
+        taken.push(next);
+        if next.end() < spot.end() {
+            break;
+        }
+    }
+    outside(&ahead, &taken)
+}
+
+/// The first sectors of a stretch that is ahead, at most so many: whole regions of the
+/// segment before it.
+fn next_of(snapshot: &Snapshot, spot: Spot, most: u64, region: u64) -> Option<Spot> {
+    let adjoins = |part: &&Part| part.end() == spot.start;
     let part = snapshot.parts.iter().find(adjoins);
-    let base = part.map_or(first.start, |part| part.start);
-    let more = more.max(region);
-    let whole = (first.start - base).saturating_add(more) / region;
+    let base = part.map_or(spot.start, |part| part.start);
+    let whole = (spot.start - base).saturating_add(most) / region;
     let end = base.saturating_add(whole.saturating_mul(region));
     // Of less than a region a segment would have smaller ones.
-    let last = first.end().saturating_sub(end) < region;
-    let end = if last { first.end() } else { end };
-    let taken: Vec<Spot> = Spot::between(first.start, end).into_iter().collect();
-    outside(&ahead, &taken)
+    let last = spot.end().saturating_sub(end) < region;
+    Spot::between(spot.start, if last { spot.end() } else { end })
 }
 
 /// What is ahead once only so many sectors are left to be copied that are under a mirror
 /// target; `bits` are those of the parts' disk logs. One region stays, or it were no mirror.
 pub fn back(snapshot: &Snapshot, bits: &[Option<Vec<u8>>], keep: u64) -> Vec<Spot> {
-    let mut left = keep;
-    let mut ahead = snapshot.ahead();
-    for (number, part) in snapshot.parts.iter().enumerate() {
-        let Some(region) = region_of(part).filter(|_| !part.is_in_sync()) else {
-            continue;
-        };
-        let bits = bits.get(number).and_then(Option::as_deref);
-        let front = front_of(part, bits);
-        let least = if number == 0 && front == part.start {
-            1
-        } else {
-            0
-        };
-        let kept = left.div_ceil(region).max(least).saturating_mul(region);
-        let end = front.saturating_add(kept).min(part.end());
-        left = left.saturating_sub(end - front);
-        // A rest of less than a region stays, too.
-        let rest = Spot::between(end, part.end()).filter(|rest| rest.length >= region);
-        ahead = union(&ahead, &rest.into_iter().collect::<Vec<Spot>>());
-    }
-    ahead
+    let parts = snapshot.parts.iter().enumerate();
+    let bits = |number: usize| bits.get(number).and_then(Option::as_deref);
+    let segments = parts.filter_map(|(number, part)| to_copy(part, bits(number)));
+    let segments: Vec<Segment> = segments.collect();
+    let waits = held_back(&segments, snapshot.on_leg_0().len(), keep);
+    union(&snapshot.ahead(), &waits)
 }
 
 fn largest_region(snapshot: &Snapshot) -> u64 {

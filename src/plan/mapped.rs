@@ -3,7 +3,8 @@
 
 use crate::error::{Error, Result};
 use crate::model::snapshot::SECTOR;
-use crate::model::spots::{Spot, common, outside, union};
+use crate::model::spots::{Spot, common, outside, sectors, union};
+use crate::plan::held_back::{Segment, held_back, todo};
 use crate::plan::segments::fewer;
 use crate::text::device::DeviceRef;
 use crate::text::mapfile::{Block, Status};
@@ -17,6 +18,10 @@ pub struct Mapped {
     pub copied: Vec<Spot>,
     /// What is tried last: all sectors that have something of it.
     pub last: Vec<Spot>,
+    /// What is not copied yet, since there is a limit.
+    pub ahead: Vec<Spot>,
+    /// Sectors of what is copied at once.
+    pub first: u64,
 }
 
 impl Mapped {
@@ -33,10 +38,33 @@ impl Mapped {
         let last = inside(last.collect());
         let last = fewer(last, length);
         let copied = outside(&inside(copied.collect()), &last);
-        Mapped { copied, last }
+        Mapped {
+            copied,
+            last,
+            ahead: Vec::new(),
+            first: 0,
+        }
     }
 
-    /// The table of a mirror with what is tried last on leg 0 alone; `log` names one for
+    /// Have no more than so many sectors be copied at first, of a mirror that is yet of one
+    /// target.
+    pub fn hold_back(&mut self, table: &Table, most: u64) {
+        let mirror = table.mirrors().next();
+        let region = mirror.and_then(|(_, mirror)| mirror.region());
+        let region = region.unwrap_or(1).max(1);
+        let whole: Vec<Spot> = Spot::between(0, table.length()).into_iter().collect();
+        let stretches = outside(&whole, &self.last).into_iter().map(|spot| {
+            let region = region_of(region, spot);
+            let todo = todo(spot, region, &self.bits_of(spot, region));
+            Segment { spot, region, todo }
+        });
+        let segments: Vec<Segment> = stretches.collect();
+        let all = segments.iter().map(|segment| sectors(&segment.todo)).sum();
+        self.ahead = held_back(&segments, self.last.len(), most);
+        self.first = u64::saturating_sub(all, sectors(&self.ahead));
+    }
+
+    /// The table of a mirror with what is tried last or copied later on leg 0 alone; `log` names one for
     /// each segment.
     ///
     /// # Errors
@@ -54,17 +82,15 @@ impl Mapped {
             return Err(Error::invalid("map= is for a mirror"));
         };
         let whole: Vec<Spot> = Spot::between(0, target.length).into_iter().collect();
+        let gaps = union(&self.last, &self.ahead);
         let mut targets = Vec::new();
-        for stretch in outside(&whole, &self.last) {
+        for stretch in outside(&whole, &gaps) {
             targets.push(segment(mirror, stretch, log()?)?);
         }
         if targets.is_empty() {
             return Err(Error::invalid("the mapfile says that nothing can be read"));
         }
-        let gaps = self
-            .last
-            .iter()
-            .zip(mirror.legs.first().into_iter().cycle());
+        let gaps = gaps.iter().zip(mirror.legs.first().into_iter().cycle());
         targets.extend(gaps.map(|(spot, leg)| Target::on_leg(leg, spot.start, spot.length)));
         targets.sort_by_key(|target| target.start);
         Ok(Table { targets })
@@ -76,16 +102,18 @@ impl Mapped {
             return Vec::new();
         };
         let region = mirror.region().unwrap_or(1).max(1);
-        let regions = target.length.div_ceil(region);
+        let spot = Spot::between(target.start, target.end());
+        spot.map_or_else(Vec::new, |spot| self.bits_of(spot, region))
+    }
+
+    fn bits_of(&self, stretch: Spot, region: u64) -> Vec<u8> {
+        let regions = stretch.length.div_ceil(region);
         let bytes = regions.div_ceil(64).saturating_mul(8);
         let mut bits = vec![0_u8; usize::try_from(bytes).unwrap_or_default()];
-        let whole: Vec<Spot> = Spot::between(target.start, target.end())
-            .into_iter()
-            .collect();
-        for spot in common(&self.copied, &whole) {
-            let (from, to) = (spot.start - target.start, spot.end() - target.start);
+        for spot in common(&self.copied, &[stretch]) {
+            let (from, to) = (spot.start - stretch.start, spot.end() - stretch.start);
             // The last region may be a short one.
-            let end = if spot.end() == target.end() {
+            let end = if spot.end() == stretch.end() {
                 regions
             } else {
                 to / region
@@ -101,12 +129,14 @@ impl Mapped {
     }
 }
 
+/// The region of a stretch: one that is shorter than a region has smaller ones.
+fn region_of(region: u64, stretch: Spot) -> u64 {
+    region.min(1 << stretch.length.ilog2())
+}
+
 /// The part of a mirror that is one segment; shorter than a region it has smaller ones.
 fn segment(mirror: &Mirror, stretch: Spot, device: DeviceRef) -> Result<Target> {
-    let region = mirror
-        .region()
-        .unwrap_or(1)
-        .min(1 << stretch.length.ilog2());
+    let region = region_of(mirror.region().unwrap_or(1), stretch);
     let legs = mirror.legs.iter().map(|leg| Leg {
         device: leg.device.clone(),
         offset: leg.offset.saturating_add(stretch.start),
@@ -166,6 +196,34 @@ mod tests {
         let bits = |line: &str| mapped.bits(&Target::parse(line).expect(line))[0];
         assert_eq!(bits(wanted[0]), 0b11111);
         assert_eq!(bits(wanted[2]), 0b111);
+    }
+
+    #[test]
+    fn with_a_limit_the_rest_waits() {
+        // Regions of 8 sectors: 2 are clean, then 20 are not, 2 are; one sector is bad; 5 are not.
+        let map = "0 8192 +\n8192 81920 ?\n90112 8192 +\n98304 512 -\n98816 20480 ?\n";
+        let line = "0 233 mirror disk 2 7:0 8 2 8:0 4 8:1 0 1 handle_errors";
+        let table = Table::parse(&[line]).expect(line);
+        let begun = |most| {
+            let mut mapped = mapped(map, 233);
+            mapped.hold_back(&table, most);
+            (
+                mapped.ahead.clone(),
+                mapped.first,
+                lines(&mapped, line).expect("a table"),
+            )
+        };
+        let (ahead, first, lines) = begun(16);
+        assert_eq!((ahead, first), (spots(&[(32, 176), (193, 233)]), 16));
+        let wanted = [
+            "0 32 mirror disk 2 7:1 8 2 8:0 4 8:1 0 1 handle_errors",
+            "32 144 linear 8:0 36",
+            "176 16 mirror disk 2 7:2 8 2 8:0 180 8:1 176 1 handle_errors",
+            "192 41 linear 8:0 196",
+        ];
+        assert_eq!(lines, wanted);
+        let (ahead, first, lines) = begun(u64::MAX);
+        assert_eq!((ahead, first, lines.len()), (vec![], 200, 3));
     }
 
     #[test]

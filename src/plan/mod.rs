@@ -9,6 +9,7 @@ pub mod change;
 pub mod execute;
 pub mod front;
 pub mod grow;
+mod held_back;
 mod inherit;
 pub mod leg_name;
 pub mod legs;

@@ -68,8 +68,12 @@ pub fn pace(snapshot: &Snapshot, allowance: &Allowance) -> Pace {
 /// The table with which a new mirror begins, and what is then ahead; none where that is
 /// nothing.
 pub fn begin(table: &Table, limit: Option<u64>) -> Option<(Table, Vec<Spot>)> {
-    let sectors = step(limit?, 0) / SECTOR;
-    front::begin(table, sectors)
+    front::begin(table, first_step(limit?))
+}
+
+/// Sectors that are copied at first of a mirror with a limit.
+pub fn first_step(limit: u64) -> u64 {
+    step(limit, 0) / SECTOR
 }
 
 /// Whether its targets can be divided, and errors of a copy are told from its end.

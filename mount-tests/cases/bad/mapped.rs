@@ -2,20 +2,24 @@
 //! copy again.
 
 use std::fs;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
 use super::spots::ranges;
 use crate::cases::failover::rig::NO_IO;
+use crate::cases::front::done;
 use crate::cases::records::refused;
 use crate::lab::Lab;
 use crate::lab::case::{Case, both, kernel_only};
 use crate::lab::disks::{MIB, assert_equal, bytes, put};
 use crate::lab::shell::{attempt, output};
-use crate::lab::wait_for;
+use crate::lab::{wait_for, wait_longer};
 
 pub const CASES: &[Case] = &[
     both("a_mapfile", a_mapfile),
+    both("with_a_limit", with_a_limit),
     both("what_is_no_mapfile", what_is_no_mapfile),
     kernel_only("from_ddrescue_and_back", NO_IO, from_ddrescue_and_back),
 ];
@@ -49,6 +53,59 @@ fn a_mapfile(lab: &Lab) {
     }
     let map = ranges(&mount.read("m/map"));
     assert_eq!(map, [(0, SIZE, '+')]);
+    mount.write("m/ctl", "remove");
+}
+
+/// A limit is kept from the first moment, wherever something is missing; what is copied
+/// already stays so, and costs nothing of what is allowed.
+fn with_a_limit(lab: &Lab) {
+    let mount = lab.mount();
+    let source = lab.random(0, SIZE);
+    let (target, noise) = lab.noise(1, SIZE);
+    let map = mount.scratch("map");
+    // 2 MiB are there, 8 are not, 2 are; a place is bad; the rest is not there.
+    let text = "0 ? 1\n0 0x200000 +\n0x200000 0x800000 ?\n0xa00000 0x200000 +\n\
+                0xc00000 0x1000 -\n0xc01000 0x3ff000 ?\n";
+    fs::write(&map, text).expect("a mapfile");
+    let line = |target: &str, words: &str| {
+        format!("m: {source} {target} length=16M region=64K map={map} {words}")
+    };
+    // All of the target has to be there, whatever is copied first.
+    let small = mount.scratch("small");
+    output(&format!("truncate -s 12M {small}"));
+    let answer = mount.try_write("new", &line(&small, "limit=0"));
+    refused(answer, Errno::ENOSPC, "too small");
+    mount.write("new", &line(&target, "limit=0"));
+    let begun = ranges(&mount.read("m/map"));
+    for kept in [(0, 2 * MIB, '+'), (10 * MIB, 2 * MIB, '+')] {
+        assert!(begun.contains(&kept), "{begun:?}");
+    }
+    sleep(Duration::from_secs(2));
+    assert_eq!(ranges(&mount.read("m/map")), begun);
+    assert_eq!(mount.read("m/sync/state"), "stopped\n");
+    assert!(bytes(&target, 0, SIZE) == noise, "something is copied");
+    let health = mount.read("m/health");
+    assert!(health.contains("before all else is copied\n"), "{health}");
+    let (start, before) = (Instant::now(), done(&mount));
+    mount.write("m/sync/limit", "2M");
+    wait_longer(60, "8 MiB", || done(&mount) >= before + 8 * MIB);
+    // The first step of four seconds waits as long as that, or is behind by it.
+    let took = start.elapsed();
+    assert!((2..9).contains(&took.as_secs()), "{took:?}");
+    mount.write("m/sync/limit", "none");
+    mount.wait_in_sync("m");
+    wait_for("one target", || mount.read("m/table").lines().count() == 1);
+    let (from, to) = (bytes(&source, 0, SIZE), bytes(&target, 0, SIZE));
+    for (start, end, copied) in [
+        (0, 2 * MIB, false),
+        (2 * MIB, 10 * MIB, true),
+        (10 * MIB, 12 * MIB - 65536, false),
+        (12 * MIB, 16 * MIB, true),
+    ] {
+        let range = start as usize..end as usize;
+        let wanted = if copied { &from } else { &noise };
+        assert!(to[range.clone()] == wanted[range.clone()], "{range:?}");
+    }
     mount.write("m/ctl", "remove");
 }
 

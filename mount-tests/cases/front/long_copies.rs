@@ -1,5 +1,6 @@
 //! Long copies, of zeros.
 
+use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -63,6 +64,32 @@ pub fn a_long_copy(lab: &Lab) {
     mount.mount("");
     mount.write("m/sync/limit", "0");
     wait_for("it stops", || mount.read("m/sync/state") == "stopped\n");
+    mount.write("m/ctl", "remove");
+    dm("remove from");
+    dm("remove to");
+}
+
+/// So does one of which much is copied already, at its end; that is not forgotten.
+pub fn known_far_behind(lab: &Lab) {
+    let mount = lab.mount();
+    let [from, to] = zeros(512);
+    let map = mount.scratch("map");
+    let text = "0 ? 1\n0 0x7000000000 ?\n0x7000000000 0x1000000000 +\n";
+    fs::write(&map, text).expect("a mapfile");
+    mount.write("new", &format!("m: {from} {to} map={map}"));
+    let copied = || {
+        mount
+            .read("m/map")
+            .contains("0x7000000000  0x1000000000  +\n")
+    };
+    wait_longer(20, "a front", || mount.read("m/table").lines().count() == 3);
+    assert!(copied(), "{}", mount.read("m/map"));
+    mount.write("m/sync/limit", "0");
+    wait_for("it stops", || mount.read("m/sync/state") == "stopped\n");
+    assert!(copied(), "{}", mount.read("m/map"));
+    let before = done(&mount);
+    mount.write("m/sync/limit", "none");
+    wait_for("it goes on", || done(&mount) > before);
     mount.write("m/ctl", "remove");
     dm("remove from");
     dm("remove to");

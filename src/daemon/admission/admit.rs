@@ -109,6 +109,16 @@ impl Admission {
         }
     }
 
+    /// Check the devices of the table that another one is to become.
+    ///
+    /// # Errors
+    /// As those of [`Admission::admit`].
+    pub(crate) fn check_whole(&self, demand: &Demand<'_>, whole: &Table) -> Result<()> {
+        let places = places(whole)?;
+        let looked = self.check(demand, &places, &mut self.claims.none())?;
+        self.spare().check(demand, &looked)
+    }
+
     /// The checks that change nothing and that nothing overrides.
     fn check<'p>(
         &self,

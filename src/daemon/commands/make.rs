@@ -43,8 +43,8 @@ const MAPPER: &str = "/dev/mapper";
 pub(crate) struct Wanted<'a> {
     /// The line that the table comes from, where it was not written as one.
     pub short: Option<&'a SimpleRequest>,
-    /// What of it is copied already.
-    pub mapped: Option<&'a Mapped>,
+    /// What of it is copied already, and the table of one target that all of it is.
+    pub mapped: Option<(&'a Mapped, &'a Table)>,
     /// Whether what a target or log holds may be written over.
     pub force: bool,
 }
@@ -107,10 +107,12 @@ impl Maker {
         let name = self.name_for(request)?;
         let uuid = request.uuid.clone().map_or_else(new_uuid, Ok)?;
         let mut wished = short.map(settings).unwrap_or_default();
-        let begun = begin(&request.table, wished.limit);
-        wished.ahead = begun.map_or_else(Vec::new, |(_, ahead)| ahead);
-        let mapped = wanted.mapped;
-        wished.aside = mapped.map_or_else(Vec::new, |mapped| mapped.last.clone());
+        if let Some((mapped, _)) = wanted.mapped {
+            (wished.ahead, wished.aside) = (mapped.ahead.clone(), mapped.last.clone());
+            wished.aside_last = true;
+        } else if let Some((_, ahead)) = begin(&request.table, wished.limit) {
+            wished.ahead = ahead;
+        }
         self.below
             .journal
             .keep_intent(&name.name, &uuid, &request.table, &wished)?;
@@ -122,7 +124,7 @@ impl Maker {
             care: short.map_or(Care::Logs, |_| Care::All),
             force,
         };
-        let how = (request.minor, mapped);
+        let how = (request.minor, wanted.mapped);
         let made = self.make_kept(&demand, how, &wished, (&name, &uuid));
         if made.is_err() {
             self.below.journal.drop_record(&name.name, &uuid);
@@ -133,12 +135,16 @@ impl Maker {
     fn make_kept(
         &self,
         demand: &Demand<'_>,
-        (minor, mapped): (Option<u32>, Option<&Mapped>),
+        (minor, mapped): (Option<u32>, Option<(&Mapped, &Table)>),
         wished: &Settings,
         (name, uuid): (&Reserved<'_>, &str),
     ) -> Result<()> {
+        // All of it is let in; what is ahead comes later.
+        mapped.map_or(Ok(()), |(_, whole)| {
+            self.below.admission.check_whole(demand, whole)
+        })?;
         let admitted = self.below.admission.admit(demand)?;
-        let written = mapped.map_or(Ok(()), |mapped| {
+        let written = mapped.map_or(Ok(()), |(mapped, _)| {
             let devices = self.below.devices.as_ref();
             write_each(devices, &admitted.table.targets, |target| {
                 mapped.bits(target)
@@ -148,11 +154,11 @@ impl Maker {
             admitted.undo();
             return Err(error);
         }
-        // All of it was let in; what is ahead comes later.
-        let begun = begin(&admitted.table, wished.limit);
+        let begun = begin(&admitted.table, wished.limit).filter(|_| mapped.is_none());
         let whole = || (admitted.table.clone(), Vec::new());
         let (table, ahead) = begun.unwrap_or_else(whole);
-        let first = table.length().saturating_sub(sectors(&ahead));
+        let all = || table.length().saturating_sub(sectors(&ahead));
+        let first = mapped.map_or_else(all, |(mapped, _)| mapped.first);
         let text = table.joined();
         let steps = steps::create(&name.name, uuid, minor, table, demand.read_only);
         let kept = |id: &Id| self.below.journal.kept_for(id, wished);

@@ -4,6 +4,7 @@ use super::make::{Maker, Wanted};
 use super::mapped::mapped;
 use crate::daemon::journal::managed_logs::new_uuid;
 use crate::error::Result;
+use crate::plan::pace::first_step;
 use crate::plan::simple_request;
 use crate::text::device::DeviceRef;
 use crate::text::request::Request;
@@ -20,7 +21,10 @@ impl Maker {
         let uuid = new_uuid()?;
         // What cannot be a table needs no folder for its log.
         let whole = simple_request::table(short, source.size, None)?;
-        let mapped = mapped(short, whole.length())?;
+        let mut mapped = mapped(short, whole.length())?;
+        if let Some((mapped, limit)) = mapped.as_mut().zip(short.limit) {
+            mapped.hold_back(&whole, first_step(limit));
+        }
         let making = self.below.journal.managed.making();
         let log = match &short.log {
             LogAt::Auto => Some(DeviceRef::Path(making.place(&uuid, 0)?)),
@@ -44,7 +48,7 @@ impl Maker {
         };
         let wanted = Wanted {
             short: Some(short),
-            mapped: mapped.as_ref(),
+            mapped: mapped.as_ref().map(|mapped| (mapped, &whole)),
             force: short.force,
         };
         self.make(&request, &wanted)

@@ -95,11 +95,12 @@ impl Acts {
     pub(super) fn narrow(&self, mirror_id: MirrorId) {
         let done = self.switcher.narrow(mirror_id, false);
         let busy = matches!(&done, Err(error) if error.errno() == Errno::EBUSY);
+        let after = if busy { SOON } else { AGAIN };
         let again = self.registry.update(mirror_id, |entry| {
             entry.narrowing = false;
             let failed = entry.narrow_failed.0 + u32::from(done.is_err() && !busy);
             entry.narrow_failed = match done {
-                Err(_) if failed < NARROWINGS => (failed, Some(Instant::now() + AGAIN)),
+                Err(_) if failed < NARROWINGS => (failed, Some(Instant::now() + after)),
                 _ => (0, None),
             };
             if done.is_err() && failed == NARROWINGS {
@@ -109,7 +110,7 @@ impl Acts {
             entry.narrow_failed.1.is_some()
         });
         if again == Some(true) {
-            self.registry.look_again(mirror_id, AGAIN);
+            self.registry.look_again(mirror_id, after);
         }
         if busy {
             return;

@@ -163,11 +163,12 @@ fn may_set_aside(entry: &Entry, snapshot: &Snapshot) -> bool {
     drops && patient && snapshot.gaps.is_some()
 }
 
-/// Whether something that was set aside is yet to be tried.
+/// Whether something that was set aside is yet to be tried, now.
 fn is_to_narrow(entry: &Entry, snapshot: &Snapshot) -> bool {
     let aside = common(snapshot.on_leg_0(), &snapshot.known.settings.aside);
     let early = entry.narrow_failed.1.is_some_and(|at| at > Instant::now());
-    !entry.narrowing && !early && !outside(&aside, &entry.aside_tried).is_empty()
+    let later = early || snapshot.leaves_aside();
+    !entry.narrowing && !later && !outside(&aside, &entry.aside_tried).is_empty()
 }
 
 /// What is to be done about the front of a copy in which nothing has failed.

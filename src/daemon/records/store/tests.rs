@@ -62,6 +62,7 @@ fn record(name: &str, uuid: &str) -> Record {
                 start: 64,
                 length: 64,
             }],
+            aside_last: true,
             apart: true,
         },
         made: Some(vec![Identity::File(FileId {
