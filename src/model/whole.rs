@@ -11,6 +11,10 @@ use crate::text::table::{Mapping, Table, Target};
 /// A target that maps nothing: what could not be read, while `finish lossy` is under way.
 pub const ERROR: &str = "error";
 
+/// How many mirror targets a device may consist of. Each costs about a MiB of the
+/// kernel's memory and two of its threads.
+pub const MOST_SEGMENTS: usize = 64;
+
 /// Where each leg would begin if the mirror were one target.
 type Bases = Vec<(DeviceRef, u64)>;
 

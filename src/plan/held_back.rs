@@ -3,8 +3,8 @@
 
 use std::cmp::Reverse;
 
-use super::segments::MOST_SEGMENTS;
 use crate::model::spots::{Spot, union};
+use crate::model::whole::MOST_SEGMENTS;
 use crate::text::disklog::is_clean;
 
 /// How many regions in a row are not clean for another reason than that they are being

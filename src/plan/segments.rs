@@ -5,7 +5,7 @@ use super::inherit::{copied_by_order, inherited, is_copied};
 use crate::error::{Error, Result};
 use crate::model::snapshot::Snapshot;
 use crate::model::spots::{Spot, common, outside, union};
-use crate::model::whole::ERROR;
+use crate::model::whole::{ERROR, MOST_SEGMENTS};
 use crate::text::device::DeviceRef;
 use crate::text::mirror::{Leg, Log, Mirror, Sync};
 use crate::text::table::{Mapping, Table, Target};
@@ -13,10 +13,6 @@ use crate::text::table::{Mapping, Table, Target};
 /// The smallest region of a mirror target in sectors (`mirror_ctr`,
 /// drivers/md/dm-raid1.c).
 const LEAST: u64 = 2;
-
-/// How many mirror targets a device may consist of. Each costs about a MiB of the
-/// kernel's memory and two of its threads.
-pub const MOST_SEGMENTS: usize = 64;
 
 /// The table of a mirror of which some ranges are on leg 0 alone, and all else is
 /// mirrored. A segment that is as it was keeps its log; `log` names one for each that is
