@@ -64,11 +64,19 @@ impl Rig {
     pub fn new(lab: &Lab, shape: Shape, breakable: &[usize]) -> Rig {
         let fragile = breakable.iter();
         let fragile = fragile.map(|number| lab.fragile(*number, shape.sectors()));
-        Rig::on(lab, shape, breakable, fragile.collect(), shape.size())
+        let fragile = fragile.collect();
+        let line = |legs: &[String], log: Option<&Fragile>| table(shape, legs, log);
+        Rig::on(lab, shape, breakable, fragile, shape.size(), &line)
     }
 
-    /// A mirror with a bad spot on one leg, from the start.
-    pub fn with_a_bad_spot(lab: &Lab, shape: Shape, leg: usize) -> Rig {
+    /// A mirror of two legs that is copied, with its log on a disk or not, and with a bad
+    /// spot on one leg from the start; `errors` is what it is to do about that.
+    pub fn with_a_bad_spot(lab: &Lab, disk: bool, leg: usize, errors: &str) -> Rig {
+        let shape = Shape {
+            legs: 2,
+            whole: false,
+            disk,
+        };
         let (spot, written) = match leg {
             // A write to it, not copied yet, would go there alone and fail.
             0 => (2 * SMALL, SMALL),
@@ -76,7 +84,12 @@ impl Rig {
         };
         let fragile = lab.holed(leg, shape.sectors(), (spot / 512, 16));
         fragile.fail();
-        Rig::on(lab, shape, &[leg], vec![fragile], written)
+        let line = |legs: &[String], log: Option<&Fragile>| {
+            let log = log.map_or("core", |log| &log.path);
+            let legs = legs.join(" ");
+            format!("{legs} length=96M region=64K log={log} errors={errors} force=yes")
+        };
+        Rig::on(lab, shape, &[leg], vec![fragile], written, &line)
     }
 
     fn on(
@@ -85,6 +98,7 @@ impl Rig {
         breakable: &[usize],
         fragile: Vec<Fragile>,
         written: u64,
+        line: &dyn Fn(&[String], Option<&Fragile>) -> String,
     ) -> Rig {
         let leg = |number: usize| {
             let place = breakable.iter().position(|other| *other == number);
@@ -99,7 +113,7 @@ impl Rig {
         if !shape.whole {
             mount.write("throttle", "1");
         }
-        mount.write("new", &format!("m: {}", table(shape, &legs, log.as_ref())));
+        mount.write("new", &format!("m: {}", line(&legs, log.as_ref())));
         if shape.whole {
             mount.wait_in_sync("m");
         }

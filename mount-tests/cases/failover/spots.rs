@@ -3,7 +3,7 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::rig::{NO_IO, Rig, Shape};
+use super::rig::{NO_IO, Rig};
 use crate::lab::case::{Case, kernel_only};
 use crate::lab::disks::{MIB, assert_equal};
 use crate::lab::dm::create;
@@ -22,13 +22,7 @@ pub const CASES: &[Case] = &[
 /// A region that cannot be copied stays out of the count and takes no leg out.
 fn bad_target(lab: &Lab) {
     for disk in [true, false] {
-        let shape = Shape {
-            legs: 2,
-            whole: false,
-            disk,
-        };
-        let rig = Rig::with_a_bad_spot(lab, shape, 1);
-        rig.mount.write("m/on_failure", "hold");
+        let rig = Rig::with_a_bad_spot(lab, disk, 1, "hold");
         rig.mount.write("throttle", "100");
         rig.expect("degraded", &["leg 1 ", " S sync failed", "may be held"]);
         assert!(!rig.mount.read("events").contains(" m dropped "));
@@ -40,12 +34,7 @@ fn bad_target(lab: &Lab) {
 /// left to the source alone, and written to like all others.
 fn bad_target_written(lab: &Lab) {
     for disk in [true, false] {
-        let shape = Shape {
-            legs: 2,
-            whole: false,
-            disk,
-        };
-        let rig = Rig::with_a_bad_spot(lab, shape, 1);
+        let rig = Rig::with_a_bad_spot(lab, disk, 1, "drop");
         rig.mount.write("throttle", "100");
         let settled = [
             " bytes around what could not be copied are on leg 0 alone",
@@ -78,7 +67,7 @@ fn bad_target_written(lab: &Lab) {
         rig.write_the_bad_region();
         let events = rig.mount.read("events");
         assert!(!events.contains(" m dropped "), "{events}");
-        let longest = rig.mended();
+        let (shape, longest) = (rig.shape, rig.mended());
         assert!(longest < Duration::from_secs(5), "{longest:?}");
         println!("{shape:?}: the longest wait of a writer {longest:?}");
     }
@@ -86,12 +75,7 @@ fn bad_target_written(lab: &Lab) {
 
 /// What one target does not take is copied to the next.
 fn bad_target_replaced(lab: &Lab) {
-    let shape = Shape {
-        legs: 2,
-        whole: false,
-        disk: true,
-    };
-    let rig = Rig::with_a_bad_spot(lab, shape, 1);
+    let rig = Rig::with_a_bad_spot(lab, true, 1, "drop");
     rig.mount.write("throttle", "100");
     rig.write_the_bad_region();
     let other = lab.blank(2);
@@ -155,12 +139,7 @@ fn bad_target_of_several(lab: &Lab) {
 
 /// A source that cannot be read somewhere stays the source.
 fn bad_source(lab: &Lab) {
-    let shape = Shape {
-        legs: 2,
-        whole: false,
-        disk: true,
-    };
-    let rig = Rig::with_a_bad_spot(lab, shape, 0);
+    let rig = Rig::with_a_bad_spot(lab, true, 0, "drop");
     rig.mount.write("throttle", "100");
     rig.expect("degraded", &["leg 0 ", " S sync failed", "write `retry`"]);
     assert!(!rig.mount.read("events").contains(" m dropped "));
