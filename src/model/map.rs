@@ -56,11 +56,6 @@ fn of_part(part: &Part, bits: Option<&[u8]>) -> Vec<Spot> {
     let (Some(region), Some(status)) = (region.filter(|region| *region > 0), &part.status) else {
         return Vec::new();
     };
-    let at = |number: u64| {
-        part.start
-            .saturating_add(number.saturating_mul(region))
-            .min(part.end())
-    };
     if part.is_in_sync() {
         return Spot::between(part.start, part.end()).into_iter().collect();
     }
@@ -68,19 +63,29 @@ fn of_part(part: &Part, bits: Option<&[u8]>) -> Vec<Spot> {
     let healthy = status.health.iter().all(|letter| *letter == Letter::Alive);
     match bits {
         Some(bits) => {
-            let clean = (0..status.total).filter(|number| is_clean(bits, *number));
-            let spots: Vec<Spot> = clean
-                .filter_map(|number| Spot::between(at(number), at(number + 1)))
-                .collect();
-            union(&spots, &[])
+            let part = Spot::between(part.start, part.end());
+            part.map_or_else(Vec::new, |part| clean(part, region, bits))
         }
         // In memory one region comes in sync after the other, and none has failed.
         None if healthy && matches!(log, Some(Log::Core { sync: None, .. })) => {
-            let end = at(status.in_sync);
+            let done = status.in_sync.saturating_mul(region);
+            let end = part.start.saturating_add(done).min(part.end());
             Spot::between(part.start, end).into_iter().collect()
         }
         None => Vec::new(),
     }
+}
+
+/// What is clean of a stretch whose disk log has these bits, in ascending order.
+pub fn clean(stretch: Spot, region: u64, bits: &[u8]) -> Vec<Spot> {
+    let regions = stretch.length.div_ceil(region.max(1));
+    let at = |number: u64| {
+        let start = stretch.start.saturating_add(number.saturating_mul(region));
+        start.min(stretch.end())
+    };
+    let clean = (0..regions).filter(|number| is_clean(bits, *number));
+    let spots = clean.filter_map(|number| Spot::between(at(number), at(number + 1)));
+    union(&spots.collect::<Vec<Spot>>(), &[])
 }
 
 /// The map as a picture: each character is the worst of its stretch.

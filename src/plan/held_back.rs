@@ -3,9 +3,9 @@
 
 use std::cmp::Reverse;
 
-use crate::model::spots::{Spot, union};
+use crate::model::map::clean;
+use crate::model::spots::{Spot, outside, union};
 use crate::model::whole::MOST_SEGMENTS;
-use crate::text::disklog::is_clean;
 
 /// How many regions in a row are not clean for another reason than that they are being
 /// written to, where clean ones come behind them.
@@ -24,21 +24,10 @@ pub(super) struct Segment {
 /// What is to be copied of a stretch whose disk log has these bits: what is behind the last
 /// region that is clean, and long rows before it.
 pub(super) fn todo(spot: Spot, region: u64, bits: &[u8]) -> Vec<Spot> {
-    let regions = spot.length.div_ceil(region);
-    let mut todo = Vec::new();
-    let mut from = 0;
-    for clean in (0..regions).filter(|number| is_clean(bits, *number)) {
-        todo.extend(row(spot, region, from, clean).filter(|_| clean - from >= LONG));
-        from = clean + 1;
-    }
-    todo.extend(row(spot, region, from, regions));
+    let mut todo = outside(&[spot], &clean(spot, region, bits));
+    let long = region.saturating_mul(LONG);
+    todo.retain(|row| row.length >= long || row.end() == spot.end());
     todo
-}
-
-/// The sectors from one region up to another.
-fn row(spot: Spot, region: u64, from: u64, to: u64) -> Option<Spot> {
-    let at = |number: u64| spot.start.saturating_add(number.saturating_mul(region));
-    Spot::between(at(from), at(to).min(spot.end()))
 }
 
 /// What has to wait where only so many sectors may be copied; `gaps` are on leg 0 alone

@@ -25,8 +25,7 @@ use crate::engine::patience::Patience;
 use crate::engine::{Devices, Engine, Id, Slot};
 use crate::error::{Errno, Error, Result};
 use crate::model::id::MirrorId;
-use crate::model::settings::Settings;
-use crate::model::settings::SettingsEdit;
+use crate::model::settings::{Settings, SettingsEdit};
 use crate::text::device::{DevNo, DeviceRef};
 use crate::text::table::Table;
 

@@ -23,8 +23,8 @@ impl Journal {
     }
 
     /// What is recorded of a new mirror with this table, beside what was asked for: one with
-    /// a disk log is to be brought back, if it can be known again, and record and log are still there
-    /// after a reboot.
+    /// a disk log is to be brought back, if it can be known again, and record and log are
+    /// still there after a reboot.
     pub(crate) fn kept_of(&self, info: &Info, table: &Table, wished: &Settings) -> Settings {
         let mut mirrors = table.mirrors();
         let disk_log = mirrors.any(|(_, mirror)| matches!(mirror.log, Log::Disk { .. }));
