@@ -7,7 +7,9 @@ usage: readers.py MOUNTPOINT SCHEMA
 
 import copy
 import json
+import re
 import sys
+from datetime import datetime
 from pathlib import Path
 
 from jsonschema import Draft202012Validator
@@ -26,6 +28,9 @@ METRICS = [
     ("mirrorfs_leg_healthy", "gauge", ""),
     ("mirrorfs_log_healthy", "gauge", ""),
     ("mirrorfs_bad_bytes", "gauge", "bytes"),
+    ("mirrorfs_check_mismatch_bytes", "gauge", "bytes"),
+    ("mirrorfs_check_timestamp_seconds", "gauge", "seconds"),
+    ("mirrorfs_check_progress", "gauge", ""),
     ("mirrorfs_events", "counter", ""),
     ("mirrorfs_build_info", "gauge", ""),
 ]
@@ -65,6 +70,18 @@ def of_mirror(mirror):
     letter = mirror["log"]["health"] if there else None
     yield "mirrorfs_log_healthy", {}, None if letter is None else int(letter == "A")
     yield "mirrorfs_bad_bytes", {}, sync["bad_bytes"]
+    yield from of_check(mirror["check"][0])
+
+
+def of_check(line):
+    """The figures of the first line of a mirror's `check`."""
+    differs = re.search(r"(\d+) bytes differ", line)
+    yield "mirrorfs_check_mismatch_bytes", {}, int(differs[1]) if differs else None
+    done = re.match(r"done (\S+Z),", line)
+    time = datetime.fromisoformat(done[1]).timestamp() if done else None
+    yield "mirrorfs_check_timestamp_seconds", {}, time
+    runs = re.match(r"running (\d+)\.\d\d%", line)
+    yield "mirrorfs_check_progress", {}, int(runs[1]) if runs else None
 
 
 def expected(mirrors):

@@ -67,6 +67,7 @@ const MIRROR: &[(&str, u32)] = &[
     ("sync/bad_bytes", 0o444),
     ("map", 0o444),
     ("map.txt", 0o444),
+    ("check", 0o444),
     ("sync/rate", 0o444),
     ("sync/eta", 0o444),
     ("log/type", 0o444),

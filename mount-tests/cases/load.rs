@@ -3,8 +3,8 @@
 //! that was written is there, on every leg.
 
 mod fio;
-mod fs;
-mod loaded;
+pub mod fs;
+pub mod loaded;
 mod random;
 
 use std::time::Duration;
@@ -28,7 +28,7 @@ const LONG: usize = 100;
 /// How long I/O is held on purpose.
 const HELD: Duration = Duration::from_millis(300);
 
-fn programs() -> Option<&'static str> {
+pub fn programs() -> Option<&'static str> {
     let there = attempt("type fio mkfs.ext4 e2fsck mkfs.xfs xfs_repair");
     (there.0 != 0).then_some("fio, e2fsprogs or xfsprogs is missing: `mount-tests/setup`")
 }

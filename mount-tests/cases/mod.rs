@@ -4,6 +4,7 @@ mod admission;
 mod anonymous;
 mod bad;
 mod beside;
+mod checks;
 mod command;
 mod crowd;
 pub mod differential;
@@ -120,6 +121,7 @@ pub fn all() -> Vec<(&'static str, &'static Case)> {
         ("bad_in_use", bad::in_use::CASES),
         ("bad_medium", bad::medium::CASES),
         ("bad_kept", bad::kept::CASES),
+        ("checks", checks::CASES),
         ("switching", switching::CASES),
         ("beside", beside::CASES),
         ("let_go", let_go::CASES),

@@ -28,6 +28,8 @@ pub struct Written {
     latest: Vec<u64>,
     /// The longest time between two acknowledgements.
     pub longest: Duration,
+    /// How long each took.
+    waits: Vec<Duration>,
     /// The error that ended it, if one did.
     pub error: Option<io::Error>,
 }
@@ -122,7 +124,9 @@ fn write(file: &File, bytes: u64, over: &AtomicBool, count: &AtomicU64) -> Writt
             written.latest[place as usize] = 0;
             break;
         }
-        written.longest = written.longest.max(last.elapsed());
+        let waited = last.elapsed();
+        written.longest = written.longest.max(waited);
+        written.waits.push(waited);
         last = Instant::now();
         written.latest[place as usize] = number;
         count.store(number, Ordering::Relaxed);
@@ -144,6 +148,13 @@ impl Written {
     /// How many blocks were acknowledged, each once.
     pub fn count(&self) -> usize {
         self.latest.iter().filter(|number| **number > 0).count()
+    }
+
+    /// What half of the writes took at most.
+    pub fn median(&self) -> Duration {
+        let mut waits = self.waits.clone();
+        waits.sort_unstable();
+        waits.get(waits.len() / 2).copied().unwrap_or_default()
     }
 
     /// Every acknowledged block is on `device`, as it was written last.

@@ -12,10 +12,12 @@
 //! 6. [`admission`]: what must be true of a device before it becomes writable
 //! 7. [`journal`]: records kept true
 //! 8. [`switch`]: another table for a mirror in use
-//! 9. [`commands`]: what somebody asks for
-//! 10. [`watch`]: who listens to the kernel
+//! 9. [`checks`]: whether the legs of a mirror are equal
+//! 10. [`commands`]: what somebody asks for
+//! 11. [`watch`]: who listens to the kernel
 
 pub mod admission;
+pub mod checks;
 pub mod commands;
 pub mod events;
 pub mod journal;
@@ -31,6 +33,7 @@ use std::sync::Arc;
 
 use self::admission::admit::Admission;
 use self::admission::permission::Caller;
+use self::checks::state::Checks;
 use self::commands::make::Maker;
 use self::commands::remake::Remaker;
 use self::commands::restore::{Restorer, Task};
@@ -68,6 +71,7 @@ pub struct Daemon {
     restorer: Arc<Restorer>,
     starter: Arc<Starter>,
     switcher: Arc<Switcher>,
+    checks: Arc<Checks>,
     tables: Tables,
     verbs: Verbs,
     preferences: Preferences,
@@ -99,6 +103,7 @@ impl Daemon {
         let journal = Arc::new(Journal::new(&mirrors, below, &events, &hands, records));
         let switcher = Arc::new(Switcher::new(&journal, &admission, &bell));
         let watch = Arc::new(watch::watch(&switcher));
+        let checks = Arc::new(Checks::new(&switcher));
         let view = Arc::new(View::new(&mirrors, &events, &bell));
         let below = Rooms {
             engine: Arc::clone(&engine),
@@ -108,6 +113,7 @@ impl Daemon {
             admission,
             journal: Arc::clone(&journal),
             switcher: Arc::clone(&switcher),
+            checks: Arc::clone(&checks),
             events: Arc::clone(&events),
             bell,
         };
@@ -127,6 +133,7 @@ impl Daemon {
             maker,
             starter,
             switcher,
+            checks,
             watch,
         }))
     }
@@ -231,6 +238,7 @@ impl Daemon {
 
     /// What only this process runs stops; what is left of the state is tidied.
     pub fn close(&self) {
+        self.checks.close();
         if self.engine.survives_daemon() {
             self.switcher.let_all_be_copied();
         }

@@ -3,6 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -16,8 +17,22 @@ use crate::error::{Error, Result};
 pub trait Direct: Send {
     /// What fails as one when the medium does, in bytes: its physical block.
     fn block(&self) -> u64;
+    /// What is read and written as one at least, in bytes: its logical block.
+    fn unit(&self) -> u64 {
+        self.block()
+    }
     /// Read all of these bytes; the errno is read(2)'s, EIO where it ends before.
     fn read(&self, span: Span) -> Result<Vec<u8>>;
+    /// The same into memory that was used before: answers where in it they are.
+    ///
+    /// # Errors
+    /// As those of [`Direct::read`].
+    fn read_into(&self, span: Span, buffer: &mut Buffer) -> Result<Range<usize>> {
+        let bytes = self.read(span)?;
+        buffer.reserve(bytes.len());
+        buffer.part(bytes.len()).copy_from_slice(&bytes);
+        Ok(0..bytes.len())
+    }
     /// Write these bytes, whole blocks of them, and have them reach the medium; the errno
     /// is that of write(2) or fdatasync(2).
     fn write(&self, at: u64, bytes: &[u8]) -> Result<()>;
@@ -78,16 +93,24 @@ impl Direct for OpenFile {
         self.block
     }
 
+    fn unit(&self) -> u64 {
+        self.unit
+    }
+
     fn read(&self, span: Span) -> Result<Vec<u8>> {
+        let mut buffer = Buffer::default();
+        let range = self.read_into(span, &mut buffer)?;
+        Ok(buffer.bytes(range).to_vec())
+    }
+
+    fn read_into(&self, span: Span, buffer: &mut Buffer) -> Result<Range<usize>> {
         let before = span.start % self.unit;
         let size = (span.size + before).next_multiple_of(self.unit) as usize;
-        let mut buffer = Buffer::new(size);
-        let bytes = buffer.part(size);
+        buffer.reserve(size);
         let wanted = (span.size + before) as usize;
-        self.fill(bytes, span.start - before, wanted)
+        self.fill(buffer.part(size), span.start - before, wanted)
             .map_err(|error| self.failed("reading", &error))?;
-        let found = bytes.get(before as usize..wanted).unwrap_or_default();
-        Ok(found.to_vec())
+        Ok(before as usize..wanted)
     }
 
     fn write(&self, at: u64, bytes: &[u8]) -> Result<()> {

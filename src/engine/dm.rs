@@ -122,6 +122,14 @@ impl Suspend {
         skip_lockfs: true,
         passing: true,
     };
+
+    /// That of a look at what is on the legs: what is dirty in a file system, and every
+    /// write that has begun, is on them.
+    pub const FREEZE: Suspend = Suspend {
+        noflush: false,
+        skip_lockfs: false,
+        passing: true,
+    };
 }
 
 /// The versions that `version` prints.

@@ -28,6 +28,7 @@ use crate::text::device::DeviceRef;
 use crate::text::table::Line;
 
 pub use self::arrivals::Arrivals;
+pub use self::buffer::Buffer;
 pub use self::direct::Direct;
 pub use self::dm::{Id, Info, Kind, Listed, Slot, Suspend, Versions};
 pub use self::facts::{

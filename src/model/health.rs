@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::check::Check;
 use super::failure::{Hurt, Switch, Verdict, assess, hurt};
 use super::policy::OnFailure;
 use super::progress::{Progress, SyncState};
@@ -196,6 +197,7 @@ pub fn warnings(snapshot: &Snapshot) -> Vec<String> {
     warnings.extend(set_aside(snapshot));
     warnings.extend(alone(snapshot));
     warnings.extend(paused(snapshot));
+    warnings.extend(differs(snapshot));
     if snapshot.info.deferred {
         warnings.push("the device is removed at its last close".into());
     }
@@ -232,6 +234,29 @@ fn alone(snapshot: &Snapshot) -> Option<String> {
 fn paused(snapshot: &Snapshot) -> Option<String> {
     let waits = snapshot.is_paused() && !snapshot.ahead().is_empty();
     waits.then(|| "copying is paused: sync/limit is 0".into())
+}
+
+/// What the last check has found, as long as there are legs that can be made equal.
+fn differs(snapshot: &Snapshot) -> Vec<String> {
+    let check = snapshot.check().filter(|_| !snapshot.parts.is_empty());
+    let found = |check: &Check| {
+        let (differs, lost) = (&check.differs, &check.unreadable);
+        let differs = (!differs.is_empty()).then(|| {
+            let (bytes, places) = (differs.bytes(), differs.len());
+            format!(
+                "{bytes} bytes differ between the legs in {places} places: look at `check`, \
+                 `repair` copies them from the source"
+            )
+        });
+        let lost = (!lost.is_empty()).then(|| {
+            let bytes = lost.bytes();
+            format!(
+                "{bytes} bytes of a leg cannot be read: look at `check`, `repair` writes them anew"
+            )
+        });
+        differs.into_iter().chain(lost).collect()
+    };
+    check.map_or_else(Vec::new, found)
 }
 
 /// Why writes are held, where they are.

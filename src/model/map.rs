@@ -41,7 +41,7 @@ pub fn map(snapshot: &Snapshot) -> Vec<Block> {
 }
 
 /// What each leg has, in ascending order.
-fn copied(snapshot: &Snapshot) -> Vec<Spot> {
+pub fn copied(snapshot: &Snapshot) -> Vec<Spot> {
     let none = None;
     let bits = snapshot.bits.iter().chain(std::iter::repeat(&none));
     let parts = snapshot.parts.iter().zip(bits);

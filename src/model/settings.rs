@@ -1,9 +1,11 @@
 //! What is set for a mirror beside its table, kept in its record and shown by its files.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::check::Check;
 use super::ownership::Ownership;
 use super::policy::{Dropped, OnFailure};
 use super::spots::Spot;
@@ -47,6 +49,9 @@ pub struct Settings {
     /// Whether there are more targets than have to be, until all is copied.
     #[serde(default)]
     pub apart: bool,
+    /// The last check of whether its legs are equal.
+    #[serde(default)]
+    pub check: Option<Arc<Check>>,
 }
 
 /// What a switch of tables changes of what is kept, and nothing else: settings that

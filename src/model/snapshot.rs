@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::check::{Check, CheckPace};
 use super::parts::{legs_of, linear_legs, log_of, parts};
 use super::rate::Rate;
 use super::settings::Settings;
@@ -77,6 +78,11 @@ pub struct Known {
     pub settings: Settings,
     /// Whether writes go through the mirror, which can be held.
     pub holds_writes: bool,
+    /// How fast its check goes on.
+    pub check_pace: CheckPace,
+    /// The life of the table under which all of the last check was made, that was whole all
+    /// the time.
+    pub checked_life: Option<u64>,
     /// What the health warns of beside.
     pub notes: Vec<String>,
     /// Why writes that something failed under still wait.
@@ -219,6 +225,28 @@ impl Snapshot {
     /// Whether every mirror target tracks errors (`handle_errors`).
     pub fn tracks_errors(&self) -> bool {
         self.parts.iter().all(Part::tracks_errors)
+    }
+
+    /// The last check of these legs; none where there was none.
+    pub fn check(&self) -> Option<&Check> {
+        let check = self.known.settings.check.as_deref()?;
+        let same = self.parts.is_empty() || check.legs == self.leg_places();
+        same.then_some(check)
+    }
+
+    /// Its legs, and where the mirror begins on each: what a check is of.
+    pub fn leg_places(&self) -> Vec<String> {
+        let legs = self.legs.iter();
+        legs.map(|leg| format!("{}@{}", leg.device, leg.offset))
+            .collect()
+    }
+
+    /// Whether each leg is known to have all that there is: under mirror targets, copied,
+    /// and without an error that anybody could have missed.
+    pub fn is_whole(&self) -> bool {
+        let healthy = self.legs.iter().all(|leg| leg.letter == Letter::Alive);
+        let mirrored = !self.parts.is_empty() && self.on_leg_0().is_empty();
+        mirrored && healthy && self.tracks_errors() && self.is_copied()
     }
 
     /// One leg of each mirror target, and all others.

@@ -69,6 +69,14 @@ pub trait Bookkeeper {
         nobody("carries the logs over")
     }
 
+    /// For [`Step::Meanwhile`].
+    ///
+    /// # Errors
+    /// Its own.
+    fn meanwhile(&self) -> Result<()> {
+        nobody("does something meanwhile")
+    }
+
     /// Before [`Step::Suspend`]: others' I/O waits from now on.
     fn before_suspend(&self) {}
 
@@ -131,6 +139,7 @@ fn run(
         Step::Confirm => books.confirm()?,
         Step::ClearLogs => books.clear_logs()?,
         Step::CarryLogs => books.carry_logs()?,
+        Step::Meanwhile => books.meanwhile()?,
         Step::ExpectInSync => {
             books.check_alone()?;
             check_in_sync(&engine.status(id)?.1)?;

@@ -37,6 +37,29 @@ pub fn check_in_sync(status: &[Line]) -> Result<()> {
     Ok(())
 }
 
+/// Check that a whole check of these legs has found nothing, and that they are since then
+/// what they were.
+///
+/// # Errors
+/// EBUSY with what is missing.
+pub fn check_compared(snapshot: &Snapshot) -> Result<()> {
+    let Some(check) = snapshot.check() else {
+        let sentence = "not checked: its legs were never compared; `check` does it";
+        return Err(Error::busy(sentence));
+    };
+    if !check.is_clean() {
+        let line = check.line(snapshot.known.check_pace);
+        return Err(Error::busy(format!("not checked: {line}")));
+    }
+    if snapshot.life.is_none() || snapshot.known.checked_life != snapshot.life {
+        let line = check.summary();
+        return Err(Error::busy(format!(
+            "not checked under this table: {line}: `check` compares again"
+        )));
+    }
+    Ok(())
+}
+
 /// Check that all of the source could be read, and is under a mirror target.
 ///
 /// # Errors

@@ -41,6 +41,8 @@ pub enum Step {
     /// Have the new disk logs of the table say what the old ones do: whoever runs the
     /// steps does.
     CarryLogs,
+    /// Do what can only be done while I/O is held: whoever runs the steps does.
+    Meanwhile,
     /// Switch to the loaded table, if any, and resume I/O.
     Resume,
     /// Remove the device.
@@ -66,6 +68,7 @@ impl fmt::Display for Step {
             Step::Confirm | Step::ExpectInSync => write!(f, "look at it again"),
             Step::ClearLogs => write!(f, "clear the log"),
             Step::CarryLogs => write!(f, "write the new logs"),
+            Step::Meanwhile => write!(f, "compare the legs"),
             Step::Resume => write!(f, "resume"),
             Step::Remove { .. } => write!(f, "remove"),
             Step::Rename { name } => write!(f, "rename to {name}"),

@@ -26,6 +26,17 @@ pub enum Command {
         /// Of a mirror that is not started: also where its log does not call everything
         /// copied.
         lossy: bool,
+        /// Only where a whole check has found nothing.
+        checked: bool,
+    },
+    /// Compare all legs.
+    Check,
+    /// Compare them no longer.
+    StopCheck,
+    /// Copy what differs.
+    Repair {
+        /// From this leg; none: from the source.
+        from: Option<LegName>,
     },
     /// Go back to the source.
     Abort,
@@ -73,7 +84,7 @@ impl Command {
     /// The leg that a verb names.
     pub fn leg(&mut self) -> Option<&mut LegName> {
         match self {
-            Command::Finish { leg, .. } => leg.as_mut(),
+            Command::Finish { leg, .. } | Command::Repair { from: leg } => leg.as_mut(),
             Command::Drop(leg) | Command::Replace { leg, .. } => Some(leg),
             _ => None,
         }
@@ -95,6 +106,12 @@ impl Command {
 
 /// What is said where a copy may lack something.
 const LOSSY: &str = "lossy";
+
+/// What is said where a copy is to have been compared.
+const CHECKED: &str = "checked";
+
+/// What is said before the leg that is right.
+const FROM: &str = "FROM";
 
 /// What is said where what a device holds may be written over.
 pub use crate::text::request::FORCE;
@@ -135,13 +152,46 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         name: "finish",
-        arguments: "[LEG] [lossy]",
+        arguments: "[LEG] [lossy] [checked]",
         doc: "cut over to a leg (default 1)",
         parse: |words| {
-            let named = words.peek().filter(|word| *word != LOSSY);
+            let is_leg = |word: &&str| *word != LOSSY && *word != CHECKED;
+            let named = words.peek().filter(is_leg);
             let leg = named.map(|_| LegName::parse(words)).transpose()?;
             let lossy = flag(words, LOSSY)?;
-            Ok(Command::Finish { leg, lossy })
+            let checked = flag(words, CHECKED)?;
+            Ok(Command::Finish {
+                leg,
+                lossy,
+                checked,
+            })
+        },
+    },
+    Verb {
+        name: "check",
+        arguments: "[stop]",
+        doc: "compare all legs; read `check`",
+        parse: |words| {
+            let stop = flag(words, "stop")?;
+            Ok(if stop {
+                Command::StopCheck
+            } else {
+                Command::Check
+            })
+        },
+    },
+    Verb {
+        name: "repair",
+        arguments: "[FROM LEG]",
+        doc: "copy what differs from the source",
+        parse: |words| {
+            let is_from = |word: &&str| word.eq_ignore_ascii_case(FROM);
+            let from = words.peek().filter(is_from).map(|_| {
+                words.next(FROM)?;
+                LegName::parse(words)
+            });
+            let from = from.transpose()?;
+            Ok(Command::Repair { from })
         },
     },
     Verb {

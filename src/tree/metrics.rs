@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use super::top::Top;
 use crate::daemon::events::counts::NONE;
 use crate::daemon::events::kind::Kind;
+use crate::model::check::{Check, Phase};
 use crate::model::health::State;
 use crate::model::progress::Progress;
 use crate::model::snapshot::{Leg, Snapshot};
@@ -72,6 +73,30 @@ const OF_MIRRORS: &[(Family, Figures)] = &[
         ),
         |m| vec![plain(Progress::of(m).bad_bytes)],
     ),
+    (
+        Family::gauge(
+            "mirrorfs_check_mismatch_bytes",
+            "bytes",
+            "Bytes that differ between the legs, as the last check found.",
+        ),
+        |m| optional(m.check().map(|check| check.differs.bytes())),
+    ),
+    (
+        Family::gauge(
+            "mirrorfs_check_timestamp_seconds",
+            "seconds",
+            "When the last check came to its end, since 1970.",
+        ),
+        |m| optional(checked(m, Phase::Done).map(|check| check.ended)),
+    ),
+    (
+        Family::gauge(
+            "mirrorfs_check_progress",
+            "",
+            "Percent that the check has compared, while it runs.",
+        ),
+        |m| optional(checked(m, Phase::Running).map(Check::done)),
+    ),
 ];
 
 const EVENTS: Family = Family::counter(
@@ -126,6 +151,10 @@ fn plain(value: u64) -> Sample {
 
 fn optional(value: Option<u64>) -> Vec<Sample> {
     value.map(plain).into_iter().collect()
+}
+
+fn checked(mirror: &Snapshot, phase: Phase) -> Option<&Check> {
+    mirror.check().filter(|check| check.phase == phase)
 }
 
 fn states(mirror: &Snapshot) -> Vec<Sample> {

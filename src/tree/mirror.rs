@@ -118,6 +118,12 @@ pub const ROWS: &[Row<Snapshot>] = &[
         map::picture,
         "the same as a picture, to be watched",
     ),
+    Row::lines(
+        "check",
+        Kernel,
+        check,
+        "what differs between the legs; pollable",
+    ),
     Row::read(
         "sync/state",
         Kernel,
@@ -277,6 +283,15 @@ fn lines(lines: &[Line]) -> String {
 /// A value is one line, whatever a file is called.
 fn value(value: impl std::fmt::Display) -> String {
     one_line(&value.to_string()) + "\n"
+}
+
+fn check(mirror: &Snapshot) -> String {
+    let mut pace = mirror.known.check_pace;
+    if mirror.known.absent.is_some() {
+        pace.waits = Some("waiting");
+    }
+    let check = mirror.check();
+    check.map_or_else(|| value("never"), |check| check.text(pace))
 }
 
 fn optional(number: Option<u64>) -> String {

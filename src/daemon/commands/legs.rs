@@ -16,6 +16,7 @@ use crate::plan::change::Change;
 use crate::plan::front::grown;
 use crate::plan::grow::grow;
 use crate::plan::legs;
+use crate::plan::missing::check_compared;
 use crate::plan::verb::Command;
 
 /// Changes the legs of mirrors.
@@ -65,7 +66,10 @@ impl Legs {
                 .admission
                 .check_table(caller, &mut change.table, &own)?;
         }
-        if let Command::Finish { .. } = command {
+        if let Command::Finish { checked, .. } = command {
+            if *checked {
+                check_compared(snapshot)?;
+            }
             self.below.mirrors.check_nobody_beside(snapshot)?;
             self.check_alone(mirror_id, snapshot, target(command))?;
         }
@@ -117,6 +121,9 @@ impl Legs {
         let switcher = &self.below.switcher;
         let whole = |snapshot: &Snapshot| {
             self.plan(snapshot, command)?;
+            if matches!(command, Command::Finish { checked: true, .. }) {
+                check_compared(snapshot)?;
+            }
             self.below.mirrors.check_nobody_beside(snapshot)?;
             self.check_alone(mirror_id, snapshot, leg)
         };
@@ -151,9 +158,7 @@ impl Legs {
             }
             Command::Resync => legs::resync(snapshot),
             Command::Grow { length, .. } => grow(snapshot, *length, self.log_block(snapshot)?),
-            Command::Suspend(_) | Command::Resume | Command::Retry | Command::Remove { .. } => {
-                Err(Error::invalid("the verb changes no legs"))
-            }
+            _ => Err(Error::invalid("the verb changes no legs")),
         }
     }
 

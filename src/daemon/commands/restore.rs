@@ -210,7 +210,10 @@ impl Restorer {
             Ok((info, lines)) if !self.below.mirrors.shows(&info, &lines) => {
                 self.disown(mirror_id, record)
             }
-            _ => self.below.journal.keep_changed(mirror_id),
+            _ => {
+                self.below.journal.keep_changed(mirror_id);
+                self.below.checks.go_on(mirror_id, false);
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::daemon::admission::admit::Admission;
+use crate::daemon::checks::state::Checks;
 use crate::daemon::events::log::Events;
 use crate::daemon::journal::keep::Journal;
 use crate::daemon::mirrors::not_started;
@@ -31,6 +32,8 @@ pub struct Rooms {
     pub journal: Arc<Journal>,
     /// Switches tables.
     pub switcher: Arc<Switcher>,
+    /// Compares legs.
+    pub checks: Arc<Checks>,
     /// Where results and refusals are recorded.
     pub events: Arc<Events>,
     /// Wakes the watch.

@@ -14,6 +14,7 @@ use crate::daemon::mirrors::not_started;
 use crate::daemon::mirrors::query::Detail;
 use crate::daemon::records::record::{Record, Stage, Unfinished};
 use crate::error::{Error, Result};
+use crate::model::check::Right;
 use crate::model::id::MirrorId;
 use crate::model::snapshot::Snapshot;
 use crate::plan::execute::{EngineOnly, execute};
@@ -107,6 +108,14 @@ impl Verbs {
                 self.below.journal.keep_suspended(mirror_id);
             }
             Command::Retry => self.below.switcher.retry(mirror_id, &snapshot)?,
+            Command::Check => self.below.checks.begin(mirror_id, &snapshot)?,
+            Command::StopCheck => self.below.checks.stop(mirror_id, &snapshot)?,
+            Command::Repair { from } => {
+                let right = from
+                    .as_ref()
+                    .map_or(Right::Source, |leg| Right::Leg(leg.number()));
+                self.below.checks.repair(mirror_id, &snapshot, right)?;
+            }
             Command::Remove { deferred } => self.remove(mirror_id, &snapshot, *deferred)?,
             _ => self.legs.change(caller, mirror_id, &snapshot, command)?,
         }
@@ -180,7 +189,11 @@ impl Verbs {
         let manner = match command {
             Command::Resume => Manner::AsLogged,
             Command::Resync => Manner::Resync,
-            Command::Finish { leg, lossy } => {
+            Command::Finish {
+                leg,
+                lossy,
+                checked: false,
+            } => {
                 let leg = named(leg.as_ref(), record)?;
                 Manner::Alone { leg, lossy }
             }
@@ -188,6 +201,9 @@ impl Verbs {
             _ => return Err(not_started(absent)),
         };
         let started = self.remaker.start(mirror_id, absent, manner);
+        if started.is_ok() {
+            self.below.checks.go_on(mirror_id, true);
+        }
         // Of what was only asked for nothing follows.
         if let (Err(error), Manner::AsLogged) = (&started, manner) {
             let absent = Absent::after(record.clone(), error);

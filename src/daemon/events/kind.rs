@@ -47,6 +47,12 @@ pub enum Kind {
     Lossy,
     /// What failed is tried again.
     Retried,
+    /// Its legs are compared, or no more.
+    Check,
+    /// They differ, or something of one cannot be read.
+    Differs,
+    /// What differed was copied.
+    Repaired,
     /// A setting was changed.
     Set,
     /// A command was refused or failed.
@@ -55,7 +61,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them, each at its own number.
-    pub const ALL: [Kind; 24] = [
+    pub const ALL: [Kind; 27] = [
         Kind::Adopted,
         Kind::Created,
         Kind::Restored,
@@ -78,6 +84,9 @@ impl Kind {
         Kind::Bad,
         Kind::Lossy,
         Kind::Retried,
+        Kind::Check,
+        Kind::Differs,
+        Kind::Repaired,
         Kind::Set,
         Kind::Error,
     ];
@@ -116,6 +125,9 @@ impl Kind {
             Kind::Bad => ("bad", true),
             Kind::Lossy => ("lossy", true),
             Kind::Retried => ("retried", false),
+            Kind::Check => ("check", false),
+            Kind::Differs => ("differs", true),
+            Kind::Repaired => ("repaired", false),
             Kind::Set => ("set", false),
             Kind::Error => ("error", true),
         }

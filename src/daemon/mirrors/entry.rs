@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::checking::Checking;
 use super::front::Front;
 use super::stalled::Slow;
 use crate::daemon::records::record::Record;
@@ -75,6 +76,8 @@ pub struct Entry {
     pub(crate) refused: (Vec<DeviceRef>, Vec<Spot>),
     /// How its copy goes on.
     pub(crate) front: Front,
+    /// How its check goes on.
+    pub(crate) checking: Checking,
     /// Whether its source is slow.
     pub(crate) slow: Slow,
     /// Whether a failed step has left it suspended.
@@ -131,6 +134,7 @@ impl Entry {
             aside_tried: Vec::new(),
             refused: Default::default(),
             front: Front::default(),
+            checking: Checking::default(),
             slow: Slow::default(),
             left_suspended: false,
             stuck: None,
@@ -171,6 +175,7 @@ impl Entry {
             announced: Some(name.clone()),
             settings: Some(absent.record.settings.clone()),
             turn: Arc::clone(&self.turn),
+            checking: self.checking.after(),
             absent: Some(absent),
             running: self.running.take(),
             switching: self.switching.take(),
@@ -228,6 +233,8 @@ impl Entry {
             in_sync_life: self.in_sync_life,
             settings: self.settings.clone().unwrap_or_default(),
             holds_writes: true,
+            check_pace: self.checking.pace(),
+            checked_life: self.checking.life,
             notes: self
                 .notes
                 .iter()

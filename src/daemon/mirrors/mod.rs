@@ -6,6 +6,7 @@
 
 mod absent;
 mod beside;
+pub mod checking;
 pub mod entry;
 pub mod front;
 pub mod lease;

@@ -109,10 +109,12 @@ impl Switcher {
     }
 
     /// A resume of the very table that was live begins a new life of it, in which the
-    /// legs may have what they had. Only of a resume of our own that is known: what
-    /// another program resumed may have been loaded anew.
+    /// legs may have what they had, and what was compared is so still. Only of a resume of
+    /// our own that is known: what another program resumed may have been loaded anew.
     fn carry_over(&self, mirror_id: MirrorId, before: &Snapshot) {
-        if !before.parts.iter().all(Part::keeps_sync) {
+        let keeps = before.parts.iter().all(Part::keeps_sync);
+        let whole = before.is_whole();
+        if !keeps && !whole {
             return;
         }
         let dev = before.info.dev;
@@ -123,8 +125,11 @@ impl Switcher {
         };
         if same && now == then + 1 {
             self.registry.update(mirror_id, |entry| {
-                if entry.in_sync_life == Some(then) {
+                if keeps && entry.in_sync_life == Some(then) {
                     entry.in_sync_life = Some(now);
+                }
+                if whole {
+                    entry.checking.carry_over(then, now);
                 }
             });
         }
@@ -201,6 +206,10 @@ impl Bookkeeper for Watched<'_> {
 
     fn carry_logs(&self) -> Result<()> {
         self.books.carry_logs()
+    }
+
+    fn meanwhile(&self) -> Result<()> {
+        self.books.meanwhile()
     }
 
     fn hurries(&self) -> bool {

@@ -9,6 +9,7 @@ pub mod aside;
 pub mod change;
 mod failed;
 mod front;
+pub mod held;
 mod layout;
 pub mod lossy;
 pub mod retry;

@@ -3,10 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::engine::{Direct, Span};
+use crate::engine::{Buffer, Direct, Span};
 use crate::error::{Errno, Error, Result};
 use crate::model::snapshot::SECTOR;
 use crate::model::spots::Spot;
+use crate::plan::compare::cut;
 
 /// Bytes that are read at once.
 const CHUNK: u64 = 64 * 1024;
@@ -20,6 +21,7 @@ pub(super) type Put<'a> = dyn FnMut(Spot, Option<&[u8]>) -> Result<()> + 'a;
 /// A leg of a mirror, to be read where nobody else does.
 pub(super) struct Source {
     direct: Box<dyn Direct>,
+    buffer: Buffer,
     /// The byte of it where the mirror begins.
     base: u64,
     /// How long reads that failed have taken.
@@ -39,6 +41,7 @@ impl Source {
     pub(super) fn new(direct: Box<dyn Direct>, base: u64) -> Source {
         Source {
             direct,
+            buffer: Buffer::default(),
             base,
             failing: Duration::ZERO,
         }
@@ -85,7 +88,7 @@ impl Source {
         let block = self.direct.block().max(SECTOR);
         for chunk in pieces(range, self.base, CHUNK) {
             if let Some(bytes) = self.bytes(chunk)? {
-                put(chunk, Some(&bytes))?;
+                put(chunk, Some(bytes))?;
                 continue;
             }
             for piece in pieces(chunk, self.base, block) {
@@ -94,7 +97,7 @@ impl Source {
                 } else {
                     None
                 };
-                put(piece, bytes.as_deref())?;
+                put(piece, bytes)?;
             }
         }
         Ok(())
@@ -105,14 +108,14 @@ impl Source {
     }
 
     /// The bytes of a range; none where it cannot be read.
-    fn bytes(&mut self, range: Spot) -> Result<Option<Vec<u8>>> {
+    fn bytes(&mut self, range: Spot) -> Result<Option<&[u8]>> {
         let begun = Instant::now();
         let span = Span {
             start: self.base.saturating_add(range.start.saturating_mul(SECTOR)),
             size: range.length.saturating_mul(SECTOR),
         };
-        match self.direct.read(span) {
-            Ok(bytes) => Ok(Some(bytes)),
+        match self.direct.read_into(span, &mut self.buffer) {
+            Ok(range) => Ok(Some(self.buffer.bytes(range))),
             Err(error) if is_of_the_medium(&error) => {
                 self.failing += begun.elapsed();
                 Ok(None)
@@ -130,14 +133,7 @@ fn is_of_the_medium(error: &Error) -> bool {
 
 /// A range in pieces that end at multiples of `size` bytes of the device.
 fn pieces(range: Spot, base: u64, size: u64) -> impl Iterator<Item = Spot> {
-    let (base, size) = (base / SECTOR, (size / SECTOR).max(1));
-    let mut at = range.start;
-    std::iter::from_fn(move || {
-        let next = (base + at + 1).next_multiple_of(size).saturating_sub(base);
-        let piece = Spot::between(at, next.min(range.end()))?;
-        at = piece.end();
-        Some(piece)
-    })
+    cut(range, size / SECTOR, base / SECTOR)
 }
 
 /// One more, which may continue the last.
@@ -151,20 +147,6 @@ pub(super) fn push(spots: &mut Vec<Spot>, spot: Spot) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pieces_end_where_the_device_s_blocks_do() {
-        let pieces = |start, end, base| {
-            let range = Spot::between(start, end).expect("a range");
-            let pieces = pieces(range, base, 4096);
-            pieces
-                .map(|piece| (piece.start, piece.end()))
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(pieces(0, 17, 0), [(0, 8), (8, 16), (16, 17)]);
-        assert_eq!(pieces(3, 9, 0), [(3, 8), (8, 9)]);
-        assert_eq!(pieces(0, 12, 1024), [(0, 6), (6, 12)]);
-    }
 
     #[test]
     fn what_continues_is_one() {

@@ -5,5 +5,6 @@
 
 pub mod deadline;
 pub mod hands;
+pub mod idle;
 pub mod realtime;
 pub mod thread;

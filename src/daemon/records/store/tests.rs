@@ -2,6 +2,7 @@
 
 use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -10,6 +11,7 @@ use crate::daemon::records::record::{RecordedDevice, Stage, Unfinished};
 use crate::engine::Kind;
 use crate::engine::identity::{DeviceId, DeviceKind, FileId, Identity, LoopId};
 use crate::error::Errno;
+use crate::model::check::Check;
 use crate::model::ownership::Ownership;
 use crate::model::policy::{Dropped, OnFailure};
 use crate::model::settings::{Settings, SettingsEdit};
@@ -64,6 +66,7 @@ fn record(name: &str, uuid: &str) -> Record {
             }],
             aside_last: true,
             apart: true,
+            check: Some(Arc::new(Check::new(vec!["8:0@0".into()], 8))),
         },
         made: Some(vec![Identity::File(FileId {
             path: "/a/log".into(),
