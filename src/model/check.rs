@@ -70,6 +70,8 @@ pub struct Check {
     pub repairs: Option<Right>,
     /// Whether only what was found is gone through.
     pub places_only: bool,
+    /// Whether I/O is held for it at this moment.
+    pub held: bool,
     /// Bytes that were copied.
     pub repaired: u64,
     /// The digest of all that was compared.
@@ -101,6 +103,7 @@ impl Check {
             left_out: Places::default(),
             repairs: None,
             places_only: false,
+            held: false,
             repaired: 0,
             digest: None,
             why: None,

@@ -7,9 +7,10 @@ use std::thread;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::{Compared, REGION, SIZE, differs, is_clean, sum};
+use super::{Compared, REGION, SIZE, differs, is_clean, plant, sum};
 use crate::cases::records::refused;
-use crate::lab::disks::MIB;
+use crate::lab::disks::{MIB, assert_equal, assert_equal_at};
+use crate::lab::shell::{Undo, output};
 use crate::lab::{Lab, wait_for};
 
 /// The first and the last sector, across a region's border, on one of three legs or on two.
@@ -133,6 +134,76 @@ pub fn not_of_other_legs(lab: &Lab) {
         text.starts_with("never") || text.starts_with("stopped"),
         "{text}"
     );
+    m.remove();
+}
+
+/// On legs that begin elsewhere, at sectors that are no page's, a place is the mirror's.
+pub fn at_offsets(lab: &Lab) {
+    let (one, other) = (lab.random(0, SIZE), lab.noise(1, SIZE).0);
+    let (first, second) = (3 * 512, MIB + 512);
+    let legs = vec![format!("{one}@{first}"), format!("{other}@{second}")];
+    let m = Compared::made_of_length(lab.mount(), legs, 32);
+    plant(&other, &[second, second + 5 * MIB, second + 32 * MIB - 1]);
+    let text = m.compare("check");
+    let wanted = [0, 5 * MIB, 32 * MIB - 1].map(|byte| differs(byte, 1, "0 1"));
+    assert_eq!(m.places(), wanted, "{text}");
+    let text = m.compare("repair");
+    assert!(is_clean(&text), "{text}");
+    assert_equal_at((&one, first), (&other, second), 32 * MIB);
+    m.remove();
+}
+
+/// A mirror that consists of several: each has legs of its own.
+pub fn several_mirrors(lab: &Lab) {
+    let mount = lab.mount();
+    let disks = [0, 1, 2, 3].map(|number| lab.random(number, 16 * MIB));
+    let [a, b, c, d] = &disks;
+    let sectors = 16 * MIB / 512;
+    let target = |start: u64, one: &str, other: &str| {
+        format!("{start} {sectors} mirror core 1 256 2 {one} 0 {other} 0 1 handle_errors")
+    };
+    let (first, second) = (target(0, a, b), target(sectors, c, d));
+    mount.write("new", &format!("m,,,,{first},{second}"));
+    mount.wait_in_sync("m");
+    let m = Compared {
+        mount,
+        legs: disks.to_vec(),
+    };
+    m.plant(1, &[MIB]);
+    m.plant(3, &[MIB]);
+    let text = m.compare("check");
+    let wanted = [differs(MIB, 1, "0 1"), differs(17 * MIB, 1, "2 3")];
+    assert_eq!(m.places(), wanted, "{text}");
+    assert!(is_clean(&m.compare("repair FROM 1")));
+    for (one, other) in [(a, b), (c, d)] {
+        assert_equal(one, other, 16 * MIB);
+    }
+    m.remove();
+}
+
+/// On a disk with blocks of 4 KiB a sector is told, and a block is copied.
+pub fn large_blocks(lab: &Lab) {
+    let (one, file) = (lab.random(0, SIZE), lab.path("large"));
+    let file = file.display().to_string();
+    output(&format!("fallocate -l {SIZE} {file}"));
+    let disk = output(&format!("losetup -f --show --sector-size 4096 {file}"));
+    let disk = disk.trim().to_string();
+    let _undo = Undo(format!("losetup -d {disk}; rm {file}"));
+    let m = Compared::made_of(lab.mount(), vec![disk.clone(), one.clone()]);
+    assert!(is_clean(&m.compare("check")));
+    for (leg, verb) in [
+        (&one, "repair"),
+        (&one, "repair FROM 0"),
+        (&one, "repair FROM 1"),
+    ] {
+        plant(leg, &[0, 9 * 512, SIZE - 512]);
+        let text = m.compare("check");
+        let wanted = [0, 9 * 512, SIZE - 512].map(|byte| differs(byte, 1, "0 1"));
+        assert_eq!(m.places(), wanted, "{text}");
+        let text = m.compare(verb);
+        assert!(is_clean(&text), "{text}");
+        assert_equal(&disk, &one, SIZE);
+    }
     m.remove();
 }
 

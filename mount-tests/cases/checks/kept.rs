@@ -9,8 +9,9 @@ use super::{Compared, SIZE, differs, is_clean, plant};
 use crate::cases::failover::rig::NO_IO;
 use crate::cases::records::{away, lasting};
 use crate::lab::disks::{MIB, assert_equal, put};
+use crate::lab::dm::{create, dm, reload};
 use crate::lab::mount::Mount;
-use crate::lab::shell::output;
+use crate::lab::shell::{Undo, output};
 use crate::lab::writer::Writer;
 use crate::lab::{Lab, wait_for, wait_longer};
 
@@ -73,13 +74,13 @@ pub fn after_a_reboot(lab: &Lab) {
 pub fn killed_in_a_repair(lab: &Lab) {
     assert!(lab.is_kernel(), "{NO_IO}");
     let m = Compared::on(lab, lasting_mount(lab), 2);
-    let writer = Writer::start("/dev/mapper/m", SIZE);
-    m.ctl("suspend");
+    let writer = Writer::start("/dev/mapper/m", SIZE / 2);
+    // The source alone has what was written meanwhile.
     put(&m.legs[1], 8 * MIB, &vec![0x33; 48 * MIB as usize]);
-    m.ctl("resume");
     m.ctl("repair");
     for round in 0..5_u64 {
         sleep(Duration::from_millis(300 + 170 * round));
+        println!("{}", m.m("check").lines().next().unwrap_or_default());
         m.mount.kill(Signal::SIGKILL);
         output(&format!("umount -l {}", m.mount.at.display()));
         m.mount.mount("");
@@ -88,12 +89,42 @@ pub fn killed_in_a_repair(lab: &Lab) {
     }
     let text = m.ended();
     println!("{}", text.lines().next().unwrap_or_default());
+    assert!(text.contains(" bytes repaired"), "{text}");
     let written = writer.end();
     assert!(written.error.is_none(), "{:?}", written.error);
     let text = m.compare("check");
     assert!(is_clean(&text), "{text}");
     assert_equal(&m.legs[0], &m.legs[1], SIZE);
     written.assert_on(&m.legs[1]);
+    m.remove();
+}
+
+/// Killed together with the child that would let I/O go: the next mount does.
+pub fn killed_while_io_is_held(lab: &Lab) {
+    let (disk, sectors) = (lab.noise(1, SIZE).0, SIZE / 512);
+    let _late = Undo("dmsetup remove --retry late".into());
+    let table = |millis: u32| format!("0 {sectors} delay {disk} 0 {millis} {disk} 0 0");
+    output("modprobe dm-delay");
+    create("late", "", &table(0));
+    let mount = lasting_mount(lab);
+    let m = Compared::made_of(mount, vec![lab.random(0, SIZE), "/dev/mapper/late".into()]);
+    plant(&disk, &[MIB, SIZE - 1]);
+    assert_eq!(m.compare("check").lines().count(), 3);
+    reload("late", &table(700));
+    m.ctl("repair");
+    let is_held = || dm("info -c --noheadings -o suspended m").contains("Suspended");
+    wait_longer(60, "I/O is held", is_held);
+    output("kill -9 $(pgrep -x dm-suspend) $(pgrep -f ' -e [k]ernel ')");
+    output(&format!("umount -l {}", m.mount.at.display()));
+    sleep(Duration::from_secs(2));
+    assert!(is_held(), "somebody has let it go");
+    reload("late", &table(0));
+    m.mount.mount("");
+    wait_longer(60, "it goes on", || !is_held());
+    m.told(" m resumed the daemon was killed ");
+    let text = m.ended();
+    assert!(is_clean(&text), "{text}");
+    assert_equal(&m.legs[0], &disk, SIZE);
     m.remove();
 }
 

@@ -25,6 +25,13 @@ pub const CASES: &[Case] = &[
     both("planted", found::planted),
     both("many_places", found::many_places),
     both("not_of_other_legs", found::not_of_other_legs),
+    both("at_offsets", found::at_offsets),
+    both("several_mirrors", found::several_mirrors),
+    kernel_only(
+        "large_blocks",
+        "its leg is a loop device",
+        found::large_blocks,
+    ),
     both("grown_meanwhile", found::grown_meanwhile),
     both("refused", found::what_is_refused),
     both("polled", found::polled),
@@ -37,6 +44,11 @@ pub const CASES: &[Case] = &[
     both("killed_in_a_check", kept::killed_in_a_check),
     both("after_a_reboot", kept::after_a_reboot),
     kernel_only("killed_in_a_repair", NO_IO, kept::killed_in_a_repair),
+    kernel_only(
+        "killed_while_io_is_held",
+        NO_IO,
+        kept::killed_while_io_is_held,
+    ),
     kernel_only("a_leg_fails", NO_IO, kept::a_leg_fails),
     kernel_only("bad_spots", NO_IO, kept::bad_spots),
     kernel_only("under_writes", NO_IO, mended::under_writes),
@@ -78,7 +90,15 @@ impl Compared {
     }
 
     fn made_of(mount: Mount, legs: Vec<String>) -> Compared {
-        let line = format!("m: {} region=128K length=64M", legs.join(" "));
+        Compared::made_of_length(mount, legs, SIZE / MIB)
+    }
+
+    /// The same of so many MiB.
+    fn made_of_length(mount: Mount, legs: Vec<String>, length: u64) -> Compared {
+        let line = format!(
+            "m: {} region=128K length={length}M force=yes",
+            legs.join(" ")
+        );
         mount.write("new", &line);
         mount.wait_in_sync("m");
         Compared { mount, legs }

@@ -114,6 +114,9 @@ impl Checks {
             if renamed && check.legs.len() == legs.len() && check.legs != legs {
                 Arc::make_mut(check).legs = legs;
             }
+            if check.held {
+                Arc::make_mut(check).held = false;
+            }
             entry.checking.life = None;
             let runs = check.phase == Phase::Running;
             runs.then(|| entry.checking.begin())

@@ -197,7 +197,10 @@ impl Restorer {
             let registry = &self.below.registry;
             registry.update(mirror_id, |entry| entry.settings = kept);
         }
-        self.end_switch((mirror_id, &info), stage == Some(Stage::Reloading));
+        let check = record.settings.check.as_ref();
+        let held = check.is_some_and(|check| check.held);
+        let switching = stage == Some(Stage::Reloading) || held;
+        self.end_switch((mirror_id, &info), switching);
         let live = self.below.engine.table(&info.id(), Slot::Live);
         if let Ok((_, lines)) = &live {
             self.below.journal.tidy(record, &Table::from_lines(lines));
@@ -233,11 +236,12 @@ impl Restorer {
     /// `switching`.
     fn end_switch(&self, (mirror_id, info): (MirrorId, &Info), switching: bool) {
         let name = &info.name;
-        let text = "the daemon was killed while it switched tables";
+        let held = "the daemon was killed while it held I/O";
+        let loaded = "the daemon was killed while it switched tables";
         let undone = self.undo_switch(mirror_id, &info.id(), switching);
         match self.below.events.report(name, undone) {
-            Ok(Undone::Suspend) => self.below.events.add(name, Kind::Resumed, text),
-            Ok(Undone::Load) => log::warn!("{name}: its loaded table is cleared: {text}"),
+            Ok(Undone::Suspend) => self.below.events.add(name, Kind::Resumed, held),
+            Ok(Undone::Load) => log::warn!("{name}: its loaded table is cleared: {loaded}"),
             Ok(Undone::Nothing) | Err(_) => {}
         }
     }

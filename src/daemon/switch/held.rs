@@ -2,17 +2,16 @@
 //! writes is under way then, and the same table goes on afterwards.
 
 use std::cell::Cell;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::act::{Switcher, changed};
+use crate::daemon::journal::begun::Begun;
 use crate::daemon::mirrors::query::Detail;
-use crate::daemon::records::record::{Stage, Unfinished};
 use crate::engine::Suspend;
-use crate::engine::home::Lying;
 use crate::error::Result;
 use crate::model::grounds::Grounds;
 use crate::model::id::MirrorId;
-use crate::model::settings::SettingsEdit;
 use crate::model::snapshot::Snapshot;
 use crate::plan::execute::Bookkeeper;
 use crate::plan::step::Step;
@@ -53,8 +52,19 @@ impl Switcher {
         let alone = self.exclude(mirror_id, snapshot, CHECK)?;
         let done = self.act_with(mirror_id, snapshot, &steps, &books);
         drop(alone);
-        self.journal.keep_changed(mirror_id);
+        self.note_held(mirror_id, false);
+        self.journal.keep_seen(mirror_id);
         done.map(|()| books.held.get())
+    }
+
+    /// Say in the settings that I/O is held for a check, or no more. What a verb has begun
+    /// beside it is not touched.
+    fn note_held(&self, mirror_id: MirrorId, held: bool) {
+        self.registry.update(mirror_id, |entry| {
+            let check = entry.settings.as_mut()?.check.as_mut()?;
+            Arc::make_mut(check).held = held;
+            Some(())
+        });
     }
 }
 
@@ -68,19 +78,13 @@ struct Held<'a> {
 }
 
 impl Bookkeeper for Held<'_> {
-    /// A daemon that is killed meanwhile leaves I/O held, which the next one lets go where
-    /// the record says that it was at work.
+    /// A daemon that is killed with all its children leaves I/O held. The next one lets it go
+    /// where the record says whose doing it was.
     fn record(&self) -> Result<()> {
-        let journal = &self.switcher.journal;
-        let entry = self.switcher.registry.get(self.mirror_id)?;
-        if journal.lies_on(entry.dev) == Lying::OnIt {
-            return Ok(());
-        }
-        let begun = Unfinished::of(Stage::Reloading, Vec::new());
-        let edit = SettingsEdit::default();
-        if let Err(error) = journal.keep_inactive(self.mirror_id, edit, begun) {
-            log::warn!("{error}");
-        }
+        self.switcher.note_held(self.mirror_id, true);
+        self.switcher
+            .journal
+            .keep_soon(self.mirror_id, Begun::Still);
         Ok(())
     }
 
