@@ -153,6 +153,7 @@ const WAITS: &[&str] = &[
     "crate::engine::host",
     "crate::engine::kernel",
     "crate::daemon::admission",
+    "crate::daemon::checks",
     "crate::daemon::commands",
     "crate::daemon::journal",
     "crate::daemon::switch",

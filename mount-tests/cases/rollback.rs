@@ -11,8 +11,8 @@ use nix::errno::Errno;
 
 use self::bench::{Bench, left, nothing};
 use self::late::{
-    a_delayed_create_goes_on, a_delayed_verb_keeps_others_out, a_table_that_is_cleared,
-    finish_looks_again,
+    a_delayed_create_goes_on, a_delayed_verb_keeps_others_out, a_hold_that_fails,
+    a_table_that_is_cleared, finish_looks_again,
 };
 use crate::lab::Lab;
 use crate::lab::case::{Case, both, embedded_only, kernel_only};
@@ -55,6 +55,7 @@ pub const CASES: &[Case] = &[
         "an embedded device has no other program",
         a_table_that_is_cleared,
     ),
+    both("a_hold_that_fails", a_hold_that_fails),
     both("a_delayed_create_goes_on", a_delayed_create_goes_on),
     both(
         "a_delayed_verb_keeps_others_out",

@@ -102,8 +102,8 @@ impl Daemon {
         let below = (&engine, &devices);
         let journal = Arc::new(Journal::new(&mirrors, below, &events, &hands, records));
         let switcher = Arc::new(Switcher::new(&journal, &admission, &bell));
-        let watch = Arc::new(watch::watch(&switcher));
         let checks = Arc::new(Checks::new(&switcher));
+        let watch = Arc::new(watch::watch(&switcher, &checks));
         let view = Arc::new(View::new(&mirrors, &events, &bell));
         let below = Rooms {
             engine: Arc::clone(&engine),

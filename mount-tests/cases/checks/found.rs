@@ -117,12 +117,18 @@ pub fn not_of_other_legs(lab: &Lab) {
     m.mount.wait_in_sync("m");
     assert_eq!(m.m("check"), "never\n");
     assert!(!m.m("health").contains("differ"), "{}", m.m("health"));
-    // Nor does one that is out of date.
+    // Nor what is of another time.
     assert!(is_clean(&m.compare("check")));
-    m.ctl("resync");
+    let table = m.m("table");
+    m.mount.write("m/table", table.trim());
     m.mount.wait_in_sync("m");
     let answer = m.mount.try_write("m/ctl", "finish checked");
     refused(answer, Errno::EBUSY, "not checked under this table");
+    plant(&lab.disk(2), &[MIB]);
+    assert_eq!(m.compare("check").lines().count(), 2);
+    m.ctl("resync");
+    assert_eq!(m.m("check"), "never\n");
+    m.mount.wait_in_sync("m");
     assert!(is_clean(&m.compare("check")));
     // While it runs the legs become others.
     m.limit("4M");

@@ -184,3 +184,34 @@ pub fn bad_spots(lab: &Lab) {
     assert_equal(&m.legs[0], &m.legs[1], SIZE);
     m.remove();
 }
+
+/// What of the source cannot be read is on no other leg: it is left out, and that is told.
+pub fn what_is_left_out(lab: &Lab) {
+    let fragile = lab.holed(0, SIZE / 512, (2 * MIB / 512, 16));
+    lab.random(0, SIZE);
+    fragile.fail();
+    let mount = lab.mount();
+    let legs = vec![fragile.path.clone(), lab.noise(1, SIZE).0];
+    let line = format!("m: {} region=128K length=64M", legs.join(" "));
+    mount.write("new", &line);
+    let m = Compared { mount, legs };
+    wait_longer(60, "it is known to be bad", || {
+        m.m("health").contains("\nbad 8192 bytes in 1 spots\n") && m.m("sync/state") != "syncing\n"
+    });
+    m.plant(1, &[MIB]);
+    let text = m.compare("check");
+    let first = text.lines().next().expect("a line");
+    let wanted = "Z, 512 bytes differ in 1 places, 8192 bytes left out";
+    assert!(first.ends_with(wanted), "{text}");
+    let left = "left out 0x00200000 0x00002000".to_string();
+    assert_eq!(m.places(), [differs(MIB, 1, "0 1"), left.clone()]);
+    let text = m.compare("repair");
+    assert_eq!(m.places(), [left], "{text}");
+    fragile.repair();
+    m.ctl("retry");
+    m.mount.wait_in_sync("m");
+    wait_longer(60, "one target", || m.m("table").lines().count() == 1);
+    assert!(is_clean(&m.compare("check")));
+    m.ctl("finish checked");
+    m.remove();
+}

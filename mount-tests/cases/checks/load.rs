@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use super::{Compared, SIZE, is_clean};
 use crate::cases::load::fs::Fs;
 use crate::cases::load::loaded::LoadedMirror;
+use crate::lab::disks::assert_equal;
 use crate::lab::shell::{Undo, output};
 use crate::lab::{Lab, long, wait_longer};
 
-/// How long each load is compared.
+/// How long each load is compared: together an hour, or two minutes.
 fn time() -> Duration {
-    Duration::from_secs(if long() { 1200 } else { 40 })
+    Duration::from_secs(if long() { 900 } else { 30 })
 }
 
 /// What is done between checks.
@@ -56,6 +57,47 @@ fn compared(loaded: &LoadedMirror<'_>) -> u64 {
     assert!(is_clean(&text()), "{}", text());
     loaded.goes_on("check");
     loaded.read("size").parse().expect("a number")
+}
+
+/// Random writes of all sizes, many at once. No two of them at one place at a time: which of
+/// them is the later one each leg may see its own way.
+const FIO: &str = "fio --name=load --filename=/dev/mapper/m --rw=randwrite --bsrange=512-1M \
+                   --bs_unaligned=0 --blockalign=512 --direct=1 --ioengine=libaio --iodepth=16 \
+                   --serialize_overlap=1 --randrepeat=0 --time_based --runtime=100000";
+
+pub fn on_fio(lab: &Lab) {
+    let m = Compared::new(lab, 2);
+    let said = m.mount.scratch("said");
+    let _undo = Undo("pkill -x fio; sleep 1; pkill -9 -x fio".into());
+    output(&format!("({FIO} > {said} 2>&1 &)"));
+    let written = || -> u64 {
+        let text =
+            output("awk '{print $7}' /sys/block/$(basename $(readlink -f /dev/mapper/m))/stat");
+        text.trim().parse().expect(&text)
+    };
+    let before = written();
+    wait_longer(60, "it writes", || written() > before + 10_000);
+    let (begun, mut checks) = (Instant::now(), 0);
+    while begun.elapsed() < time() {
+        let from = written();
+        let text = m.compare("check");
+        assert!(is_clean(&text), "{text}");
+        assert!(written() > from, "{}", output(&format!("cat {said}")));
+        checks += 1;
+        let verb = ["suspend noflush", "resync", "suspend"][checks % 3];
+        m.ctl(verb);
+        if verb.starts_with("suspend") {
+            sleep(Duration::from_millis(200));
+            m.ctl("resume");
+        }
+        m.mount.wait_in_sync("m");
+    }
+    let mib = (written() - before) >> 11;
+    println!("{checks} checks of {SIZE} bytes under fio, which wrote {mib} MiB");
+    output("pkill -x fio; while pgrep -x fio; do sleep 0.2; done");
+    assert!(is_clean(&m.compare("check")));
+    assert_equal(&m.legs[0], &m.legs[1], SIZE);
+    m.remove();
 }
 
 /// A program that has pages written out to swap and changes them all the while.

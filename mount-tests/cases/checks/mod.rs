@@ -51,10 +51,14 @@ pub const CASES: &[Case] = &[
     ),
     kernel_only("a_leg_fails", NO_IO, kept::a_leg_fails),
     kernel_only("bad_spots", NO_IO, kept::bad_spots),
+    kernel_only("what_is_left_out", NO_IO, kept::what_is_left_out),
     kernel_only("under_writes", NO_IO, mended::under_writes),
     kernel_only("what_is_dirty", NO_IO, mended::what_is_dirty),
     kernel_only("beside_a_writer", NO_IO, pace::beside_a_writer),
     kernel_only("beside_cmp", "its legs are mappings", pace::beside_cmp),
+    kernel_only("on_fio", NO_IO, load::on_fio)
+        .within(4_000)
+        .needing(super::load::programs),
     kernel_only("on_ext4", NO_IO, load::on_ext4)
         .within(4_000)
         .needing(super::load::programs),

@@ -9,12 +9,14 @@ use std::time::{Duration, Instant};
 use mirrorfs::daemon::admission::permission::Caller;
 use mirrorfs::daemon::tasks::deadline::Deadlines;
 use mirrorfs::engine::inject::Op;
+use mirrorfs::model::check::Phase;
 use nix::errno::Errno;
 
 use super::bench::Bench;
 use crate::lab::Lab;
+use crate::lab::disks::{bytes, put};
 use crate::lab::shell::output;
-use crate::lab::wait_for;
+use crate::lab::{wait_for, wait_longer};
 
 /// The target fails after all was found to be in sync and before writes are held.
 pub fn finish_looks_again(lab: &Lab) {
@@ -73,6 +75,51 @@ pub fn a_table_that_is_cleared(lab: &Lab) {
         .daemon
         .verb(&Caller::daemon(), mirror_id, "remove")
         .expect("removed");
+}
+
+/// A look with I/O held that fails at any call: nothing stays held, and the next one mends.
+pub fn a_hold_that_fails(lab: &Lab) {
+    let bench = Bench::new(lab);
+    let mirror_id = bench.whole();
+    let verb = |line| bench.daemon.verb(&Caller::daemon(), mirror_id, line);
+    let check = || {
+        let entry = bench.daemon.view.registry.get(mirror_id).expect("a mirror");
+        entry.settings.and_then(|settings| settings.check)
+    };
+    let repair = || {
+        put(&lab.disk(1), 1 << 20, &[0x5a; 4096]);
+        put(&lab.disk(1), 3 << 20, &[0xa5; 512]);
+        let begun = verb("repair");
+        wait_longer(30, "the repair ends", || {
+            check().is_none_or(|check| check.phase != Phase::Running)
+        });
+        begun
+    };
+    for (op, nth) in [
+        (Op::Suspend, 1),
+        (Op::Resume, 1),
+        (Op::Status, 2),
+        (Op::Table, 3),
+        (Op::Table, 4),
+        (Op::Info, 1),
+    ] {
+        bench.engine.fail(op, nth, Errno::EIO);
+        let begun = repair();
+        println!(
+            "{op:?} {nth}: {begun:?}, {:?}",
+            check().map(|check| check.summary())
+        );
+        let wrong = [bench.shape("mirror", 3), bench.state("m0", false, 1024)].concat();
+        assert_eq!(wrong, Vec::<String>::new(), "{op:?}");
+    }
+    repair().expect("begun");
+    let check = check().expect("a check");
+    assert!(
+        check.phase == Phase::Done && !check.finds_something(),
+        "{check:?}"
+    );
+    assert_eq!(bytes(&lab.disk(1), 3 << 20, 512), [0; 512]);
+    verb("remove").expect("removed");
 }
 
 pub fn a_delayed_create_goes_on(lab: &Lab) {

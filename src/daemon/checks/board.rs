@@ -102,6 +102,20 @@ impl Checks {
         Ok(())
     }
 
+    /// All of a mirror is copied anew: what was found is of before. A check that runs goes on.
+    pub fn forget(self: &Arc<Self>, mirror_id: MirrorId) {
+        self.registry.update(mirror_id, |entry| {
+            let known = &mut entry.settings.as_mut()?.check;
+            let check = Arc::make_mut(known.as_mut()?);
+            (check.differs, check.unreadable) = Default::default();
+            if check.phase != Phase::Running {
+                *known = None;
+            }
+            Some(())
+        });
+        self.journal.keep_seen(mirror_id);
+    }
+
     /// A mirror runs again, or a daemon has come to one that runs: what was under way goes
     /// on. `renamed`: its devices may have other names since.
     pub fn go_on(self: &Arc<Self>, mirror_id: MirrorId, renamed: bool) {

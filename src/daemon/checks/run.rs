@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::state::Checks;
 use crate::daemon::mirrors::query::Detail;
-use crate::error::Error;
+use crate::error::{Errno, Error};
 use crate::model::check::Check;
 use crate::model::id::MirrorId;
 use crate::model::snapshot::{SECTOR, Snapshot};
@@ -69,8 +69,11 @@ impl Run {
     pub(super) fn snapshot(&self, detail: Detail) -> Go<Snapshot> {
         let check = self.check()?;
         let snapshot = self.checks.mirrors.snapshot(self.mirror_id, detail);
-        // A mirror that is gone has nothing to be told of.
-        let snapshot = snapshot.map_err(|_| End::NotWanted)?;
+        let snapshot = snapshot.map_err(|error| match error.errno() {
+            // A mirror that is gone has nothing to be told of.
+            Errno::ENODEV => End::NotWanted,
+            _ => because(error),
+        })?;
         if snapshot.known.absent.is_some() {
             return Err(End::NotWanted);
         }

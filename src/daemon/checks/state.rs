@@ -63,8 +63,11 @@ impl Checks {
 
     /// The last check of a mirror.
     pub(super) fn check_of(&self, mirror_id: MirrorId) -> Option<Arc<Check>> {
-        let entry = self.registry.get(mirror_id).ok()?;
-        entry.settings?.check
+        let check = self.registry.update(mirror_id, |entry| {
+            let settings = entry.settings.as_ref()?;
+            settings.check.clone()
+        });
+        check.flatten()
     }
 
     /// A check comes to its end: that of this number, or the one that there is. Nothing

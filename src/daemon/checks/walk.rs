@@ -269,8 +269,9 @@ impl<'a> Walk<'a> {
         self.traffic = traffic;
         let throttle = checks.mirrors.engine.throttle().unwrap_or(100);
         loop {
-            let entry = checks.registry.get(self.run.mirror_id).ok();
-            let limit = entry.and_then(|entry| entry.settings?.limit);
+            let registry = &checks.registry;
+            let limit = registry.update(self.run.mirror_id, |entry| entry.settings.as_ref()?.limit);
+            let limit = limit.flatten();
             let orders = Orders {
                 limit,
                 throttle,

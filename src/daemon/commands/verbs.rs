@@ -119,6 +119,9 @@ impl Verbs {
             Command::Remove { deferred } => self.remove(mirror_id, &snapshot, *deferred)?,
             _ => self.legs.change(caller, mirror_id, &snapshot, command)?,
         }
+        if *command == Command::Resync {
+            self.below.checks.forget(mirror_id);
+        }
         Ok(())
     }
 
@@ -201,6 +204,9 @@ impl Verbs {
             _ => return Err(not_started(absent)),
         };
         let started = self.remaker.start(mirror_id, absent, manner);
+        if started.is_ok() && matches!(manner, Manner::Resync) {
+            self.below.checks.forget(mirror_id);
+        }
         if started.is_ok() {
             self.below.checks.go_on(mirror_id, true);
         }

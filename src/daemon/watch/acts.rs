@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::remedy::AGAIN;
+use crate::daemon::checks::state::Checks;
 use crate::daemon::events::kind::Kind;
 use crate::daemon::events::log::Events;
 use crate::daemon::journal::keep::Journal;
@@ -59,18 +60,20 @@ pub(super) struct Acts {
     mirrors: Arc<Mirrors>,
     journal: Arc<Journal>,
     switcher: Arc<Switcher>,
+    checks: Arc<Checks>,
     events: Arc<Events>,
     bell: Arc<Bell>,
 }
 
 impl Acts {
-    /// By `switcher`.
-    pub(super) fn new(switcher: &Arc<Switcher>) -> Acts {
+    /// By `switcher` and `checks`.
+    pub(super) fn new(switcher: &Arc<Switcher>, checks: &Arc<Checks>) -> Acts {
         Acts {
             registry: Arc::clone(&switcher.registry),
             mirrors: Arc::clone(&switcher.mirrors),
             journal: Arc::clone(&switcher.journal),
             switcher: Arc::clone(switcher),
+            checks: Arc::clone(checks),
             events: Arc::clone(&switcher.events),
             bell: Arc::clone(&switcher.bell),
         }
@@ -79,6 +82,11 @@ impl Acts {
     /// Record a mirror as it is: no verb has changed it.
     pub(super) fn keep_seen(&self, mirror_id: MirrorId) {
         self.journal.keep_seen(mirror_id);
+    }
+
+    /// A mirror that was away is there again: what was under way goes on.
+    pub(super) fn go_on(&self, mirror_id: MirrorId) {
+        self.checks.go_on(mirror_id, true);
     }
 
     /// See which legs answer.

@@ -17,12 +17,14 @@ use self::acts::Acts;
 use self::failover::Failover;
 use self::observe::Observer;
 use self::watching::Watch;
+use super::checks::state::Checks;
 use super::switch::act::Switcher;
 use super::tasks::hands::Apart;
 
-/// A watch that acts by `switcher` where something fails.
-pub fn watch(switcher: &Arc<Switcher>) -> Watch {
-    let acts = Apart::new(&switcher.journal.hands, Acts::new(switcher));
+/// A watch that acts by `switcher` where something fails, and has `checks` go on with what
+/// has come back.
+pub fn watch(switcher: &Arc<Switcher>, checks: &Arc<Checks>) -> Watch {
+    let acts = Apart::new(&switcher.journal.hands, Acts::new(switcher, checks));
     let (registry, mirrors) = (&switcher.registry, &switcher.mirrors);
     Watch {
         registry: Arc::clone(registry),

@@ -187,6 +187,7 @@ impl Watch {
         if self.registry.take_returned(mirror_id) {
             self.events.add(name, Kind::Created, "by another program");
             self.observer.record(mirror_id);
+            self.acts.apart("check", move |acts| acts.go_on(mirror_id));
         }
         match known {
             Some(old) if old == *name => {}
