@@ -8,7 +8,7 @@ use super::{Compared, SIZE, is_clean};
 use crate::cases::load::fs::Fs;
 use crate::cases::load::loaded::LoadedMirror;
 use crate::lab::disks::assert_equal;
-use crate::lab::shell::{Undo, output};
+use crate::lab::shell::{Undo, attempt, output};
 use crate::lab::{Lab, long, wait_longer};
 
 /// How long each load is compared: together an hour, or two minutes.
@@ -68,7 +68,7 @@ const FIO: &str = "fio --name=load --filename=/dev/mapper/m --rw=randwrite --bsr
 pub fn on_fio(lab: &Lab) {
     let m = Compared::new(lab, 2);
     let said = m.mount.scratch("said");
-    let _undo = Undo("pkill -x fio; sleep 1; pkill -9 -x fio".into());
+    let _undo = Undo("pkill -9 -x fio".into());
     output(&format!("({FIO} > {said} 2>&1 &)"));
     let written = || -> u64 {
         let text =
@@ -94,7 +94,12 @@ pub fn on_fio(lab: &Lab) {
     }
     let mib = (written() - before) >> 11;
     println!("{checks} checks of {SIZE} bytes under fio, which wrote {mib} MiB");
-    output("pkill -x fio; while pgrep -x fio; do sleep 0.2; done");
+    // What it has under way comes to its end all the same; a zombie has nothing.
+    output("pkill -9 -x fio");
+    wait_longer(60, "fio has ended", || {
+        let all = attempt("ps -C fio -o stat=").1;
+        all.lines().all(|line| line.starts_with('Z'))
+    });
     assert!(is_clean(&m.compare("check")));
     assert_equal(&m.legs[0], &m.legs[1], SIZE);
     m.remove();

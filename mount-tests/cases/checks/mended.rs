@@ -109,12 +109,10 @@ pub fn under_writes(lab: &Lab) {
             let text = m.compare(verb);
             let first = text.lines().next().unwrap_or_default();
             println!("{verb}: {first}");
-            let found = m.mount.read("events");
-            assert!(*verb != "check" || text.lines().count() > 400, "{text}");
-            assert!(
-                *verb != "repair" || found.contains(" m repaired "),
-                "{found}"
-            );
+            match *verb {
+                "check" => assert!(text.lines().count() > 400, "{text}"),
+                _ => m.told(" m repaired "),
+            }
         }
         let written = writer.end();
         assert!(written.error.is_none(), "{:?}", written.error);

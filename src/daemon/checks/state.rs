@@ -91,7 +91,6 @@ impl Checks {
         let Some(check) = ended.flatten() else {
             return;
         };
-        self.journal.keep_soon(mirror_id, Begun::Still);
         self.tell(mirror_id, Kind::Check, &check.summary());
         if check.finds_something() {
             self.tell(mirror_id, Kind::Differs, &check.found());
@@ -100,6 +99,7 @@ impl Checks {
             let text = format!("{} bytes", check.repaired);
             self.tell(mirror_id, Kind::Repaired, &text);
         }
+        self.journal.keep_soon(mirror_id, Begun::Still);
     }
 
     pub(super) fn tell(&self, mirror_id: MirrorId, kind: Kind, text: &str) {
