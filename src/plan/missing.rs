@@ -1,6 +1,7 @@
 //! What a copy lacks, and why nothing can be cut over to it.
 
 use crate::error::{Error, Result};
+use crate::model::check::Phase;
 use crate::model::snapshot::{SECTOR, Snapshot};
 use crate::model::spots::{Spot, outside, sectors};
 use crate::text::letter::Letter;
@@ -49,12 +50,19 @@ pub fn check_compared(snapshot: &Snapshot) -> Result<()> {
     };
     if !check.is_clean() {
         let line = check.line(snapshot.known.check_pace);
-        return Err(Error::busy(format!("not checked: {line}")));
+        let next = if check.phase == Phase::Running {
+            "`cat check` says when it is done"
+        } else if check.finds_something() {
+            "`repair` copies what differs, then `check` again"
+        } else {
+            "`check` compares all again"
+        };
+        return Err(Error::busy(format!("not checked: {line}; {next}")));
     }
     if snapshot.life.is_none() || snapshot.known.checked_life != snapshot.life {
         let line = check.summary();
         return Err(Error::busy(format!(
-            "not checked under this table: {line}: `check` compares again"
+            "not checked under this table: {line}; `check` compares all again"
         )));
     }
     Ok(())

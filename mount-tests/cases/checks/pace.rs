@@ -33,7 +33,9 @@ pub fn stopped_and_paused(lab: &Lab) {
     );
     assert_eq!(m.places(), [differs(0, 1, "0 1")]);
     let answer = m.mount.try_write("m/ctl", "finish checked");
-    assert!(answer.is_err_and(|(_, why)| why.contains("stopped 20")));
+    assert!(
+        answer.is_err_and(|(_, why)| why.contains("stopped 20") && why.contains("`repair` copies"))
+    );
     m.limit("none");
     let text = m.compare("check");
     assert_eq!(m.places().len(), 2, "{text}");
