@@ -15,6 +15,13 @@ pub struct Place {
     pub legs: Vec<usize>,
 }
 
+impl Place {
+    /// What they are sorted by.
+    fn key(&self) -> (u64, &[usize]) {
+        (self.spot.start, &self.legs)
+    }
+}
+
 /// How many places before and behind a range may meet it: at each sector there may be one for
 /// each leg.
 const NEAR: usize = 16;
@@ -43,8 +50,7 @@ impl Places {
                 whole.spot.start = start;
             }
         }
-        let key = |place: &Place| (place.spot.start, place.legs.clone());
-        let at = self.0.partition_point(|place| key(place) < key(&whole));
+        let at = self.0.partition_point(|place| place.key() < whole.key());
         self.0.insert(at, whole);
     }
 
@@ -56,25 +62,29 @@ impl Places {
         (at.saturating_sub(NEAR)..at.saturating_add(NEAR)).rev()
     }
 
-    /// Nothing is in this range any more.
+    /// Whether something is in this range.
+    pub fn has(&self, range: Spot) -> bool {
+        let mut places = self.0.iter();
+        places.any(|place| place.spot.common(&range).is_some())
+    }
+
+    /// Nothing is in this range any more. Places of other legs may begin before it and reach
+    /// into it, in any order.
     pub fn remove(&mut self, range: Spot) {
-        let places = &mut self.0;
-        let from = places.partition_point(|place| place.spot.end() <= range.start);
-        let to = places.partition_point(|place| place.spot.start < range.end());
-        if from >= to {
+        let hits = |place: &Place| place.spot.common(&range).is_some();
+        let hit: Vec<Place> = self.0.iter().filter(|place| hits(place)).cloned().collect();
+        if hit.is_empty() {
             return;
         }
-        let hit = places.get(from..to).unwrap_or_default();
-        let rest = hit.iter().flat_map(|place| {
-            let legs = &place.legs;
-            let rest = outside(&[place.spot], &[range]).into_iter();
-            rest.map(|spot| Place {
+        self.0.retain(|place| !hits(place));
+        for Place { spot, legs } in hit {
+            let rest = outside(&[spot], &[range]).into_iter();
+            self.0.extend(rest.map(|spot| Place {
                 spot,
                 legs: legs.clone(),
-            })
-        });
-        let rest: Vec<Place> = rest.collect();
-        places.splice(from..to, rest);
+            }));
+        }
+        self.0.sort_by(|one, other| one.key().cmp(&other.key()));
     }
 
     /// Bytes of all of them.
@@ -139,7 +149,9 @@ mod tests {
     fn a_range_is_cut_out() {
         let cut = |from, to| {
             let mut found = places(&[(2, 9, &[0, 1]), (9, 10, &[0, 2]), (20, 30, &[1])]);
-            found.remove(Spot::between(from, to).expect("a range"));
+            let range = Spot::between(from, to).expect("a range");
+            found.remove(range);
+            assert!(!found.has(range));
             found
         };
         assert_eq!(cut(0, 40), Places::default());
@@ -155,5 +167,14 @@ mod tests {
         assert_eq!(cut(8, 21), places(&[(2, 8, &[0, 1]), (21, 30, &[1])]));
         assert_eq!(cut(10, 20).len(), 3);
         assert_eq!(cut(30, 31).len(), 3);
+        let mut found = places(&[(0, 10, &[0, 1]), (2, 4, &[0, 2]), (3, 5, &[0, 3])]);
+        found.remove(Spot::between(6, 7).expect("a range"));
+        let all: [(u64, u64, &[usize]); 4] = [
+            (0, 6, &[0, 1]),
+            (2, 4, &[0, 2]),
+            (3, 5, &[0, 3]),
+            (7, 10, &[0, 1]),
+        ];
+        assert_eq!(found, places(&all));
     }
 }
