@@ -11,7 +11,7 @@ use libc::{EINVAL, O_DIRECT, O_NONBLOCK};
 
 use super::buffer::{ALIGN, Buffer};
 use super::facts::Span;
-use crate::error::{Error, Result};
+use crate::error::{Errno, Error, Result};
 
 /// A device or file that is open, past every cache.
 pub trait Direct: Send {
@@ -36,6 +36,12 @@ pub trait Direct: Send {
     /// Write these bytes, whole blocks of them, and have them reach the medium; the errno
     /// is that of write(2) or fdatasync(2).
     fn write(&self, at: u64, bytes: &[u8]) -> Result<()>;
+}
+
+/// Whether it is the medium that could not be read: what is gone has no bad spots.
+pub fn is_of_the_medium(error: &Error) -> bool {
+    let gone = [Errno::ENODEV, Errno::ENXIO, Errno::EBADF, Errno::EINVAL];
+    !gone.contains(&error.errno())
 }
 
 /// One that is opened by its path.

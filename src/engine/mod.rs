@@ -29,7 +29,7 @@ use crate::text::table::Line;
 
 pub use self::arrivals::Arrivals;
 pub use self::buffer::Buffer;
-pub use self::direct::Direct;
+pub use self::direct::{Direct, is_of_the_medium};
 pub use self::dm::{Id, Info, Kind, Listed, Slot, Suspend, Versions};
 pub use self::facts::{
     Attachment, Brought, Doomed, Extent, Facts, Found, Held, Holder, Pin, Sight, Span, Traffic,

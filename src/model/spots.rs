@@ -69,6 +69,14 @@ pub fn union(spots: &[Spot], others: &[Spot]) -> Vec<Spot> {
     found
 }
 
+/// One more, which may continue the last.
+pub fn push(spots: &mut Vec<Spot>, spot: Spot) {
+    match spots.last_mut().filter(|last| last.end() == spot.start) {
+        Some(last) => last.length += spot.length,
+        None => spots.push(spot),
+    }
+}
+
 /// Sectors of spots.
 pub fn sectors(spots: &[Spot]) -> u64 {
     let lengths = spots.iter().map(|spot| spot.length);
@@ -106,5 +114,15 @@ mod tests {
             union(&[], &spots(&[(4, 5), (2, 4), (7, 8)])),
             spots(&[(2, 5), (7, 8)])
         );
+    }
+
+    #[test]
+    fn what_continues_is_one() {
+        let mut spots = Vec::new();
+        for start in [0, 1, 2, 5, 6] {
+            push(&mut spots, Spot { start, length: 1 });
+        }
+        let lengths: Vec<u64> = spots.iter().map(|spot| spot.length).collect();
+        assert_eq!(lengths, [3, 2]);
     }
 }

@@ -1,7 +1,7 @@
 //! Where bytes differ, by the sector. Pure.
 
 use crate::model::snapshot::SECTOR;
-use crate::model::spots::{Spot, union};
+use crate::model::spots::{Spot, push, union};
 
 /// The sectors at which these bytes differ, those that touch as one; `start` is the sector
 /// that both begin with.
@@ -17,13 +17,8 @@ pub fn differing(start: u64, one: &[u8], other: &[u8]) -> Vec<Spot> {
         .zip(pairs)
         .filter(|(_, (one, other))| one != other)
     {
-        match found.last_mut().filter(|last| last.end() == at) {
-            Some(last) => last.length += 1,
-            None => found.push(Spot {
-                start: at,
-                length: 1,
-            }),
-        }
+        let (start, length) = (at, 1);
+        push(&mut found, Spot { start, length });
     }
     found
 }

@@ -7,19 +7,12 @@ use nix::sys::signal::Signal;
 
 use super::{Compared, SIZE, differs, is_clean, plant};
 use crate::cases::failover::rig::NO_IO;
-use crate::cases::records::{away, lasting};
+use crate::cases::records::{away, lasting_mount};
 use crate::lab::disks::{MIB, assert_equal, put};
 use crate::lab::dm::{create, dm, reload};
-use crate::lab::mount::Mount;
 use crate::lab::shell::{Undo, output};
 use crate::lab::writer::Writer;
 use crate::lab::{Lab, wait_for, wait_longer};
-
-fn lasting_mount(lab: &Lab) -> Mount {
-    let mount = lasting(lab);
-    mount.mount("");
-    mount
-}
 
 /// It goes on from where it was, and knows what it had found. What has stopped with its
 /// daemon is not started on legs that differ.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
-use super::{Copied, SIZE, lasting_mount, when};
-use crate::cases::records::{away, refused};
+use super::{Copied, SIZE, when};
+use crate::cases::records::{away, lasting_mount, refused};
 use crate::lab::disks::{MIB, assert_equal};
 use crate::lab::writer::Writer;
 use crate::lab::{Lab, long, wait_for};

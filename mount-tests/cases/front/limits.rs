@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use super::{Copied, SIZE, lasting_mount, when};
-use crate::cases::records::refused;
+use super::{Copied, SIZE, when};
+use crate::cases::records::{lasting_mount, refused};
 use crate::lab::disks::MIB;
 use crate::lab::writer::Writer;
 use crate::lab::{Lab, long, wait_for, wait_longer};

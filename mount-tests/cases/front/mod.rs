@@ -9,7 +9,6 @@ mod long_copies;
 use std::time::Instant;
 
 use super::failover::rig::NO_IO;
-use super::records::lasting;
 use crate::lab::case::{Case, both, kernel_only};
 use crate::lab::disks::{MIB, assert_equal};
 use crate::lab::mount::Mount;
@@ -106,10 +105,4 @@ fn when(mount: &Mount, bytes: u64) -> Instant {
         done(mount) >= bytes
     });
     at
-}
-
-fn lasting_mount(lab: &Lab) -> Mount {
-    let mount = lasting(lab);
-    mount.mount("");
-    mount
 }

@@ -24,6 +24,13 @@ pub fn lasting(lab: &Lab) -> Mount {
     lasting_on(lab, lab.engine)
 }
 
+/// The same, mounted.
+pub fn lasting_mount(lab: &Lab) -> Mount {
+    let mount = lasting(lab);
+    mount.mount("");
+    mount
+}
+
 /// The same on an engine of the test's choice.
 pub fn lasting_on(lab: &Lab, engine: Kind) -> Mount {
     Mount::new_in(lab, engine, "/var/tmp")

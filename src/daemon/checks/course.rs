@@ -3,15 +3,13 @@
 use std::time::{Duration, Instant};
 
 use super::run::{End, Go, Run};
+use super::state::LOOK;
 use super::walk::Walk;
 use crate::model::check::{Check, Phase};
 use crate::model::spots::{Spot, common, union};
 
 /// How long what is being copied is waited for at the end.
 const COPIED_WITHIN: Duration = Duration::from_secs(10);
-
-/// How often it is looked whether it is.
-const LOOK: Duration = Duration::from_millis(200);
 
 /// Go through a mirror, and say how it ended.
 pub(super) fn go(run: &Run) {

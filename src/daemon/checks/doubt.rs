@@ -3,9 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::legs::{Piece, differing_of, is_gone};
+use super::legs::{Piece, differing_of};
 use super::run::{End, Go, because};
 use super::walk::{PIECE, Walk};
+use crate::engine::is_of_the_medium;
 use crate::error::Error;
 use crate::model::spots::{Spot, common, outside, sectors, union};
 use crate::plan::comparable::Stretch;
@@ -152,7 +153,7 @@ impl Walk<'_> {
                 Ok(()) => pieces.push(piece),
                 Err(error) => {
                     self.failing += begun.elapsed();
-                    if is_gone(&error) || self.failing >= FAILING_FOR {
+                    if !is_of_the_medium(&error) || self.failing >= FAILING_FOR {
                         return Err(failed(leg.side.number, &error));
                     }
                     lost.push(leg.side.number);

@@ -4,13 +4,13 @@
 use std::ops::Range;
 use std::sync::mpsc::RecvTimeoutError::{Disconnected, Timeout};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
 
 use super::run::{End, Go};
+use super::state::LOOK;
 use crate::daemon::tasks::idle::come_last;
 use crate::daemon::tasks::thread::spawn;
 use crate::engine::{Buffer, Devices, Direct, Span};
-use crate::error::{Errno, Error, Result};
+use crate::error::{Error, Result};
 use crate::model::snapshot::SECTOR;
 use crate::model::spots::{Spot, union};
 use crate::plan::comparable::{Side, Stretch};
@@ -18,9 +18,6 @@ use crate::plan::compare::differing;
 
 /// How many pieces are asked for ahead.
 const AHEAD: usize = 2;
-
-/// How often whoever waits for a disk sees whether he is still wanted.
-const LOOK: Duration = Duration::from_millis(200);
 
 /// Memory, and what of it holds bytes of a leg.
 #[derive(Default)]
@@ -205,12 +202,6 @@ fn serve(direct: &dyn Direct, asked: &Receiver<(Span, Piece)>, answers: &Sender<
             return;
         }
     }
-}
-
-/// Whether the device is not there any more, or was never to be read: it has no bad spots.
-pub(super) fn is_gone(error: &Error) -> bool {
-    let gone = [Errno::ENODEV, Errno::ENXIO, Errno::EBADF, Errno::EINVAL];
-    gone.contains(&error.errno())
 }
 
 /// Where any of the others differs from the first.

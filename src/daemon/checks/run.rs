@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::state::Checks;
+use super::state::{Checks, LOOK};
+use crate::daemon::mirrors::checking::Checking;
 use crate::daemon::mirrors::query::Detail;
 use crate::error::{Errno, Error};
 use crate::model::check::Check;
@@ -16,9 +17,6 @@ const MOST_PLACES: usize = 10_000;
 
 /// How often it is recorded how far it is.
 const RECORDED: Duration = Duration::from_secs(10);
-
-/// The longest until it is seen that it is no longer wanted.
-const LOOK: Duration = Duration::from_millis(200);
 
 /// Why a run is over before its end.
 pub(super) enum End {
@@ -54,15 +52,26 @@ impl Run {
 
     /// Whether no other one has begun since, and nobody has ended it.
     pub(super) fn is_wanted(&self) -> bool {
-        let registry = &self.checks.registry;
-        let run = registry.update(self.mirror_id, |entry| entry.checking.run);
-        run == Some(self.number) && !self.checks.is_closing()
+        self.with(|_, _| ()).is_ok() && !self.checks.is_closing()
     }
 
     /// What is known by now.
     pub(super) fn check(&self) -> Go<Arc<Check>> {
-        let check = self.checks.check_of(self.mirror_id);
-        check.filter(|_| self.is_wanted()).ok_or(End::NotWanted)
+        let check = self.with(|check, _| Arc::clone(check))?;
+        if self.checks.is_closing() {
+            return Err(End::NotWanted);
+        }
+        Ok(check)
+    }
+
+    /// Do something with what is remembered of this very run.
+    fn with<T>(&self, what: impl FnOnce(&mut Arc<Check>, &mut Checking) -> T) -> Go<T> {
+        let done = self.checks.registry.update(self.mirror_id, |entry| {
+            let checking = &mut entry.checking;
+            let check = entry.settings.as_mut()?.check.as_mut()?;
+            (checking.run == self.number).then(|| what(check, checking))
+        });
+        done.flatten().ok_or(End::NotWanted)
     }
 
     /// The mirror as it is now, which is made of the same legs.
@@ -91,39 +100,25 @@ impl Run {
 
     /// Change what is known.
     pub(super) fn update(&self, change: impl FnOnce(&mut Check)) -> Go<()> {
-        let done = self.checks.registry.update(self.mirror_id, |entry| {
-            if entry.checking.run != self.number {
-                return None;
-            }
-            let check = entry.settings.as_mut()?.check.as_mut()?;
-            change(Arc::make_mut(check));
-            Some(())
-        });
-        done.flatten().ok_or(End::NotWanted)
+        self.with(|check, _| change(Arc::make_mut(check)))
     }
 
     /// All before `at` was looked at; so many sectors were since this run began.
     pub(super) fn note(&self, at: u64, done: u64) -> Go<()> {
         let now = Instant::now();
-        let noted = self.checks.registry.update(self.mirror_id, |entry| {
-            if entry.checking.run != self.number {
-                return None;
-            }
-            let check = entry.settings.as_mut()?.check.as_mut()?;
+        let (many, due) = self.with(|check, checking| {
             if check.at != at {
                 Arc::make_mut(check).at = at;
             }
             let many = check.differs.len() + check.unreadable.len() > MOST_PLACES;
-            let checking = &mut entry.checking;
             checking.meter.sample(now, done.saturating_mul(SECTOR));
             let recorded = checking.recorded.get_or_insert(now);
             let due = now.saturating_duration_since(*recorded) >= RECORDED;
             if due {
                 *recorded = now;
             }
-            Some((many, due))
-        });
-        let (many, due) = noted.flatten().ok_or(End::NotWanted)?;
+            (many, due)
+        })?;
         if due {
             self.checks.journal.keep_seen(self.mirror_id);
         }
@@ -136,9 +131,9 @@ impl Run {
 
     /// What it waits for; nothing any more.
     pub(super) fn note_wait(&self, waits: Option<&'static str>) {
-        self.checks.registry.update(self.mirror_id, |entry| {
-            let checking = &mut entry.checking;
-            if checking.run == self.number && checking.waits != waits {
+        // Of a run that is not wanted nothing is shown.
+        let _ = self.with(|_, checking| {
+            if checking.waits != waits {
                 checking.waits = waits;
                 checking.meter.clear();
             }

@@ -20,8 +20,8 @@ use crate::model::id::MirrorId;
 /// How many mirrors are compared at once: each has a thread for each leg.
 const CROWD: usize = 8;
 
-/// How often somebody who waits looks whether he is still wanted.
-const LOOK: Duration = Duration::from_millis(200);
+/// How often somebody who waits looks whether he is still wanted, and whether it goes on.
+pub(super) const LOOK: Duration = Duration::from_millis(200);
 
 /// Compares the legs of mirrors.
 pub struct Checks {

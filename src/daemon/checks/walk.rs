@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use super::digest::Digest;
 use super::legs::{Legs, differing_of};
 use super::run::{Go, Run, because};
+use super::state::LOOK;
 use crate::daemon::mirrors::query::Detail;
-use crate::model::places::Places;
+use crate::model::check::Right;
 use crate::model::snapshot::{SECTOR, Snapshot};
 use crate::model::spots::{Spot, common, outside, union};
 use crate::plan::comparable::{Stretch, stretches};
@@ -18,9 +19,6 @@ pub(super) const PIECE: u64 = 1 << 11;
 
 /// How long a look at the mirror is believed before what comes next is read.
 const SEEN_FOR: Duration = Duration::from_millis(200);
-
-/// How often somebody looks who waits for a word.
-const LOOK: Duration = Duration::from_millis(200);
 
 /// One run's way through a mirror.
 pub(super) struct Walk<'a> {
@@ -48,12 +46,13 @@ pub(super) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     pub(super) fn new(run: &'a Run) -> Go<Walk<'a>> {
-        let snapshot = run.snapshot(Detail::Logs)?;
-        let mut walk = Walk {
+        let looked = Instant::now();
+        let (snapshot, stretches) = look(run)?;
+        Ok(Walk {
             run,
             snapshot,
-            stretches: Vec::new(),
-            looked: Instant::now(),
+            stretches,
+            looked,
             legs: None,
             doubts: Vec::new(),
             doubted_since: None,
@@ -64,21 +63,13 @@ impl<'a> Walk<'a> {
             done: 0,
             failing: Duration::ZERO,
             traffic: None,
-        };
-        walk.look()?;
-        Ok(walk)
+        })
     }
 
     /// See what of the mirror is to be equal now.
     pub(super) fn look(&mut self) -> Go<()> {
-        let right = self.run.check()?.repairs.and_then(|right| right.place());
         self.looked = Instant::now();
-        self.snapshot = self.run.snapshot(Detail::Logs)?;
-        self.stretches = stretches(&self.snapshot, right);
-        let length = self.length();
-        if self.run.check()?.length != length {
-            self.run.update(|check| check.length = length)?;
-        }
+        (self.snapshot, self.stretches) = look(self.run)?;
         Ok(())
     }
 
@@ -197,13 +188,9 @@ impl<'a> Walk<'a> {
 
     /// What was known of a range is of before.
     pub(super) fn forget(&self, spot: Spot) -> Go<()> {
-        let has = |places: &Places| {
-            let mut spots = places.0.iter();
-            spots.any(|place| place.spot.common(&spot).is_some())
-        };
         let check = self.run.check()?;
         let all = [&check.differs, &check.unreadable, &check.left_out];
-        if !all.into_iter().any(has) {
+        if !all.into_iter().any(|places| places.has(spot)) {
             return Ok(());
         }
         self.run.update(|check| {
@@ -294,4 +281,17 @@ impl<'a> Walk<'a> {
             self.pending_since = None;
         }
     }
+}
+
+/// The mirror as it is now, and what of it is to be equal.
+fn look(run: &Run) -> Go<(Snapshot, Vec<Stretch>)> {
+    let check = run.check()?;
+    let snapshot = run.snapshot(Detail::Logs)?;
+    let right = check.repairs.and_then(Right::place);
+    let stretches = stretches(&snapshot, right);
+    let length = snapshot.table.length();
+    if check.length != length {
+        run.update(|check| check.length = length)?;
+    }
+    Ok((snapshot, stretches))
 }

@@ -66,10 +66,7 @@ impl Legs {
                 .admission
                 .check_table(caller, &mut change.table, &own)?;
         }
-        if let Command::Finish { checked, .. } = command {
-            if *checked {
-                check_compared(snapshot)?;
-            }
+        if let Command::Finish { .. } = command {
             self.below.mirrors.check_nobody_beside(snapshot)?;
             self.check_alone(mirror_id, snapshot, target(command))?;
         }
@@ -121,9 +118,6 @@ impl Legs {
         let switcher = &self.below.switcher;
         let whole = |snapshot: &Snapshot| {
             self.plan(snapshot, command)?;
-            if matches!(command, Command::Finish { checked: true, .. }) {
-                check_compared(snapshot)?;
-            }
             self.below.mirrors.check_nobody_beside(snapshot)?;
             self.check_alone(mirror_id, snapshot, leg)
         };
@@ -147,9 +141,7 @@ impl Legs {
 
     fn plan(&self, snapshot: &Snapshot, command: &Command) -> Result<Change> {
         match command {
-            Command::Finish { lossy: true, .. } => legs::finish(snapshot, target(command), true)
-                .map_err(|error| error.context("finish lossy")),
-            Command::Finish { .. } => legs::finish(snapshot, target(command), false),
+            Command::Finish { lossy, checked, .. } => finish(snapshot, command, (*lossy, *checked)),
             Command::Abort => legs::abort(snapshot),
             Command::Drop(leg) => legs::drop(snapshot, leg.number()),
             Command::Add { place, .. } => legs::add(snapshot, place.into()),
@@ -187,6 +179,23 @@ impl Legs {
             })
         })
     }
+}
+
+fn finish(
+    snapshot: &Snapshot,
+    command: &Command,
+    (lossy, checked): (bool, bool),
+) -> Result<Change> {
+    let change = legs::finish(snapshot, target(command), lossy);
+    let change = if lossy {
+        change.map_err(|error| error.context("finish lossy"))?
+    } else {
+        change?
+    };
+    if checked {
+        check_compared(snapshot)?;
+    }
+    Ok(change)
 }
 
 /// The leg that is to go on although something could not be read for it; none where

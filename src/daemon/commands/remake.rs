@@ -66,8 +66,14 @@ impl Remaker {
         let made = self.remake(&absent.record, manner);
         let registry = &self.below.registry;
         match &made {
-            // Nobody else has made it.
-            Ok(()) => drop(registry.take_returned(mirror_id)),
+            Ok(()) => {
+                // Nobody else has made it.
+                registry.take_returned(mirror_id);
+                if manner == Manner::Resync {
+                    self.below.checks.forget(mirror_id);
+                }
+                self.below.checks.go_on(mirror_id, true);
+            }
             // Its device may have been there for a moment.
             Err(_) => registry.set_absent(mirror_id, absent.clone()),
         }

@@ -150,7 +150,6 @@ impl Starter {
         let absent = self.below.registry.absent(mirror_id)?;
         let done = self.remaker.start(mirror_id, &absent, Manner::AsLogged);
         if done.is_ok() {
-            self.below.checks.go_on(mirror_id, true);
             self.below.bell.ring();
         }
         Some(done)

@@ -204,12 +204,6 @@ impl Verbs {
             _ => return Err(not_started(absent)),
         };
         let started = self.remaker.start(mirror_id, absent, manner);
-        if started.is_ok() && matches!(manner, Manner::Resync) {
-            self.below.checks.forget(mirror_id);
-        }
-        if started.is_ok() {
-            self.below.checks.go_on(mirror_id, true);
-        }
         // Of what was only asked for nothing follows.
         if let (Err(error), Manner::AsLogged) = (&started, manner) {
             let absent = Absent::after(record.clone(), error);

@@ -3,10 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::engine::{Buffer, Direct, Span};
-use crate::error::{Errno, Error, Result};
+use crate::engine::{Buffer, Direct, Span, is_of_the_medium};
+use crate::error::Result;
 use crate::model::snapshot::SECTOR;
-use crate::model::spots::Spot;
+use crate::model::spots::{Spot, push};
 use crate::plan::compare::cut;
 
 /// Bytes that are read at once.
@@ -125,36 +125,7 @@ impl Source {
     }
 }
 
-/// What is gone has no bad spots.
-fn is_of_the_medium(error: &Error) -> bool {
-    let gone = [Errno::ENODEV, Errno::ENXIO, Errno::EBADF, Errno::EINVAL];
-    !gone.contains(&error.errno())
-}
-
 /// A range in pieces that end at multiples of `size` bytes of the device.
 fn pieces(range: Spot, base: u64, size: u64) -> impl Iterator<Item = Spot> {
     cut(range, size / SECTOR, base / SECTOR)
-}
-
-/// One more, which may continue the last.
-pub(super) fn push(spots: &mut Vec<Spot>, spot: Spot) {
-    match spots.last_mut().filter(|last| last.end() == spot.start) {
-        Some(last) => last.length += spot.length,
-        None => spots.push(spot),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_continues_is_one() {
-        let mut spots = Vec::new();
-        for start in [0, 1, 2, 5, 6] {
-            push(&mut spots, Spot { start, length: 1 });
-        }
-        let lengths: Vec<u64> = spots.iter().map(|spot| spot.length).collect();
-        assert_eq!(lengths, [3, 2]);
-    }
 }
