@@ -10,6 +10,7 @@ use crate::engine::PromptEngine;
 use crate::engine::bell::Bell;
 use crate::error::Result;
 use crate::model::id::MirrorId;
+use crate::model::shared::Shared;
 use crate::model::snapshot::Snapshot;
 
 /// The mirrors as they are.
@@ -65,6 +66,19 @@ impl View {
     /// ENODEV where it is gone.
     pub fn snapshot(&self, mirror_id: MirrorId, detail: Detail) -> Result<Snapshot> {
         self.mirrors.snapshot(mirror_id, detail)
+    }
+
+    /// As [`Mirrors::snapshots`], of copies that are sampled again.
+    ///
+    /// # Errors
+    /// What the list of devices answers.
+    pub fn snapshots(&self, detail: Detail) -> Result<Vec<Arc<Shared>>> {
+        let snapshots = self.mirrors.snapshots(detail)?.into_iter();
+        let seen = snapshots.map(|(mirror_id, snapshot)| {
+            self.resume_sampling(mirror_id);
+            snapshot
+        });
+        Ok(seen.collect())
     }
 
     /// As [`Events::report`].

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::{Engine, Id, Info, Kind, Listed, PromptEngine, Slot, Suspend, Versions};
+use super::{Changes, Engine, Id, Info, Kind, Listed, PromptEngine, Slot, Suspend, Versions};
 use crate::error::{Errno, Error, Result};
 use crate::text::device::{DevNo, DeviceRef};
 use crate::text::table::Line;
@@ -184,6 +184,10 @@ impl<E: Engine> PromptEngine for Inject<E> {
 
     fn lives(&self) -> Result<u64> {
         self.engine.lives()
+    }
+
+    fn changes(&self) -> Result<Changes> {
+        self.engine.changes()
     }
 
     through! {

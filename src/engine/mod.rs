@@ -7,6 +7,7 @@
 mod arrivals;
 pub mod bell;
 mod buffer;
+mod changes;
 mod device_id;
 mod direct;
 mod dm;
@@ -20,6 +21,7 @@ pub mod kernel;
 mod loop_info;
 pub mod patience;
 mod prompt;
+pub mod shown;
 
 use self::home::Home;
 use self::identity::Identity;
@@ -29,6 +31,7 @@ use crate::text::table::Line;
 
 pub use self::arrivals::Arrivals;
 pub use self::buffer::Buffer;
+pub use self::changes::Changes;
 pub use self::direct::{Direct, is_of_the_medium};
 pub use self::dm::{Id, Info, Kind, Listed, Slot, Suspend, Versions};
 pub use self::facts::{

@@ -4,10 +4,11 @@
 
 use std::os::fd::BorrowedFd;
 
+use super::changes::Changes;
 use super::dm::{Id, Info, Kind, Listed, Slot, Versions};
 use super::facts::{Found, Holder, Traffic};
 use super::home::{Home, Lying};
-use crate::error::Result;
+use crate::error::{Errno, Error, Result};
 use crate::text::device::{DevNo, DeviceRef};
 use crate::text::table::Line;
 
@@ -62,6 +63,14 @@ pub trait PromptEngine: Send + Sync {
     /// All lives together: a count that rises with each life of any device's table, and
     /// where a device goes. As long as it is the same, so are all tables.
     fn lives(&self) -> Result<u64>;
+    /// What the kernel has said of block devices so far, whoever uses them.
+    ///
+    /// # Errors
+    /// ENOTSUP where nobody listens: what was seen of a device may be otherwise at any time.
+    fn changes(&self) -> Result<Changes> {
+        let sentence = "nobody listens for changes of block devices";
+        Err(Error::new(Errno::ENOTSUP, sentence))
+    }
     /// Percent of time that copying may take (`raid1_resync_throttle`).
     fn throttle(&self) -> Result<u32>;
 }
@@ -74,10 +83,10 @@ pub trait PromptDevices: Send + Sync {
     /// The first bytes of a device or file, past every cache; none where it does not answer
     /// within a moment.
     fn head(&self, device: &DeviceRef, size: u64) -> Option<Vec<u8>>;
-    /// Who holds a block device, or what shares its bytes, but for mappings that are
-    /// made of the very device, whose tables say which part of it they use: arrays,
-    /// loop devices of the same file, mappings of its partitions or of its disk.
-    fn holders(&self, device: &DeviceRef) -> Vec<Holder>;
+    /// Who holds each of these block devices, or what shares its bytes, but for mappings
+    /// that are made of the very device, whose tables say which part of it they use:
+    /// arrays, loop devices of the same file, mappings of its partitions or of its disk.
+    fn holders(&self, devices: &[&DeviceRef]) -> Vec<Vec<Holder>>;
     /// What goes through a block device; none of what is none.
     fn traffic(&self, dev: DevNo) -> Option<Traffic>;
     /// Whether something with this home lies on a device, or on what is made of it.

@@ -203,7 +203,7 @@ fn survive_part(
 /// The same table with the best leg first and no sync word that would be believed:
 /// a disk log says what is left to copy, and without one all is copied.
 pub fn again(snapshot: &Snapshot) -> Table {
-    let mut table = snapshot.table.clone();
+    let mut table = Table::clone(&snapshot.table);
     let mirrors = table.targets.iter_mut();
     let mirrors = mirrors.filter_map(|target| match &mut target.mapping {
         Mapping::Mirror(mirror) => Some(mirror),

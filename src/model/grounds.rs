@@ -2,6 +2,8 @@
 //! at once more while no I/O can be under way, it must be as it was when the plan was
 //! made, or the plan is for another mirror.
 
+use std::sync::Arc;
+
 use super::snapshot::Snapshot;
 use crate::text::letter::Letter;
 use crate::text::table::Line;
@@ -23,7 +25,7 @@ pub fn moved_on(before: &Snapshot, now: &Snapshot) -> Option<&'static str> {
 /// What a plan stands on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grounds {
-    lines: Vec<Line>,
+    lines: Arc<[Line]>,
     life: Option<u64>,
     was_in_sync: bool,
     letters: Vec<(Letter, bool)>,

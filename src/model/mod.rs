@@ -14,6 +14,7 @@ pub mod policy;
 pub mod progress;
 pub mod rate;
 pub mod settings;
+pub mod shared;
 pub mod snapshot;
 pub mod spots;
 pub mod whole;

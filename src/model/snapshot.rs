@@ -1,5 +1,6 @@
 //! The snapshot: everything a file may show of one mirror, taken at one moment.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::check::{Check, CheckPace};
@@ -10,6 +11,7 @@ use super::spots::{Spot, common, outside};
 use super::whole::{gaps, legs_of_all};
 use crate::engine::Info;
 use crate::text::letter::Letter;
+use crate::text::printed::Printed;
 use crate::text::table::{Line, Mapping, Table, Target};
 
 pub use super::parts::{Found, Leg, LogView, Lookup, Part, SECTOR};
@@ -110,9 +112,9 @@ pub struct Snapshot {
     /// Its status lines as the kernel printed them.
     pub status: Vec<Line>,
     /// Its table lines as the kernel printed them.
-    pub lines: Vec<Line>,
+    pub lines: Arc<[Line]>,
     /// Its table, parsed.
-    pub table: Table,
+    pub table: Arc<Table>,
     /// Its mirror targets, in the order of the table.
     pub parts: Vec<Part>,
     /// What lies between the parts on leg 0 alone; none where they are not segments of
@@ -148,12 +150,11 @@ impl Snapshot {
     pub fn new(
         info: Info,
         status: Vec<Line>,
-        lines: Vec<Line>,
+        Printed { lines, table }: Printed,
         life: Option<u64>,
         known: Known,
         look_up: Lookup<'_>,
     ) -> Self {
-        let table = Table::from_lines(&lines);
         let mut parts = parts(&table, &lines, &status);
         let gaps = gaps(&table, &parts);
         let between = gaps.as_deref().unwrap_or_default();

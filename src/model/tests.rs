@@ -53,7 +53,9 @@ pub(crate) fn segments(table: &[&str], status: &[&str], known: Known) -> Snapsho
         ..Info::bare("m", "MIRRORFS-1", dev)
     };
     let (status, lines) = (lines(status), lines(table));
-    Snapshot::new(info, status, lines, Some(1), known, &|_| Found::Unknown)
+    Snapshot::new(info, status, Vec::into(lines), Some(1), known, &|_| {
+        Found::Unknown
+    })
 }
 
 /// What a mirror is switched to, or why it is not.

@@ -10,7 +10,7 @@ use crate::model::snapshot::{Leg, SECTOR, Snapshot};
 use crate::text::disklog;
 use crate::text::letter::Letter;
 use crate::text::mirror::Mirror;
-use crate::text::table::{Mapping, Target};
+use crate::text::table::{Mapping, Table, Target};
 
 /// Grow to `length` sectors, as far as all legs reach where none is named. A disk
 /// log knows what is new, and only that is copied; without one all is, and where the
@@ -48,7 +48,7 @@ pub fn grow(snapshot: &Snapshot, length: Option<u64>, block: u64) -> Result<Chan
         check_log(snapshot, mirror, (grown, block))?;
     }
     let afresh = has_short_region(target);
-    let mut table = snapshot.table.clone();
+    let mut table = Table::clone(&snapshot.table);
     let last = table.targets.last_mut();
     last.into_iter().for_each(|last| last.length = grown);
     Ok(Change {

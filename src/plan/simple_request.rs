@@ -76,7 +76,7 @@ pub fn slide_under(
     logs: &[DeviceRef],
 ) -> Result<Change> {
     check_live(snapshot, short)?;
-    let mut table = snapshot.table.clone();
+    let mut table = Table::clone(&snapshot.table);
     for (number, target) in table.targets.iter_mut().enumerate() {
         let Mapping::Linear(Linear { device, offset }) = &target.mapping else {
             return Err(Error::invalid(format!(

@@ -12,6 +12,7 @@ pub mod name;
 pub mod new_request;
 pub mod openmetrics;
 pub mod place;
+pub mod printed;
 pub mod request;
 pub mod request_keys;
 mod secret;

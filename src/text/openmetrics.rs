@@ -56,19 +56,28 @@ impl Family {
         }
     }
 
-    /// Add the metric with its figures to `text`.
-    pub fn write(&self, text: &mut String, samples: impl IntoIterator<Item = Sample>) {
+    /// Say what the metric is, in front of its figures.
+    pub fn head(&self, text: &mut String) {
         let Family {
             name, unit, help, ..
         } = self;
-        let (sort, ending) = match self.sort {
-            MetricType::Gauge => ("gauge", ""),
-            MetricType::Counter => ("counter", "_total"),
+        let sort = match self.sort {
+            MetricType::Gauge => "gauge",
+            MetricType::Counter => "counter",
         };
         text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {sort}\n"));
         if !unit.is_empty() {
             text.push_str(&format!("# UNIT {name} {unit}\n"));
         }
+    }
+
+    /// Add figures of it.
+    pub fn samples(&self, text: &mut String, samples: impl IntoIterator<Item = Sample>) {
+        let name = self.name;
+        let ending = match self.sort {
+            MetricType::Gauge => "",
+            MetricType::Counter => "_total",
+        };
         for Sample { labels, value } in samples {
             let labels = labels.iter().map(label).collect::<Vec<_>>().join(",");
             text.push_str(&format!("{name}{ending}{{{labels}}} {value}\n"));
@@ -105,7 +114,8 @@ mod tests {
     fn a_gauge_with_its_unit() {
         let mut text = String::new();
         let family = Family::gauge("x_size_bytes", "bytes", "How large.");
-        family.write(&mut text, [sample(&[("a", "1"), ("b", "")], 7)]);
+        family.head(&mut text);
+        family.samples(&mut text, [sample(&[("a", "1"), ("b", "")], 7)]);
         assert_eq!(
             text,
             "# HELP x_size_bytes How large.\n# TYPE x_size_bytes gauge\n\
@@ -116,7 +126,9 @@ mod tests {
     #[test]
     fn the_figures_of_a_counter_have_another_name() {
         let mut text = String::new();
-        Family::counter("x_events", "How many.").write(&mut text, [sample(&[("k", "v")], 1)]);
+        let family = Family::counter("x_events", "How many.");
+        family.head(&mut text);
+        family.samples(&mut text, [sample(&[("k", "v")], 1)]);
         assert_eq!(
             text,
             "# HELP x_events How many.\n# TYPE x_events counter\nx_events_total{k=\"v\"} 1\n"
@@ -127,7 +139,7 @@ mod tests {
     fn labels_are_escaped() {
         let mut text = String::new();
         let odd = "a\\x20 \"b\"\nc{},=é";
-        Family::gauge("x", "", "h").write(&mut text, [sample(&[("l", odd)], 0)]);
+        Family::gauge("x", "", "h").samples(&mut text, [sample(&[("l", odd)], 0)]);
         let line = text.lines().last();
         assert_eq!(line, Some("x{l=\"a\\\\x20 \\\"b\\\"\\nc{},=é\"} 0"));
     }

@@ -8,6 +8,7 @@ use super::row::{Form, Row, Show};
 use super::top::Top;
 use crate::model::health;
 use crate::model::policy::Dropped;
+use crate::model::shared::Piece;
 use crate::model::snapshot::Snapshot;
 
 /// The text of `info.json`.
@@ -17,8 +18,13 @@ pub fn of(mirror: &Snapshot) -> String {
 
 /// The text of `mirrors.json`, a line for each mirror.
 pub fn all(top: &Top) -> String {
-    let objects = top.mirrors.iter().map(|mirror| object(mirror).to_string());
-    format!("[{}]\n", objects.collect::<Vec<_>>().join(",\n"))
+    let mut text = String::from("[");
+    for (number, mirror) in top.mirrors.iter().enumerate() {
+        let object = mirror.line(Piece::Json, |mirror| object(mirror).to_string());
+        text.push_str(if number > 0 { ",\n" } else { "" });
+        text.push_str(object.part(0));
+    }
+    text + "]\n"
 }
 
 fn object(mirror: &Snapshot) -> Value {

@@ -2,13 +2,16 @@
 //! be read as one.
 
 use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use super::top::Top;
-use crate::daemon::events::counts::NONE;
+use crate::daemon::events::counts::{NONE, Tally};
 use crate::daemon::events::kind::Kind;
 use crate::model::check::{Check, Phase};
 use crate::model::health::State;
 use crate::model::progress::Progress;
+use crate::model::shared::{Parts, Piece, Shared};
 use crate::model::snapshot::{Leg, Snapshot};
 use crate::text::letter::Letter;
 use crate::text::openmetrics::{END, Family, Sample};
@@ -113,27 +116,55 @@ const BUILD: Family = Family::gauge(
 /// The text of `metrics`.
 pub fn text(root: &Top) -> String {
     let mut text = String::new();
-    let mirrors = &distinct(&root.mirrors);
-    for (family, figures) in OF_MIRRORS {
-        let samples = mirrors.iter().flat_map(|mirror| {
-            let figures = figures(mirror).into_iter();
-            figures.map(|figure| of_mirror(&mirror.info.name, figure))
-        });
-        family.write(&mut text, samples);
+    let mirrors = distinct(&root.mirrors);
+    let made: Vec<Arc<Parts>> = mirrors.iter().map(|mirror| figures_of(mirror)).collect();
+    for (number, (family, _)) in OF_MIRRORS.iter().enumerate() {
+        family.head(&mut text);
+        let figures = made.iter().map(|parts| parts.part(number));
+        figures.for_each(|figures| text.push_str(figures));
     }
-    let names = mirrors.iter().map(|mirror| mirror.info.name.as_str());
-    let names = names.filter(|name| *name != NONE).chain([NONE]);
-    EVENTS.write(&mut text, names.flat_map(|name| events(root, name)));
-    BUILD.write(&mut text, [build(root)]);
+    EVENTS.head(&mut text);
+    for mirror in mirrors.iter().filter(|mirror| mirror.info.name != NONE) {
+        text.push_str(events_of(mirror, root).part(0));
+    }
+    EVENTS.samples(&mut text, events(root.counts.of(NONE), NONE));
+    BUILD.head(&mut text);
+    BUILD.samples(&mut text, [build(root)]);
     text.push_str(END);
     text
 }
 
+/// The figures of a mirror, a part for each metric.
+fn figures_of(mirror: &Shared) -> Arc<Parts> {
+    mirror.text(Piece::Figures, 0, |mirror| {
+        let mut parts = Parts::default();
+        for (family, figures) in OF_MIRRORS {
+            let figures = figures(mirror).into_iter();
+            let figures = figures.map(|figure| of_mirror(&mirror.info.name, figure));
+            family.samples(parts.write(), figures);
+            parts.end();
+        }
+        parts
+    })
+}
+
+/// The counts of its events.
+fn events_of(mirror: &Shared, root: &Top) -> Arc<Parts> {
+    let tally = root.counts.of(&mirror.info.name);
+    let mut hasher = DefaultHasher::new();
+    tally.hash(&mut hasher);
+    mirror.text(Piece::Events, hasher.finish(), |mirror| {
+        let mut text = String::new();
+        EVENTS.samples(&mut text, events(tally, &mirror.info.name));
+        Parts::whole(text)
+    })
+}
+
 /// Readers refuse all of a text that has a figure twice, and two mirrors that swap
 /// their names while they are looked at may seem to have the same one.
-fn distinct(mirrors: &[Snapshot]) -> Vec<&Snapshot> {
+fn distinct(mirrors: &[Arc<Shared>]) -> Vec<&Shared> {
     let mut names = HashSet::new();
-    let mut mirrors: Vec<&Snapshot> = mirrors.iter().collect();
+    let mut mirrors: Vec<&Shared> = mirrors.iter().map(Arc::as_ref).collect();
     mirrors.retain(|mirror| names.insert(&mirror.info.name));
     mirrors
 }
@@ -185,8 +216,7 @@ fn log(mirror: &Snapshot) -> Vec<Sample> {
 
 /// A kind for which somebody is called is there from 0: of a figure that begins at
 /// 1 no reader sees that it rose.
-fn events(root: &Top, name: &str) -> Vec<Sample> {
-    let tally = root.counts.of(name);
+fn events(tally: Tally, name: &str) -> Vec<Sample> {
     let counted = Kind::ALL
         .into_iter()
         .filter(|kind| kind.is_alarming() || tally.of(*kind) > 0);
@@ -233,7 +263,7 @@ mod tests {
         Snapshot::new(
             info,
             Vec::new(),
-            Vec::new(),
+            Vec::new().into(),
             None,
             Known::default(),
             &|_| Found::Unknown,
@@ -242,7 +272,8 @@ mod tests {
 
     #[test]
     fn no_figure_is_there_twice() {
-        let mirrors = vec![mirror("a", 0), mirror("a", 1), mirror(NONE, 2)];
+        let mirrors = [mirror("a", 0), mirror("a", 1), mirror(NONE, 2)];
+        let mirrors = mirrors.map(|mirror| Arc::new(Shared::new(mirror))).into();
         let text = text(&Top {
             mirrors,
             ..Top::default()

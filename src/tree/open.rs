@@ -237,18 +237,18 @@ impl Tree {
     fn top(&self, need: Detail) -> Top {
         let common = match need {
             Detail::Engine | Detail::All => self.common(),
-            Detail::Kernel | Detail::Logs | Detail::Devices | Detail::Users | Detail::Whole => {
-                Top::default()
-            }
+            Detail::Table
+            | Detail::Kernel
+            | Detail::Logs
+            | Detail::Devices
+            | Detail::Users
+            | Detail::Whole => Top::default(),
         };
         if need == Detail::Engine {
             return common;
         }
-        let mirrors = self.view.mirrors().unwrap_or_default().into_iter();
-        // One that goes between the list and the look is not there.
-        let mirrors = mirrors.filter_map(|(mirror_id, _)| self.mirror(mirror_id, need).ok());
         Top {
-            mirrors: mirrors.collect(),
+            mirrors: self.view.snapshots(need).unwrap_or_default(),
             ..common
         }
     }

@@ -3,9 +3,10 @@
 use super::row::{Order, Row, Show};
 use super::top::Top;
 use super::{metrics, usage};
-use crate::daemon::mirrors::query::Detail::{All, Devices, Engine, Kernel, Whole};
+use crate::daemon::mirrors::query::Detail::{All, Devices, Engine, Kernel, Table, Whole};
 use crate::model::health::State;
 use crate::model::progress::Progress;
+use crate::model::shared::Piece;
 use crate::model::snapshot::Snapshot;
 use crate::text::name::{self, shown};
 use crate::text::table::Line;
@@ -21,19 +22,31 @@ pub const ROWS: &[Row<Top>] = &[
     Row::read(
         "status",
         Kernel,
-        |top| each(top, |mirror| mirror.status.iter().map(text_of).collect()),
+        |top| {
+            each(top, Piece::Status, |mirror| {
+                mirror.status.iter().map(text_of).collect()
+            })
+        },
         "every status, as `dmsetup status`",
     ),
     Row::read(
         "table",
-        Kernel,
-        |top| each(top, |mirror| mirror.lines.iter().map(text_of).collect()),
+        Table,
+        |top| {
+            each(top, Piece::Table, |mirror| {
+                mirror.lines.iter().map(text_of).collect()
+            })
+        },
         "every table, as `dmsetup table`",
     ),
     Row::read(
         "progress",
         Kernel,
-        |top| each(top, |mirror| vec![Progress::line_of(mirror)]),
+        |top| {
+            each(top, Piece::Progress, |mirror| {
+                vec![Progress::line_of(mirror)]
+            })
+        },
         "how far every mirror is, a line each",
     ),
     Row::read(
@@ -98,18 +111,22 @@ const fn same(one: &[u8], other: &[u8]) -> bool {
 }
 
 /// A line for each item of each mirror, its name in front.
-fn each(top: &Top, lines: fn(&Snapshot) -> Vec<String>) -> String {
+fn each(top: &Top, piece: Piece, lines: fn(&Snapshot) -> Vec<String>) -> String {
     let mut text = String::new();
     for mirror in &top.mirrors {
-        let name = shown(&mirror.info.name);
-        let lines = lines(mirror);
-        lines
-            .iter()
-            .for_each(|line| text.push_str(&format!("{name}: {line}\n")));
-        if lines.is_empty() {
-            // `dmsetup` prints a device without a table so.
-            text.push_str(&format!("{name}: \n"));
-        }
+        let made = mirror.line(piece, |mirror| {
+            let name = shown(&mirror.info.name);
+            let mut lines = lines(mirror);
+            if lines.is_empty() {
+                // `dmsetup` prints a device without a table so.
+                lines.push(String::new());
+            }
+            lines
+                .iter()
+                .map(|line| format!("{name}: {line}\n"))
+                .collect()
+        });
+        text.push_str(made.part(0));
     }
     text
 }
@@ -119,11 +136,15 @@ fn text_of(line: &Line) -> String {
 }
 
 fn health(top: &Top) -> String {
-    let states: Vec<State> = top.mirrors.iter().map(State::of).collect();
-    let worst = states.iter().max().copied().unwrap_or(State::Ok);
+    let states = top.mirrors.iter().map(|mirror| State::of(mirror));
+    let worst = states.max().unwrap_or(State::Ok);
     let mut text = format!("{}\n", worst.word());
-    for (mirror, state) in top.mirrors.iter().zip(states) {
-        text.push_str(&format!("{}: {}\n", shown(&mirror.info.name), state.word()));
+    for mirror in &top.mirrors {
+        let made = mirror.line(Piece::Health, |mirror| {
+            let (name, state) = (shown(&mirror.info.name), State::of(mirror));
+            format!("{name}: {}\n", state.word())
+        });
+        text.push_str(made.part(0));
     }
     text
 }

@@ -183,8 +183,8 @@ impl PromptDevices for Sim {
         }
     }
 
-    fn holders(&self, _: &DeviceRef) -> Vec<Holder> {
-        Vec::new()
+    fn holders(&self, devices: &[&DeviceRef]) -> Vec<Vec<Holder>> {
+        vec![Vec::new(); devices.len()]
     }
 
     fn lies_on(&self, _: &Home, _: DevNo) -> Lying {

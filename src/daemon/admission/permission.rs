@@ -6,7 +6,6 @@
 //! write what he likes, once it was given the file as its standard output.
 
 use std::collections::HashSet;
-use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Component, Path};
 
@@ -17,6 +16,7 @@ use super::extent::places;
 use super::looks::Looks;
 use super::own::Own;
 use super::rights::{Rights, Taken};
+use crate::engine::shown;
 use crate::error::{Errno, Error, Result};
 use crate::plan::leg_name::LegName;
 use crate::text::device::{DevNo, DeviceRef};
@@ -54,7 +54,7 @@ impl Caller {
     /// The caller of a FUSE request that is still waiting for its answer, as his process
     /// is (proc(5)).
     pub fn of(uid: u32, gid: u32, pid: u32) -> Caller {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let status = shown::text(format!("/proc/{pid}/status")).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("Groups:"));
         let others = line.unwrap_or_default().split_whitespace();
         let others = others.filter_map(|group| group.parse().ok());
@@ -127,7 +127,7 @@ impl Caller {
 /// root. Of one in a chroot or a container the list is another (namespace.c in fs/ of
 /// Linux, proc_pid_mountinfo(5)), and so it is of one that is not there.
 fn sees_the_same(pid: u32) -> bool {
-    let mounts = |process: &str| fs::read(format!("/proc/{process}/mountinfo")).ok();
+    let mounts = |process: &str| shown::bytes(format!("/proc/{process}/mountinfo")).ok();
     (0..LOOKS).any(|_| {
         let his = mounts(&pid.to_string());
         his.is_some() && his == mounts("self")

@@ -127,6 +127,6 @@ impl Tables {
 }
 
 fn devices_of(snapshot: &Snapshot) -> Vec<DeviceRef> {
-    let mut table = snapshot.table.clone();
+    let mut table = Table::clone(&snapshot.table);
     table.devices().map(|device| device.clone()).collect()
 }

@@ -9,7 +9,7 @@ use super::kind::Kind;
 pub const NONE: &str = "-";
 
 /// How many events of each kind.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Tally([u64; Kind::ALL.len()]);
 
 impl Tally {

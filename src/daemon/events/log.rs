@@ -29,7 +29,7 @@ struct Ring {
     end: u64,
     /// When the newest was added.
     changed: Option<SystemTime>,
-    counts: Counts,
+    counts: Arc<Counts>,
 }
 
 /// The events of a daemon. Byte offsets count from its start and never move,
@@ -57,7 +57,7 @@ impl Events {
         let mut ring = self.ring.lock();
         ring.push(format!("{time} {shown} {word} {text}\n"));
         ring.changed = Some(now);
-        ring.counts.count(name, kind);
+        Arc::make_mut(&mut ring.counts).count(name, kind);
         drop(ring);
         self.waiters.tell(name);
     }
@@ -76,19 +76,19 @@ impl Events {
 
     /// Add that a mirror has another name; `by` says who gave it, if not a request.
     pub fn renamed(&self, from: &str, to: &str, by: &str) {
-        self.ring.lock().counts.rename(from, to);
+        Arc::make_mut(&mut self.ring.lock().counts).rename(from, to);
         self.waiters.tell(from);
         self.add(to, Kind::Renamed, &format!("from {from}{by}"));
     }
 
     /// A mirror is recorded and not there: what happens to it counts as its own.
     pub fn enter(&self, name: &str) {
-        self.ring.lock().counts.enter(name);
+        Arc::make_mut(&mut self.ring.lock().counts).enter(name);
     }
 
     /// How many events there were.
-    pub fn counts(&self) -> Counts {
-        self.ring.lock().counts.clone()
+    pub fn counts(&self) -> Arc<Counts> {
+        Arc::clone(&self.ring.lock().counts)
     }
 
     /// Offsets of the oldest byte kept and of the end.

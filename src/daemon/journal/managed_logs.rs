@@ -10,6 +10,7 @@ use crate::daemon::admission::log_file;
 use crate::daemon::records::durable::sync_parent;
 use crate::daemon::records::private::{make_folder, resolve};
 use crate::daemon::records::store::Records;
+use crate::engine::shown;
 use crate::error::{Error, Result};
 use crate::model::snapshot::UUID_PREFIX;
 
@@ -110,7 +111,7 @@ impl ManagedLogs {
 /// # Errors
 /// What reading it from the kernel answers.
 pub(crate) fn new_uuid() -> Result<String> {
-    let uuid = fs::read_to_string(RANDOM_UUID);
+    let uuid = shown::text(RANDOM_UUID);
     let uuid = uuid.map_err(|error| Error::io(RANDOM_UUID, &error))?;
     Ok(format!("{UUID_PREFIX}{}", uuid.trim()))
 }

@@ -20,7 +20,7 @@ pub(super) fn snapshot_of_absent(absent: &Absent, known: Known) -> Snapshot {
     Snapshot::new(
         info,
         Vec::new(),
-        table_then(record).to_lines(),
+        table_then(record).to_lines().into(),
         None,
         known,
         &|_| Found::Unknown,

@@ -2,43 +2,49 @@
 //! leg that a mirror has already, and what is written through that one is on this leg
 //! alone, while the mirror says that all are equal.
 
-use super::tables::{ALL, Tables};
-use crate::engine::{PromptDevices, PromptEngine, Span};
-use crate::error::Result;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::tables::{ALL, Uses};
+use crate::engine::{Holder, Span};
 use crate::model::snapshot::{Owner, Snapshot};
 use crate::text::device::DeviceRef;
 
 /// Who else holds its legs and logs, a sentence's part each: `leg 1 /dev/sdc is
 /// also used by the mapping t`. Asks the kernel alone. LVM shares its disks among
 /// its own devices, and knows how.
-///
-/// # Errors
-/// What the list of devices answers.
 pub(super) fn beside(
-    tables: &Tables,
-    engine: &dyn PromptEngine,
-    devices: &dyn PromptDevices,
+    uses: &Uses,
+    holders: &HashMap<DeviceRef, Arc<[Holder]>>,
     snapshot: &Snapshot,
-) -> Result<Vec<String>> {
+) -> Vec<String> {
     let mut found = Vec::new();
     if snapshot.owner() == Owner::Lvm {
-        return Ok(found);
+        return found;
     }
-    let uses = tables.uses(engine)?;
     let itself = snapshot.info.dev;
     for (what, device, span) in used(snapshot) {
         let mappings = uses.users(&device, span, itself).into_iter();
         let mappings = mappings.map(|name| format!("the mapping {name}"));
-        let others = devices.holders(&device).into_iter();
+        let others = holders
+            .get(&device)
+            .into_iter()
+            .flat_map(|others| others.iter());
         let others = others.filter(|other| other.dev != itself);
-        for other in mappings.chain(others.map(|other| other.words)) {
+        for other in mappings.chain(others.map(|other| other.words.clone())) {
             let text = format!("{what} is also used by {other}");
             if !found.contains(&text) {
                 found.push(text);
             }
         }
     }
-    Ok(found)
+    found
+}
+
+/// The devices of its legs and logs.
+pub(super) fn devices(snapshot: &Snapshot) -> impl Iterator<Item = &DeviceRef> {
+    let legs = snapshot.legs.iter().map(|leg| &leg.device);
+    legs.chain(snapshot.logs.iter().filter_map(|log| log.device.as_ref()))
 }
 
 /// The ranges of devices that a mirror uses, with what a sentence calls them.

@@ -1,17 +1,22 @@
 //! Looking: which mirrors there are now, and what one is like. Changes nothing, and
 //! waits for no device.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::absent::snapshot_of_absent;
-use super::beside::beside;
+use super::beside::{beside, devices};
+use super::last::{Depth, Last};
 use super::lease::{Reserved, taken};
+use super::look::Look;
 use super::registry::Registry;
+use super::sights::{Round, Sights};
 use super::tables::Tables;
 use crate::engine::{Id, Info, Listed, PromptDevices, PromptEngine, Slot};
 use crate::error::{Errno, Error, Result};
 use crate::model::id::MirrorId;
-use crate::model::snapshot::{Found, Known, Part, SECTOR, Snapshot, is_shown};
+use crate::model::shared::Shared;
+use crate::model::snapshot::{Found, Known, Lookup, Part, SECTOR, Snapshot, is_shown};
 use crate::text::device::DeviceRef;
 use crate::text::disklog;
 use crate::text::table::Line;
@@ -21,7 +26,9 @@ use crate::text::table::Line;
 pub enum Detail {
     /// The engine, and no mirror.
     Engine,
-    /// What device-mapper answers: two ioctls.
+    /// The tables.
+    Table,
+    /// What device-mapper answers: one ioctl, where the table is known.
     Kernel,
     /// What the disk logs say too, which are read for a moment at most.
     Logs,
@@ -35,6 +42,16 @@ pub enum Detail {
     All,
 }
 
+/// For what the last look at all mirrors is kept.
+fn depth(detail: Detail) -> Option<Depth> {
+    match detail {
+        Detail::Kernel => Some(Depth::Mapping),
+        Detail::Devices | Detail::All => Some(Depth::Devices),
+        Detail::Whole => Some(Depth::Whole),
+        Detail::Engine | Detail::Table | Detail::Logs | Detail::Users => None,
+    }
+}
+
 /// How often the devices are listed, where one is gone when it is looked at: it may
 /// have another name now, and have been there all the time.
 const LISTS: usize = 4;
@@ -45,6 +62,8 @@ pub struct Mirrors {
     pub(crate) devices: Arc<dyn PromptDevices>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) tables: Tables,
+    pub(crate) sights: Sights,
+    pub(crate) last: Last,
 }
 
 impl Mirrors {
@@ -58,6 +77,8 @@ impl Mirrors {
             devices: Arc::clone(devices),
             registry: Arc::clone(registry),
             tables: Tables::default(),
+            sights: Sights::default(),
+            last: Last::default(),
         }
     }
 
@@ -98,6 +119,22 @@ impl Mirrors {
         Ok(shown.then(|| self.registry.note(&read.info)))
     }
 
+    /// What the list would say of one that runs; none where its device is not the same any
+    /// more, or has another name.
+    pub fn listed_as(&self, mirror_id: MirrorId) -> Option<Listed> {
+        let (id, dev) = self.registry.address(mirror_id).ok()?;
+        // Before the look, as in a list.
+        let life = self.engine.life(dev).ok();
+        let info = self.engine.info(&id).ok()?;
+        let same = info.dev == dev && info.name == self.registry.name_of(mirror_id);
+        same.then_some(Listed {
+            name: info.name,
+            dev,
+            event_nr: info.event_nr,
+            life,
+        })
+    }
+
     /// Whether a device is shown: also what lost its mirror target with a leg.
     pub fn shows(&self, info: &Info, lines: &[Line]) -> bool {
         is_shown(info, lines) || self.registry.has_dropped(info)
@@ -109,8 +146,17 @@ impl Mirrors {
     /// # Errors
     /// What the list of devices answers.
     pub fn all(&self) -> Result<Vec<(MirrorId, String)>> {
+        let (running, absent) = self.listed()?;
+        let running = running
+            .into_iter()
+            .map(|(mirror_id, device)| (mirror_id, device.name));
+        Ok(running.chain(absent).collect())
+    }
+
+    /// The mirrors that run, as they were listed, and those that are only recorded.
+    fn listed(&self) -> Result<(Vec<(MirrorId, Listed)>, Vec<(MirrorId, String)>)> {
         // First: one that is started meanwhile is then found as both, not as neither.
-        let absent = self.registry.absentees().into_iter();
+        let mut absent = self.registry.absentees();
         let mut found = self.all_running()?;
         for _ in 1..LISTS {
             if found.1 {
@@ -118,19 +164,18 @@ impl Mirrors {
             }
             found = self.all_running()?;
         }
-        let found = found.0;
-        let hidden = |(_, name): &(MirrorId, String)| found.iter().any(|(_, other)| other == name);
-        let absent: Vec<_> = absent.filter(|one| !hidden(one)).collect();
-        Ok([found, absent].concat())
+        let names: HashSet<&str> = found.0.iter().map(|(_, device)| &*device.name).collect();
+        absent.retain(|(_, name)| !names.contains(name.as_str()));
+        Ok((found.0, absent))
     }
 
     /// The mirrors that run, and whether all that was listed was still there under its
     /// name.
-    fn all_running(&self) -> Result<(Vec<(MirrorId, String)>, bool)> {
+    fn all_running(&self) -> Result<(Vec<(MirrorId, Listed)>, bool)> {
         let (mut found, mut all) = (Vec::new(), true);
         for device in self.engine.list()? {
             match self.running(&device) {
-                Ok(mirror_id) => found.extend(mirror_id.map(|mirror_id| (mirror_id, device.name))),
+                Ok(mirror_id) => found.extend(mirror_id.map(|mirror_id| (mirror_id, device))),
                 Err(_) => all = false,
             }
         }
@@ -146,35 +191,143 @@ impl Mirrors {
             return Ok(snapshot_of_absent(&absent, self.registry.known(mirror_id)));
         }
         let (id, dev) = self.registry.address(mirror_id)?;
-        let (info, lines) = self.engine.table(&id, Slot::Live)?;
-        let (_, status) = self.engine.status(&id)?;
-        if info.dev != dev {
-            return Err(Error::new(Errno::ENODEV, format!("{dev} is gone")));
+        let look = self.tables.look(self.engine.as_ref(), &id, dev)?;
+        let sight = |device: &DeviceRef| self.devices.sight(device);
+        let snapshot = self.seen(look, self.known(mirror_id), detail, &sight);
+        let mut one = [(mirror_id, snapshot)];
+        if matches!(detail, Detail::Users | Detail::Whole) {
+            self.look_beside(&mut one, &self.round());
         }
-        // After the status: what it shows is not of a later life.
-        let life = self.engine.life(dev).ok();
-        let known = Known {
+        let [(_, snapshot)] = one;
+        Ok(snapshot)
+    }
+
+    /// All mirrors as they are now, in the order of [`Mirrors::all`]; those that are as they
+    /// were at the last look are the same. What was seen of a device is kept, and asked for
+    /// again once the kernel has said something of it.
+    ///
+    /// # Errors
+    /// What the list of devices answers.
+    pub fn snapshots(&self, detail: Detail) -> Result<Vec<(MirrorId, Arc<Shared>)>> {
+        let (round, lives) = (self.round(), self.engine.lives().ok());
+        let (running, absent) = self.listed()?;
+        let looks: Vec<_> = running
+            .iter()
+            .map(|(mirror_id, device)| (*mirror_id, self.look_at(device, detail)))
+            .collect();
+        // Where no table has a new life, all that was seen is of the one that was listed.
+        let same = lives.is_some() && self.engine.lives().ok() == lives;
+        let anew = |mirror_id| {
+            let (id, dev) = self.registry.address(mirror_id).ok()?;
+            self.tables.look(self.engine.as_ref(), &id, dev).ok()
+        };
+        // One that goes between the list and the look is not there.
+        let looks = looks.into_iter().filter_map(|(mirror_id, look)| {
+            let look = look.filter(|_| same).or_else(|| anew(mirror_id))?;
+            Some((mirror_id, look))
+        });
+        let mut snapshots = self.seen_of_all(looks, detail, &round);
+        let absent = absent.into_iter().filter_map(|(mirror_id, _)| {
+            let snapshot = self.snapshot(mirror_id, detail).ok()?;
+            Some((mirror_id, Arc::new(Shared::new(snapshot))))
+        });
+        snapshots.extend(absent);
+        Ok(snapshots)
+    }
+
+    /// What is to be known of one that was just listed, as far as one call tells it.
+    fn look_at(&self, device: &Listed, detail: Detail) -> Option<Look> {
+        match detail {
+            Detail::Table => self.tables.printed_at(device),
+            _ => self.tables.glance_at(self.engine.as_ref(), device),
+        }
+    }
+
+    /// What looks have found of mirrors.
+    fn seen_of_all(
+        &self,
+        looks: impl Iterator<Item = (MirrorId, Look)>,
+        detail: Detail,
+        round: &Round<'_>,
+    ) -> Vec<(MirrorId, Arc<Shared>)> {
+        let depth = depth(detail);
+        let mut all: Vec<(MirrorId, Option<Arc<Shared>>)> = Vec::new();
+        let mut others = Vec::new();
+        let sight = |device: &DeviceRef| round.sight(device);
+        for (mirror_id, look) in looks {
+            let known = self.known(mirror_id);
+            let key = depth.map(|depth| (mirror_id, depth));
+            let same = key.and_then(|key| self.last.same(key, round.then(), &look, &known));
+            if same.is_none() {
+                others.push((mirror_id, self.seen(look, known, detail, &sight)));
+            }
+            all.push((mirror_id, same));
+        }
+        if matches!(detail, Detail::Users | Detail::Whole) {
+            self.look_beside(&mut others, round);
+        }
+        let mut others = others.into_iter().map(|(mirror_id, seen)| match depth {
+            Some(depth) => self.last.enter((mirror_id, depth), round.then(), seen),
+            None => Arc::new(Shared::new(seen)),
+        });
+        let seen = all.into_iter();
+        let seen =
+            seen.filter_map(|(mirror_id, same)| Some((mirror_id, same.or_else(|| others.next())?)));
+        let seen: Vec<_> = seen.collect();
+        if let Some(depth) = depth {
+            let ids: Vec<MirrorId> = seen.iter().map(|(mirror_id, _)| *mirror_id).collect();
+            self.last.keep(depth, &ids);
+        }
+        seen
+    }
+
+    fn round(&self) -> Round<'_> {
+        self.sights
+            .round(self.engine.as_ref(), self.devices.as_ref())
+    }
+
+    /// What is remembered of a mirror.
+    fn known(&self, mirror_id: MirrorId) -> Known {
+        Known {
             holds_writes: self.engine.carries_io(),
             ..self.registry.known(mirror_id)
+        }
+    }
+
+    /// What a look has found of a mirror of which so much is known.
+    fn seen(&self, look: Look, known: Known, detail: Detail, sight: Lookup<'_>) -> Snapshot {
+        let Look {
+            info,
+            status,
+            printed,
+            life,
+        } = look;
+        let look_up = |device: &DeviceRef| match detail < Detail::Devices {
+            true => Found::Unknown,
+            false => sight(device),
         };
-        let look_up = |device: &DeviceRef| self.look_up(device, detail);
-        let snapshot = Snapshot::new(info, status, lines, life, known, &look_up);
-        let snapshot = match detail {
+        let snapshot = Snapshot::new(info, status, printed, life, known, &look_up);
+        match detail {
             Detail::Logs | Detail::Whole => self.with_bits(snapshot),
             _ => snapshot,
-        };
-        if !matches!(detail, Detail::Users | Detail::Whole) {
-            return Ok(snapshot);
         }
-        let beside = self.beside(&snapshot).unwrap_or_else(|error| {
+    }
+
+    /// See who else uses what these mirrors use, and whether their sources are slow.
+    fn look_beside(&self, mirrors: &mut [(MirrorId, Snapshot)], round: &Round<'_>) {
+        let beside = self.beside(mirrors.iter().map(|(_, snapshot)| snapshot), round);
+        let beside = beside.unwrap_or_else(|error| {
             log::debug!("{error}: who else uses a leg is not known");
             Vec::new()
         });
-        let mut snapshot = Snapshot { beside, ..snapshot };
-        let slow = self.slow(mirror_id, &snapshot);
-        let source = snapshot.legs.iter_mut().find(|leg| leg.source);
-        source.into_iter().for_each(|leg| leg.slow = slow);
-        Ok(snapshot)
+        for ((_, snapshot), beside) in mirrors.iter_mut().zip(beside) {
+            snapshot.beside = beside;
+        }
+        for (mirror_id, snapshot) in mirrors {
+            let slow = self.slow(*mirror_id, snapshot);
+            let source = snapshot.legs.iter_mut().find(|leg| leg.source);
+            source.into_iter().for_each(|leg| leg.slow = slow);
+        }
     }
 
     /// The same with what the logs say of what is not in sync.
@@ -194,13 +347,6 @@ impl Mirrors {
         };
         let bits = snapshot.parts.iter().map(bits).collect();
         Snapshot { bits, ..snapshot }
-    }
-
-    fn look_up(&self, device: &DeviceRef, detail: Detail) -> Found {
-        if detail < Detail::Devices {
-            return Found::Unknown;
-        }
-        self.devices.sight(device)
     }
 
     /// Whether a mirror is there, and is one.
@@ -246,7 +392,8 @@ impl Mirrors {
     /// # Errors
     /// EBUSY names the first who does; what the list of devices answers.
     pub fn check_nobody_beside(&self, snapshot: &Snapshot) -> Result<()> {
-        match self.beside(snapshot)?.first() {
+        let beside = self.beside([snapshot].into_iter(), &self.round())?;
+        match beside.first().and_then(|others| others.first()) {
             Some(other) => Err(Error::busy(format!(
                 "{other}: its writes are not on the other legs; remove it first"
             ))),
@@ -254,8 +401,21 @@ impl Mirrors {
         }
     }
 
-    fn beside(&self, snapshot: &Snapshot) -> Result<Vec<String>> {
-        let (engine, devices) = (self.engine.as_ref(), self.devices.as_ref());
-        beside(&self.tables, engine, devices, snapshot)
+    /// Who is beside each of these.
+    fn beside<'a>(
+        &self,
+        snapshots: impl Iterator<Item = &'a Snapshot> + Clone,
+        round: &Round<'_>,
+    ) -> Result<Vec<Vec<String>>> {
+        let mut used: Vec<&DeviceRef> = snapshots.clone().flat_map(devices).collect();
+        let mut once = HashSet::new();
+        used.retain(|device| once.insert(*device));
+        let (uses, holders) = (
+            self.tables.uses(self.engine.as_ref())?,
+            round.holders(&used),
+        );
+        Ok(snapshots
+            .map(|snapshot| beside(&uses, &holders, snapshot))
+            .collect())
     }
 }

@@ -188,6 +188,17 @@ impl Registry {
         due.filter(|due| *due > last).min()
     }
 
+    /// The mirrors that are to be looked at by now.
+    pub fn due(&self, now: Instant) -> Vec<MirrorId> {
+        let inner = self.inner.lock();
+        let is_due = |entry: &&Entry| {
+            let times = [entry.due, entry.front.next];
+            times.into_iter().flatten().any(|due| due <= now)
+        };
+        let due = inner.entries.values().filter(is_due);
+        due.map(|entry| entry.mirror_id).collect()
+    }
+
     /// Forget a mirror that is gone, and say what was known of it.
     pub fn forget(&self, mirror_id: MirrorId) -> Option<Entry> {
         let mut inner = self.inner.lock();

@@ -12,6 +12,7 @@ use crate::error::{Errno, Result};
 use crate::model::snapshot::Snapshot;
 use crate::text::device::DeviceRef;
 use crate::text::letter::Letter;
+use crate::text::table::Table;
 
 /// How long a verb waits for partition tables that are read in. A disk that takes longer
 /// has a thread of its own to wait for it.
@@ -44,7 +45,7 @@ impl Release {
             Err(error) if error.errno() == Errno::ENODEV => Vec::new(),
             Err(error) => return log::warn!("{error}: its devices are not let go of"),
         };
-        let mut table = before.table.clone();
+        let mut table = Table::clone(&before.table);
         let mut gone = single(table.devices().map(|device| device.clone()));
         gone.retain(|device| !now.contains(device));
         let read = self.of(gone, &failed);

@@ -11,7 +11,8 @@ use crate::engine::{Id, Info, Listed, PromptEngine, Slot, Span};
 use crate::error::Result;
 use crate::model::snapshot::{SECTOR, is_shown};
 use crate::text::device::{DevNo, DeviceRef};
-use crate::text::table::{Line, Mapping, Table, Target};
+use crate::text::printed::Printed;
+use crate::text::table::{Mapping, Table, Target};
 
 /// What the tables say, as far as they were read.
 #[derive(Default)]
@@ -27,13 +28,23 @@ pub(super) struct Read {
     pub(super) info: Info,
     /// Whether mirrorfs shows the device because of it.
     pub(super) is_shown: bool,
+    /// The table itself.
+    pub(super) printed: Printed,
     life: Option<u64>,
     used: Vec<(DeviceRef, Span)>,
 }
 
 /// The mappings that use a device, and which bytes of it.
 #[derive(Default)]
-pub(super) struct Uses(HashMap<DeviceRef, Vec<(Span, Arc<Read>)>>);
+pub(super) struct Uses(HashMap<DeviceRef, Users>);
+
+/// Those that use one device, by the first byte that each uses.
+#[derive(Default)]
+struct Users {
+    by_start: Vec<(Span, Arc<Read>)>,
+    /// How far those up to each place reach.
+    ends: Vec<u64>,
+}
 
 /// All of a device.
 pub(super) const ALL: Span = Span {
@@ -57,13 +68,48 @@ impl Tables {
         }
         let id = Id::Name(device.name.clone());
         let (info, lines) = engine.table(&id, Slot::Live)?;
+        let life = device.life.filter(|_| info.dev == device.dev);
+        self.enter(engine, &id, (info, Printed::from(lines)), life)
+    }
+
+    /// What the table of a device says in this life of it, where it was read.
+    pub(super) fn known(&self, dev: DevNo, life: Option<u64>) -> Option<Arc<Read>> {
+        let read = self.read.lock();
+        let known = read
+            .get(&dev)
+            .filter(|read| life.is_some() && read.life == life);
+        known.cloned()
+    }
+
+    /// Keep a table that was just read, if it can be.
+    pub(super) fn keep(
+        &self,
+        engine: &dyn PromptEngine,
+        id: &Id,
+        (info, printed): (&Info, &Printed),
+        life: Option<u64>,
+    ) {
+        if life.is_some() {
+            let entered = self.enter(engine, id, (info.clone(), printed.clone()), life);
+            entered.map_or_else(|error| log::debug!("{error}: the table is not kept"), drop);
+        }
+    }
+
+    fn enter(
+        &self,
+        engine: &dyn PromptEngine,
+        id: &Id,
+        (info, printed): (Info, Printed),
+        life: Option<u64>,
+    ) -> Result<Arc<Read>> {
         let read = Arc::new(Read {
-            is_shown: is_shown(&info, &lines),
-            used: used_by(engine, &id, &lines)?,
-            life: device.life.filter(|_| info.dev == device.dev),
+            is_shown: is_shown(&info, &printed.lines),
+            used: used_by(engine, id, &printed.table)?,
+            printed,
+            life,
             info,
         });
-        self.read.lock().insert(device.dev, Arc::clone(&read));
+        self.read.lock().insert(read.info.dev, Arc::clone(&read));
         Ok(read)
     }
 
@@ -97,16 +143,21 @@ impl Uses {
         for read in read {
             for (device, span) in &read.used {
                 let users = uses.0.entry(device.clone()).or_default();
-                users.push((*span, Arc::clone(read)));
+                users.by_start.push((*span, Arc::clone(read)));
             }
         }
+        uses.0.values_mut().for_each(Users::sort);
         uses
     }
 
     /// The names of the mappings that use some of these bytes of a device, but for one.
     pub(super) fn users(&self, device: &DeviceRef, span: Span, but: DevNo) -> Vec<&str> {
-        let users = self.0.get(device).into_iter().flatten();
-        let users = users.filter(|(used, read)| read.info.dev != but && used.meets(&span));
+        let users = self
+            .0
+            .get(device)
+            .into_iter()
+            .flat_map(|users| users.meeting(span));
+        let users = users.filter(|(_, read)| read.info.dev != but);
         let mut names: Vec<&str> = users.map(|(_, read)| &*read.info.name).collect();
         names.sort_unstable();
         names.dedup();
@@ -114,11 +165,34 @@ impl Uses {
     }
 }
 
+impl Users {
+    fn sort(&mut self) {
+        self.by_start.sort_by_key(|(span, _)| span.start);
+        let mut end = 0;
+        let reach = self.by_start.iter().map(|(span, _)| {
+            end = span.end().max(end);
+            end
+        });
+        self.ends = reach.collect();
+    }
+
+    /// Those that use some of these bytes: of thousands beside each other only they are
+    /// looked at.
+    fn meeting(&self, span: Span) -> impl Iterator<Item = &(Span, Arc<Read>)> {
+        let first = self.ends.partition_point(|end| *end <= span.start);
+        let last = self
+            .by_start
+            .partition_point(|(used, _)| used.start < span.end());
+        let some = self.by_start.get(first..last).unwrap_or_default();
+        some.iter().filter(move |(used, _)| used.meets(&span))
+    }
+}
+
 /// What a mapping uses. Of a kind of target that is not understood only the devices are
 /// known.
-fn used_by(engine: &dyn PromptEngine, id: &Id, lines: &[Line]) -> Result<Vec<(DeviceRef, Span)>> {
+fn used_by(engine: &dyn PromptEngine, id: &Id, table: &Table) -> Result<Vec<(DeviceRef, Span)>> {
     let mut used = Vec::new();
-    for target in &Table::from_lines(lines).targets {
+    for target in &table.targets {
         match &target.mapping {
             Mapping::Linear(linear) => used.push(part(&linear.device, linear.offset, target)),
             Mapping::Mirror(mirror) => {

@@ -86,7 +86,7 @@ impl Switcher {
         let id = snapshot.info.id();
         // Whether a resume may have switched to a table with the text of the old one.
         let another = |step: &Step| match step {
-            Step::Load { table, .. } => table.to_lines() != snapshot.lines,
+            Step::Load { table, .. } => *table.to_lines() != *snapshot.lines,
             _ => false,
         };
         let watched = Watched {
@@ -119,7 +119,7 @@ impl Switcher {
         }
         let dev = before.info.dev;
         let live = self.engine.table(&before.info.id(), Slot::Live);
-        let same = live.is_ok_and(|(_, lines)| lines == before.lines);
+        let same = live.is_ok_and(|(_, lines)| *lines == *before.lines);
         let (Some(then), Ok(now)) = (before.life, self.engine.life(dev)) else {
             return;
         };

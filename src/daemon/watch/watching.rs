@@ -1,7 +1,7 @@
 //! The watch: one thread that sleeps until device-mapper says that something
 //! happened, compares what is with what was, and tells the difference. While
 //! something copies it also wakes each second to take samples, since progress
-//! raises no event.
+//! raises no event: of those that copy, and of no other.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -32,6 +32,15 @@ const BEAT: Duration = Duration::from_secs(1);
 /// devices, and something happens to one of them all the time.
 const REST: Duration = Duration::from_millis(20);
 
+/// What the watch was woken by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Woken {
+    /// Something was said of some device, or by somebody here.
+    Word,
+    /// The next look is due, and nothing was said of anything.
+    Time,
+}
+
 /// Watches all mirrors.
 pub struct Watch {
     pub(super) registry: Arc<Registry>,
@@ -56,39 +65,55 @@ impl Watch {
     }
 
     fn watch(&self) {
-        let mut reported = None;
+        let (mut reported, mut copying) = (None, HashSet::new());
+        let mut woken = Woken::Word;
         loop {
-            // Armed before the list is read, so that nothing falls between.
             let start = Instant::now();
-            let armed = self.mirrors.engine.arm();
-            let passed = armed.and_then(|()| self.pass(Kind::Created));
-            let copying = *passed.as_ref().unwrap_or(&true);
+            let passed = match woken {
+                Woken::Word => self.pass_now(),
+                Woken::Time => self.beat(&copying).map_or_else(|| self.pass_now(), Ok),
+            };
+            let failed = passed.is_err();
             // What lasts is told of once.
-            let error = passed.err();
+            let error = passed.map(|found| copying = found).err();
             if let Some(error) = error.as_ref().filter(|_| error != reported) {
                 log::error!("watching device-mapper: {error}");
             }
             reported = error;
             sleep(start.elapsed().min(REST));
-            self.sleep(copying, start);
+            woken = self.sleep(failed || !copying.is_empty(), start);
+            if failed {
+                woken = Woken::Word;
+            }
         }
+    }
+
+    fn pass_now(&self) -> Result<HashSet<MirrorId>> {
+        // Armed before the list is read, so that nothing falls between.
+        self.mirrors.engine.arm()?;
+        self.pass(Kind::Created)
     }
 
     /// Wait until something happens, or the next look is due.
-    fn sleep(&self, copying: bool, last: Instant) {
+    fn sleep(&self, copying: bool, last: Instant) -> Woken {
         let beat = copying.then(|| Instant::now() + BEAT);
         let end = self.registry.next_due(last).into_iter().chain(beat).min();
-        while self.hears_nothing_else(end) {
-            self.mirrors.engine.hear();
-        }
+        let woken = loop {
+            match self.hear_until(end) {
+                Some(woken) => break woken,
+                None => self.mirrors.engine.hear(),
+            }
+        };
         self.bell.silence();
+        woken
     }
 
-    /// Whether there is something to hear, and nothing more than that, before the end.
-    fn hears_nothing_else(&self, end: Option<Instant>) -> bool {
+    /// What ends a sleep; none where there is something to hear, and nothing more than that,
+    /// before the end.
+    fn hear_until(&self, end: Option<Instant>) -> Option<Woken> {
         let left = end.map(|end| end.saturating_duration_since(Instant::now()));
         if left.is_some_and(|left| left.is_zero()) {
-            return false;
+            return Some(Woken::Time);
         }
         let timeout = left.map(|left| PollTimeout::try_from(left + Duration::from_millis(1)));
         let timeout = timeout.map_or(PollTimeout::NONE, |left| left.unwrap_or(PollTimeout::MAX));
@@ -100,40 +125,52 @@ impl Watch {
             .chain([self.bell.fd()]);
         let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         // An interrupted poll is one more pass.
-        if poll(&mut fds, timeout).is_err() {
-            return false;
+        match poll(&mut fds, timeout) {
+            Ok(0) => return Some(Woken::Time),
+            Ok(_) => {}
+            Err(_) => return Some(Woken::Word),
         }
         let mut readable = fds.iter().map(|fd| fd.any().unwrap_or(true));
         let heard = messages.is_some() && readable.next() == Some(true);
-        heard && !readable.any(|readable| readable)
+        let more = readable.any(|readable| readable);
+        (more || !heard).then_some(Woken::Word)
     }
 
-    /// Look at everything once; answers whether something copies.
-    fn pass(&self, appeared: Kind) -> Result<bool> {
+    /// Look again at those that copy and those that are due, since time has passed and
+    /// nothing else; none where one of them is not as it was, and all are to be looked at.
+    fn beat(&self, copying: &HashSet<MirrorId>) -> Option<HashSet<MirrorId>> {
+        let due = self.registry.due(Instant::now()).into_iter();
+        let of: HashSet<MirrorId> = due.chain(copying.iter().copied()).collect();
+        let mut still = HashSet::new();
+        for mirror_id in of {
+            if self.registry.absent(mirror_id).is_some() {
+                continue;
+            }
+            let device = self.mirrors.listed_as(mirror_id)?;
+            if self.look_at(mirror_id, &device, Kind::Created) {
+                still.insert(mirror_id);
+            }
+        }
+        Some(still)
+    }
+
+    /// Look at everything once; answers what copies.
+    fn pass(&self, appeared: Kind) -> Result<HashSet<MirrorId>> {
         // Those that were known before the list was made, and are not on it, may
         // be gone; what was made meanwhile is not.
         let before = self.registry.ids();
         let listed = self.mirrors.engine.list()?;
-        let mut copying = false;
+        let mut copying = HashSet::new();
         let mut present = HashSet::new();
         for device in &listed {
             let Ok(Some(mirror_id)) = self.mirrors.running(device) else {
                 continue;
             };
             present.insert(mirror_id);
-            if self.registry.is_quiet(mirror_id, device) {
-                continue;
-            }
-            // What is half made has nothing to tell yet; its maker rings.
-            if self.registry.is_reserved(&device.name) {
-                self.look_after_new(mirror_id);
-                continue;
-            }
-            self.announce(mirror_id, device, appeared);
-            if let Some(seen) = self.observer.observe(mirror_id, device) {
-                self.events.waiters.tell(&device.name);
-                self.failover.handle_failure(mirror_id, &seen.snapshot);
-                copying |= seen.copying;
+            if !self.registry.is_quiet(mirror_id, device)
+                && self.look_at(mirror_id, device, appeared)
+            {
+                copying.insert(mirror_id);
             }
         }
         let missing = before
@@ -141,6 +178,22 @@ impl Watch {
             .filter(|mirror_id| !present.contains(mirror_id));
         missing.for_each(|mirror_id| self.forget_removed(mirror_id));
         Ok(copying)
+    }
+
+    /// Look at one that may not be as it was; answers whether it copies.
+    fn look_at(&self, mirror_id: MirrorId, device: &Listed, appeared: Kind) -> bool {
+        // What is half made has nothing to tell yet; its maker rings.
+        if self.registry.is_reserved(&device.name) {
+            self.look_after_new(mirror_id);
+            return false;
+        }
+        self.announce(mirror_id, device, appeared);
+        let Some(seen) = self.observer.observe(mirror_id, device) else {
+            return false;
+        };
+        self.events.waiters.tell(&device.name);
+        self.failover.handle_failure(mirror_id, &seen.snapshot);
+        seen.copying
     }
 
     /// A leg of a mirror that is still being made may fail while that waits for a disk.

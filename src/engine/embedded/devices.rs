@@ -47,8 +47,8 @@ impl PromptDevices for Files {
         self.engine.host.head(device, size)
     }
 
-    fn holders(&self, device: &DeviceRef) -> Vec<Holder> {
-        self.engine.host.holders(device)
+    fn holders(&self, devices: &[&DeviceRef]) -> Vec<Vec<Holder>> {
+        self.engine.host.holders(devices)
     }
 
     fn traffic(&self, dev: DevNo) -> Option<Traffic> {

@@ -3,13 +3,43 @@
 //! mappings: device-mapper opens for all of them in one name (`_dm_claim_ptr`,
 //! drivers/md/dm.c). Only sysfs is asked, which waits for no device.
 
+use std::cell::OnceCell;
+use std::collections::HashMap;
+use std::path::PathBuf;
+
 use super::sysfs::{Block, Sysfs};
 use super::users::parts;
 use crate::engine::Holder;
 
+/// The loop devices by the paths of their files, looked through once for all that is asked.
+pub(super) struct Loops<'a> {
+    sys: &'a Sysfs,
+    by_file: OnceCell<HashMap<PathBuf, Vec<Block>>>,
+}
+
+impl<'a> Loops<'a> {
+    /// Those that there are when it is first asked.
+    pub(super) fn of(sys: &'a Sysfs) -> Loops<'a> {
+        let by_file = OnceCell::new();
+        Loops { sys, by_file }
+    }
+
+    fn with_file(&self, file: &PathBuf) -> &[Block] {
+        let by_file = self.by_file.get_or_init(|| {
+            let mut by_file: HashMap<PathBuf, Vec<Block>> = HashMap::new();
+            for device in self.sys.loops() {
+                let file = device.backing_file().into_iter();
+                file.for_each(|file| by_file.entry(file).or_default().push(device.clone()));
+            }
+            by_file
+        });
+        by_file.get(file).map_or(&[], Vec::as_slice)
+    }
+}
+
 /// All that hold a device, but for mappings of the very device: of these there may be
 /// thousands, and their tables say more.
-pub(super) fn of(sys: &Sysfs, block: &Block) -> Vec<Holder> {
+pub(super) fn of(loops: &Loops<'_>, block: &Block) -> Vec<Holder> {
     let made_of = parts(block).into_iter().flat_map(|(part, how)| {
         let holders = if part == *block {
             part.holders_but_mappings()
@@ -19,7 +49,7 @@ pub(super) fn of(sys: &Sysfs, block: &Block) -> Vec<Holder> {
         let holder = move |holder: Block| made_of(&holder, &how);
         holders.into_iter().map(holder)
     });
-    made_of.chain(same_file(sys, block)).collect()
+    made_of.chain(same_file(loops, block)).collect()
 }
 
 fn made_of(holder: &Block, how: &str) -> Holder {
@@ -36,17 +66,14 @@ fn made_of(holder: &Block, how: &str) -> Holder {
 
 /// Loop devices whose file has the same name: whether it is the same file only stat(2)
 /// could tell, which may wait for the file system below.
-fn same_file(sys: &Sysfs, block: &Block) -> Vec<Holder> {
+fn same_file(loops: &Loops<'_>, block: &Block) -> Vec<Holder> {
     let disk = block.whole().unwrap_or_else(|| block.clone());
     let Some(file) = disk.backing_file() else {
         return Vec::new();
     };
-    let others = sys
-        .loops()
-        .into_iter()
-        .filter(|other| other.dev != disk.dev);
-    let others = others.filter(|other| other.backing_file().as_ref() == Some(&file));
-    let holder = |other: Block| Holder {
+    let others = loops.with_file(&file).iter();
+    let others = others.filter(|other| other.dev != disk.dev);
+    let holder = |other: &Block| Holder {
         dev: other.dev,
         words: format!("{} over the same file", other.node().display()),
     };
@@ -61,7 +88,7 @@ mod tests {
     fn words(tree: &Tree, dev: &str) -> Vec<String> {
         let sys = tree.sysfs();
         let block = sys.block(dev.parse().unwrap()).unwrap();
-        let holders = of(&sys, &block).into_iter();
+        let holders = of(&Loops::of(&sys), &block).into_iter();
         holders.map(|holder| holder.words).collect()
     }
 

@@ -116,10 +116,14 @@ impl Host {
         self.sys.block(device.number()?)
     }
 
-    /// Who holds it, as [`super::PromptDevices::holders`] has it.
-    pub fn holders(&self, device: &DeviceRef) -> Vec<Holder> {
-        let block = self.block(device);
-        block.map_or_else(Vec::new, |block| holders::of(&self.sys, &block))
+    /// Who holds each, as [`super::PromptDevices::holders`] has it.
+    pub fn holders(&self, devices: &[&DeviceRef]) -> Vec<Vec<Holder>> {
+        let looked = holders::Loops::of(&self.sys);
+        let of = |device: &&DeviceRef| {
+            let block = self.block(device);
+            block.map_or_else(Vec::new, |block| holders::of(&looked, &block))
+        };
+        devices.iter().map(of).collect()
     }
 
     /// Whether it answers, as [`super::Devices::probe`] has it.

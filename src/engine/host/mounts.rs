@@ -4,11 +4,11 @@
 //! error: who takes it for nothing writes over what is in use.
 
 use std::ffi::OsString;
-use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use crate::engine::shown;
 use crate::error::{Errno, Error, Result};
 use crate::text::device::DevNo;
 
@@ -52,7 +52,7 @@ impl Mount {
 /// # Errors
 /// What reading them answers; EIO where a line is not understood.
 pub(super) fn mounts() -> Result<Vec<Mount>> {
-    let text = fs::read(MOUNTS).map_err(|error| Error::io(MOUNTS, &error))?;
+    let text = shown::bytes(MOUNTS).map_err(|error| Error::io(MOUNTS, &error))?;
     all_mounts(&text)
 }
 
@@ -75,7 +75,7 @@ fn top_type(mounts: Vec<Mount>, folder: &Path) -> Option<String> {
 /// # Errors
 /// What reading them answers.
 pub(super) fn swaps() -> Result<Vec<PathBuf>> {
-    match fs::read(SWAPS) {
+    match shown::bytes(SWAPS) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
         read => Ok(swap_paths(&read.map_err(|error| Error::io(SWAPS, &error))?)),
     }
@@ -87,7 +87,7 @@ pub(super) fn swaps() -> Result<Vec<PathBuf>> {
 /// # Errors
 /// What reading them answers.
 pub(super) fn needing_devices() -> Result<Vec<String>> {
-    let text = fs::read_to_string(SYSTEMS).map_err(|error| Error::io(SYSTEMS, &error))?;
+    let text = shown::text(SYSTEMS).map_err(|error| Error::io(SYSTEMS, &error))?;
     Ok(needing(&text))
 }
 

@@ -5,8 +5,9 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
+use crate::engine::shown;
 use crate::text::device::DevNo;
 use crate::text::size::SECTOR;
 
@@ -64,15 +65,6 @@ impl Sysfs {
         self.disks("loop")
     }
 
-    /// The names of all mappings.
-    pub(in crate::engine) fn mapping_names(&self) -> Vec<String> {
-        let mappings = self.mappings();
-        mappings
-            .iter()
-            .filter_map(|mapping| mapping.text("dm/name"))
-            .collect()
-    }
-
     /// The UUID of the mounted btrfs that has this device among its own: its files
     /// show a number that is none of theirs.
     pub(super) fn btrfs_of(&self, dev: DevNo) -> Option<String> {
@@ -109,15 +101,16 @@ pub(super) struct Block {
 
 impl Block {
     fn at(path: &Path) -> Option<Self> {
-        let folder = path.canonicalize().ok()?;
-        let dev = fs::read_to_string(folder.join("dev")).ok()?;
-        let dev = dev.trim().parse().ok()?;
+        let folder = resolved(path)?;
+        let dev = shown::attribute(folder.join("dev")).ok()?;
+        let dev = std::str::from_utf8(&dev).ok()?.trim().parse().ok()?;
         Some(Block { folder, dev })
     }
 
     /// An attribute without its newline; none where there is no such one.
     pub(super) fn text(&self, attribute: &str) -> Option<String> {
-        let text = fs::read_to_string(self.folder.join(attribute)).ok()?;
+        let text = shown::attribute(self.folder.join(attribute)).ok()?;
+        let text = String::from_utf8(text).ok()?;
         Some(text.strip_suffix('\n').unwrap_or(&text).to_owned())
     }
 
@@ -218,10 +211,26 @@ impl Block {
     /// The path of the file behind a loop device, as it was when it was
     /// attached; the kernel ends it with ` (deleted)` once it has no name.
     pub(super) fn backing_file(&self) -> Option<PathBuf> {
-        let mut path = fs::read(self.folder.join("loop/backing_file")).ok()?;
+        let mut path = shown::attribute(self.folder.join("loop/backing_file")).ok()?;
         path.pop_if(|last| *last == b'\n');
         (!path.is_empty()).then(|| OsString::from_vec(path).into())
     }
+}
+
+/// The folder that a path of sysfs leads to. Its links are relative to real folders, so one
+/// is read and the rest is reckoned.
+fn resolved(path: &Path) -> Option<PathBuf> {
+    let Ok(link) = fs::read_link(path) else {
+        return Some(path.into());
+    };
+    let mut folder = path.parent()?.to_path_buf();
+    for part in link.components() {
+        match part {
+            Component::ParentDir => drop(folder.pop()),
+            part => folder.push(part),
+        }
+    }
+    Some(folder)
 }
 
 fn blocks(folder: &Path, wanted: impl Fn(&str) -> bool) -> Vec<Block> {
@@ -356,7 +365,6 @@ mod tests {
         assert_eq!(mapping.kernel_node(), Path::new("/dev/dm-0"));
         let old = sys.block(dev("104:0")).unwrap();
         assert_eq!(old.node(), Path::new("/dev/cciss/c0d0"));
-        assert_eq!(sys.mapping_names(), ["vg0-root"]);
     }
 
     #[test]

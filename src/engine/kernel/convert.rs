@@ -1,8 +1,7 @@
 //! The devicemapper crate's types as the seam has them, and back.
 
-use devicemapper::{Device, DeviceInfo, DmFlags};
+use devicemapper::Device;
 
-use crate::engine::Info;
 use crate::error::{Error, Result};
 use crate::text::device::DevNo;
 use crate::text::table::Line;
@@ -10,38 +9,11 @@ use crate::text::table::Line;
 /// A target as the crate takes it: start, length, type, parameters.
 pub(super) type Target = (u64, u64, String, String);
 
-/// The header that an ioctl answered with.
-pub(super) fn info(header: &DeviceInfo) -> Info {
-    let has = |flag| header.flags().contains(flag);
-    Info {
-        name: header.name().map(ToString::to_string).unwrap_or_default(),
-        uuid: header.uuid().map(ToString::to_string).unwrap_or_default(),
-        dev: number(header.device()),
-        event_nr: header.event_nr(),
-        open_count: header.open_count().try_into().unwrap_or(0),
-        suspended: has(DmFlags::DM_SUSPEND),
-        read_only: has(DmFlags::DM_READONLY),
-        live: has(DmFlags::DM_ACTIVE_PRESENT),
-        inactive: has(DmFlags::DM_INACTIVE_PRESENT),
-        deferred: has(DmFlags::DM_DEFERRED_REMOVE),
-    }
-}
-
 /// The crate's device number.
 pub(super) fn number(device: Device) -> DevNo {
     DevNo {
         major: device.major,
         minor: device.minor,
-    }
-}
-
-/// A line of a table or a status.
-pub(super) fn line((start, length, kind, params): Target) -> Line {
-    Line {
-        start,
-        length,
-        kind,
-        params,
     }
 }
 
@@ -76,7 +48,12 @@ mod tests {
     use super::*;
 
     fn of(kind: &str, params: &str) -> Line {
-        line((0, 8, kind.into(), params.into()))
+        Line {
+            start: 0,
+            length: 8,
+            kind: kind.into(),
+            params: params.into(),
+        }
     }
 
     #[test]
@@ -85,11 +62,5 @@ mod tests {
         assert!(target(&of(&"m".repeat(16), "")).is_err());
         assert!(target(&of(&"m".repeat(17), "")).is_err());
         assert!(target(&of("mirror", "core\0 1")).is_err());
-    }
-
-    #[test]
-    fn a_line_survives_the_way_there_and_back() {
-        let given = of("mirror", "core 1 64 2 7:0 0 7:1 0");
-        assert_eq!(line(target(&given).unwrap()), given);
     }
 }

@@ -25,8 +25,8 @@ impl PromptDevices for Looped {
         self.0.head(device, size)
     }
 
-    fn holders(&self, device: &DeviceRef) -> Vec<Holder> {
-        self.0.holders(device)
+    fn holders(&self, devices: &[&DeviceRef]) -> Vec<Vec<Holder>> {
+        self.0.holders(devices)
     }
 
     fn traffic(&self, dev: DevNo) -> Option<Traffic> {

@@ -3,6 +3,7 @@
 
 use devicemapper::{DevId, DmNameBuf, DmUuidBuf};
 
+use super::raw::Header;
 use crate::engine::Id;
 use crate::error::{Error, Result};
 
@@ -29,24 +30,50 @@ impl Fitting {
     }
 }
 
-/// A name of 1 to 127 ASCII characters; EINVAL for any other.
-pub(super) fn name(text: &str) -> Result<DmNameBuf> {
-    unbroken(text)
-        .and_then(|text| DmNameBuf::new(text).ok())
-        .ok_or_else(|| refused("name", text, 127))
+/// The header of a question about a device; EINVAL for what [`name`] and [`uuid`] refuse.
+pub(super) fn header(id: &Id) -> Result<Header> {
+    let header = match id {
+        Id::Name(text) => is_name(text).then(|| Header::new(text, "").ok()),
+        Id::Uuid(text) => is_uuid(text).then(|| Header::new("", text).ok()),
+    };
+    header.flatten().ok_or_else(|| match id {
+        Id::Name(text) => refused("name", text, MOST_OF_NAME),
+        Id::Uuid(text) => refused("UUID", text, MOST_OF_UUID),
+    })
 }
 
-/// A UUID of 1 to 128 ASCII characters; EINVAL for any other.
-pub(super) fn uuid(text: &str) -> Result<DmUuidBuf> {
-    unbroken(text)
-        .and_then(|text| DmUuidBuf::new(text).ok())
-        .ok_or_else(|| refused("UUID", text, 128))
+const MOST_OF_NAME: usize = 127;
+const MOST_OF_UUID: usize = 128;
+
+/// Whether a device can be called so, and addressed by it.
+pub(super) fn is_name(text: &str) -> bool {
+    (1..=MOST_OF_NAME).contains(&text.len()) && is_plain(text)
+}
+
+fn is_uuid(text: &str) -> bool {
+    (1..=MOST_OF_UUID).contains(&text.len()) && is_plain(text)
 }
 
 // The kernel reads up to the first NUL: a name with one in it would address
 // another device.
-fn unbroken(text: &str) -> Option<String> {
-    (!text.contains('\0')).then(|| text.to_owned())
+fn is_plain(text: &str) -> bool {
+    text.is_ascii() && !text.contains('\0')
+}
+
+/// A name of 1 to 127 ASCII characters; EINVAL for any other.
+pub(super) fn name(text: &str) -> Result<DmNameBuf> {
+    let known = is_name(text).then(|| DmNameBuf::new(text.into()).ok());
+    known
+        .flatten()
+        .ok_or_else(|| refused("name", text, MOST_OF_NAME))
+}
+
+/// A UUID of 1 to 128 ASCII characters; EINVAL for any other.
+pub(super) fn uuid(text: &str) -> Result<DmUuidBuf> {
+    let known = is_uuid(text).then(|| DmUuidBuf::new(text.into()).ok());
+    known
+        .flatten()
+        .ok_or_else(|| refused("UUID", text, MOST_OF_UUID))
 }
 
 fn refused(what: &str, text: &str, most: usize) -> Error {

@@ -3,9 +3,8 @@
 //! device's event number. But each resume sends a `change` to whoever listens to the
 //! kernel's uevents (drivers/md/dm-ioctl.c, `do_resume`), before the call that resumed
 //! returns. They are counted here. Where some may have been missed, every device has a
-//! new life.
+//! new life. What is said of other block devices is counted beside.
 
-use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
@@ -16,6 +15,7 @@ use nix::sys::socket::{
 };
 use parking_lot::{Mutex, MutexGuard};
 
+use crate::engine::Changes;
 use crate::engine::bell::Bell;
 use crate::error::{Errno, Error, Result};
 use crate::text::device::DevNo;
@@ -40,25 +40,10 @@ pub(super) struct Lives {
 
 #[derive(Debug, Default)]
 struct Heard {
-    /// Added to every count: rises where something may have been missed.
-    missed: u64,
-    /// Of all devices together.
-    all: u64,
-    counts: Arc<HashMap<DevNo, u64>>,
-}
-
-/// The lives of all tables at one moment.
-pub(super) struct AllLives {
-    missed: u64,
-    counts: Arc<HashMap<DevNo, u64>>,
-}
-
-impl AllLives {
-    /// That of a device.
-    pub(super) fn of(&self, dev: DevNo) -> u64 {
-        let count = self.counts.get(&dev).copied().unwrap_or(0);
-        self.missed.saturating_add(count)
-    }
+    /// The lives of mappings.
+    lives: Changes,
+    /// All that was said of block devices, also since somebody asked for it.
+    changes: Changes,
 }
 
 impl Lives {
@@ -106,19 +91,15 @@ impl Lives {
     /// # Errors
     /// ENOTSUP where nothing can be heard.
     pub(super) fn of(&self, dev: DevNo) -> Result<u64> {
-        Ok(self.each()?.of(dev))
+        Ok(self.ask()?.lives.of(dev))
     }
 
     /// That of each device, of this moment.
     ///
     /// # Errors
     /// ENOTSUP where nothing can be heard.
-    pub(super) fn each(&self) -> Result<AllLives> {
-        let heard = self.ask()?;
-        Ok(AllLives {
-            missed: heard.missed,
-            counts: Arc::clone(&heard.counts),
-        })
+    pub(super) fn each(&self) -> Result<Changes> {
+        Ok(self.ask()?.lives.clone())
     }
 
     /// All lives of all tables together.
@@ -126,8 +107,15 @@ impl Lives {
     /// # Errors
     /// ENOTSUP where nothing can be heard.
     pub(super) fn all(&self) -> Result<u64> {
-        let heard = self.ask()?;
-        Ok(heard.missed.saturating_add(heard.all))
+        Ok(self.ask()?.lives.all())
+    }
+
+    /// What was said of block devices, of this moment.
+    ///
+    /// # Errors
+    /// ENOTSUP where nothing can be heard.
+    pub(super) fn changes(&self) -> Result<Changes> {
+        Ok(self.ask()?.changes.clone())
     }
 
     fn ask(&self) -> Result<MutexGuard<'_, Heard>> {
@@ -150,30 +138,37 @@ impl Lives {
 }
 
 impl Heard {
-    /// Count what was sent; answers whether there was something to count.
+    /// Count what was sent; answers whether a table has a new life.
     fn hear(&mut self, socket: &OwnedFd) -> bool {
-        let before = (self.all, self.missed);
+        let before = self.lives.all();
         let mut message = [0; MESSAGE];
         loop {
             match recvfrom::<NetlinkAddr>(socket.as_raw_fd(), &mut message) {
                 Ok((size, from)) => {
                     let kernel = from.is_some_and(|from| from.pid() == 0);
                     let text = message.get(..size).filter(|_| kernel);
-                    if let Some(dev) = text.and_then(resumed) {
-                        *Arc::make_mut(&mut self.counts).entry(dev).or_default() += 1;
-                        self.all += 1;
-                    }
+                    text.and_then(said)
+                        .into_iter()
+                        .for_each(|said| self.note(said));
                 }
                 Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN) => break,
                 // ENOBUFS: there was no room for some.
                 Err(_) => {
-                    self.missed += 1;
+                    self.lives.miss();
+                    self.changes.miss();
                     break;
                 }
             }
         }
-        before != (self.all, self.missed)
+        before != self.lives.all()
+    }
+
+    fn note(&mut self, said: Said) {
+        self.changes.note(said.dev);
+        if said.is_life {
+            self.lives.note(said.dev);
+        }
     }
 }
 
@@ -187,22 +182,36 @@ fn open() -> std::result::Result<OwnedFd, Errno> {
     Ok(socket)
 }
 
-/// The mapping that a message says was made, resumed, renamed or removed; none of what
-/// somebody only asked the kernel to say (`SYNTH_UUID`, lib/kobject_uevent.c), as udev
-/// does whenever a device that was written to is closed.
-fn resumed(message: &[u8]) -> Option<DevNo> {
-    let lines = message.split(|byte| *byte == 0);
-    let words = lines.filter_map(|line| std::str::from_utf8(line).ok()?.split_once('='));
-    let words: HashMap<&str, &str> = words.collect();
-    let is_mapping = words
-        .get("DEVNAME")
-        .is_some_and(|name| name.starts_with("dm-"));
-    let counts = is_mapping && !words.contains_key("SYNTH_UUID");
-    let number = |word: &str| words.get(word)?.parse().ok();
-    counts.then_some(())?;
-    Some(DevNo {
-        major: number("MAJOR")?,
-        minor: number("MINOR")?,
+/// What a message says of a block device.
+#[derive(Debug, PartialEq, Eq)]
+struct Said {
+    dev: DevNo,
+    /// Whether it is a mapping that was made, resumed, renamed or removed: not what
+    /// somebody only asked the kernel to say (`SYNTH_UUID`, lib/kobject_uevent.c), as udev
+    /// does whenever a device that was written to is closed.
+    is_life: bool,
+}
+
+fn said(message: &[u8]) -> Option<Said> {
+    let (mut major, mut minor) = (None, None);
+    let (mut is_block, mut is_mapping, mut is_asked) = (false, false, false);
+    for line in message.split(|byte| *byte == 0) {
+        let line = std::str::from_utf8(line).unwrap_or_default();
+        match line.split_once('=') {
+            Some(("MAJOR", number)) => major = number.parse().ok(),
+            Some(("MINOR", number)) => minor = number.parse().ok(),
+            Some(("SUBSYSTEM", kind)) => is_block = kind == "block",
+            Some(("DEVNAME", name)) => is_mapping = name.starts_with("dm-"),
+            Some(("SYNTH_UUID", _)) => is_asked = true,
+            _ => {}
+        }
+    }
+    is_block.then_some(Said {
+        dev: DevNo {
+            major: major?,
+            minor: minor?,
+        },
+        is_life: is_mapping && !is_asked,
     })
 }
 
@@ -215,18 +224,21 @@ mod tests {
         MINOR=3\0DEVNAME=dm-3\0DEVTYPE=disk\0DISKSEQ=9\0SEQNUM=1201\0";
 
     #[test]
-    fn a_resume_counts_and_what_udev_asked_for_does_not() {
+    fn a_resume_counts_and_what_udev_asked_for_is_no_life() {
         let dev = DevNo {
             major: 254,
             minor: 3,
         };
-        assert_eq!(resumed(RESUMED.as_bytes()), Some(dev));
+        let of = |is_life| Some(Said { dev, is_life });
+        assert_eq!(said(RESUMED.as_bytes()), of(true));
         let asked = RESUMED.to_owned() + "SYNTH_UUID=0\0";
-        assert_eq!(resumed(asked.as_bytes()), None);
+        assert_eq!(said(asked.as_bytes()), of(false));
         let disk = RESUMED.replace("DEVNAME=dm-3", "DEVNAME=sda");
-        assert_eq!(resumed(disk.as_bytes()), None);
-        for odd in ["", "\0", "libudev\0\u{1}", "DEVNAME=dm-1\0MAJOR=x\0MINOR=1"] {
-            assert_eq!(resumed(odd.as_bytes()), None, "{odd:?}");
+        assert_eq!(said(disk.as_bytes()), of(false));
+        let tty = RESUMED.replace("SUBSYSTEM=block", "SUBSYSTEM=tty");
+        let odd = "SUBSYSTEM=block\0DEVNAME=dm-1\0MAJOR=x\0MINOR=1";
+        for odd in ["", "\0", "libudev\0\u{1}", odd, &tty] {
+            assert_eq!(said(odd.as_bytes()), None, "{odd:?}");
         }
     }
 

@@ -3,6 +3,7 @@
 //! is for.
 
 mod alone;
+mod answers;
 mod change;
 mod configure;
 mod convert;
@@ -32,7 +33,7 @@ use std::time::Duration;
 
 use devicemapper::{DM, DmError, DmFlags, DmOptions};
 
-use self::convert::{info, line, number, target};
+use self::convert::{number, target};
 use self::failure::{failure, refusal};
 use self::guards::Guards;
 use self::ids::Fitting;
@@ -40,10 +41,10 @@ use self::kmsg::Mark;
 use self::lives::Lives;
 use self::nodes::Nodes;
 use self::only::Only;
-use self::raw::{Call, DEFERRED};
+use self::raw::{Call, DEFERRED, NOFLUSH};
 use self::signals::Blocked;
 use self::turn::Turn;
-use super::{Engine, Id, Info, Kind, Listed, PromptEngine, Slot, Suspend, Versions};
+use super::{Changes, Engine, Id, Info, Kind, Listed, PromptEngine, Slot, Suspend, Versions};
 use crate::error::{Errno, Error, Result};
 use crate::text::device::{DevNo, DeviceRef};
 use crate::text::table::Line;
@@ -104,12 +105,14 @@ impl Kernel {
         failure(format_args!("{doing} {called}"), error)
     }
 
-    fn lines(&self, id: &Id, flags: DmFlags, doing: &str) -> Result<(Info, Vec<Line>)> {
-        let which = Fitting::new(id)?;
-        self.dm
-            .table_status(&which.dev_id(), options(flags))
-            .map(|(header, lines)| (info(&header), lines.into_iter().map(line).collect()))
-            .map_err(|e| self.failed(doing, id, &e))
+    fn lines(&self, id: &Id, flags: u32, doing: &str) -> Result<(Info, Vec<Line>)> {
+        let header = ids::header(id)?.flags(flags | NOFLUSH);
+        answers::lines(self.dm.file(), header).map_err(|errno| {
+            // People know a device by its name, not its UUID.
+            let info = self.info(id);
+            let called = info.map_or_else(|_| id.to_string(), |info| info.name);
+            refusal(format_args!("{doing} {called}"), errno)
+        })
     }
 
     fn make(&self, name: &str, uuid: &str, minor: Option<u32>) -> Result<()> {
@@ -180,24 +183,23 @@ impl PromptEngine for Kernel {
     }
 
     fn info(&self, id: &Id) -> Result<Info> {
-        let which = Fitting::new(id)?;
-        self.dm
-            .device_info(&which.dev_id())
-            .map(|header| info(&header))
-            .map_err(|e| failure(format_args!("looking up {id}"), &e))
+        let mut header = ids::header(id)?;
+        raw::call(self.dm.file(), Call::Status, &mut header)
+            .map(|()| header.info())
+            .map_err(|errno| refusal(format_args!("looking up {id}"), errno))
     }
 
     fn status(&self, id: &Id) -> Result<(Info, Vec<Line>)> {
         // Without it, reading a thin pool's status would write its metadata.
-        self.lines(id, DmFlags::DM_NOFLUSH, "reading the status of")
+        self.lines(id, 0, "reading the status of")
     }
 
     fn table(&self, id: &Id, slot: Slot) -> Result<(Info, Vec<Line>)> {
         let flags = match slot {
-            Slot::Live => DmFlags::DM_STATUS_TABLE,
-            Slot::Inactive => DmFlags::DM_STATUS_TABLE | DmFlags::DM_QUERY_INACTIVE_TABLE,
+            Slot::Live => raw::STATUS_TABLE,
+            Slot::Inactive => raw::STATUS_TABLE | raw::QUERY_INACTIVE,
         };
-        self.lines(id, flags | DmFlags::DM_NOFLUSH, "reading the table of")
+        self.lines(id, flags, "reading the table of")
     }
 
     fn deps(&self, id: &Id, slot: Slot) -> Result<Vec<DeviceRef>> {
@@ -245,6 +247,10 @@ impl PromptEngine for Kernel {
 
     fn lives(&self) -> Result<u64> {
         self.lives.all()
+    }
+
+    fn changes(&self) -> Result<Changes> {
+        self.lives.changes()
     }
 
     fn throttle(&self) -> Result<u32> {

@@ -6,8 +6,9 @@
 use std::fs::File;
 use std::os::fd::AsRawFd;
 
-use crate::engine::Id;
+use crate::engine::{Id, Info};
 use crate::error::Errno;
+use crate::text::device::DevNo;
 
 /// DM_SUSPEND_FLAG: DM_DEV_SUSPEND suspends; without it, it resumes.
 pub(super) const SUSPEND: u32 = 1 << 1;
@@ -22,7 +23,19 @@ const UEVENT_GENERATED: u32 = 1 << 13;
 /// DM_NOFLUSH_FLAG: held I/O is requeued, not waited for.
 pub(super) const NOFLUSH: u32 = 1 << 11;
 
-const SIZE: u32 = 312;
+/// DM_STATUS_TABLE_FLAG: the table, not what it is doing.
+pub(super) const STATUS_TABLE: u32 = 1 << 4;
+/// DM_QUERY_INACTIVE_TABLE_FLAG: the table that waits for a resume.
+pub(super) const QUERY_INACTIVE: u32 = 1 << 12;
+/// DM_READONLY_FLAG, DM_ACTIVE_PRESENT_FLAG, DM_INACTIVE_PRESENT_FLAG, of an answer.
+const READ_ONLY: u32 = 1 << 0;
+const LIVE: u32 = 1 << 5;
+const INACTIVE: u32 = 1 << 6;
+/// DM_BUFFER_FULL_FLAG, of an answer: there was no room for all of it.
+const BUFFER_FULL: u32 = 1 << 8;
+
+/// Bytes of a header.
+pub(super) const SIZE: u32 = 312;
 const NAME: usize = 128;
 const UUID: usize = 129;
 
@@ -76,6 +89,58 @@ impl Header {
     /// With these flags.
     pub(super) fn flags(self, flags: u32) -> Self {
         Header { flags, ..self }
+    }
+
+    /// With this room for the answer, the header included.
+    pub(super) fn room(self, bytes: usize) -> Self {
+        let data_size = u32::try_from(bytes).unwrap_or(u32::MAX).max(SIZE);
+        Header { data_size, ..self }
+    }
+
+    /// Bytes that the header says there are, itself included.
+    pub(super) fn size(&self) -> usize {
+        self.data_size as usize
+    }
+
+    /// Whether there was no room for all of an answer.
+    pub(super) fn is_full(&self) -> bool {
+        self.flags & BUFFER_FULL != 0
+    }
+
+    /// The targets of an answer.
+    pub(super) fn targets(&self) -> usize {
+        self.target_count as usize
+    }
+
+    /// Where the text of an answer stands.
+    pub(super) fn text(&self) -> std::ops::Range<usize> {
+        self.data_start as usize..self.data_size as usize
+    }
+
+    /// A device's number as the header has it (`huge_decode_dev`, linux/kdev_t.h).
+    pub(super) fn number(dev: u64) -> DevNo {
+        let minor = (dev & 0xff) | (dev >> 12 & 0xfff_ff00);
+        DevNo {
+            major: (dev >> 8 & 0xfff) as u32,
+            minor: minor as u32,
+        }
+    }
+
+    /// What an answer says of its device.
+    pub(super) fn info(&self) -> Info {
+        let has = |flag| self.flags & flag != 0;
+        Info {
+            name: word(&self.name),
+            uuid: word(&self.uuid),
+            dev: Header::number(self.dev),
+            event_nr: self.event_nr,
+            open_count: self.open_count.try_into().unwrap_or(0),
+            suspended: has(SUSPEND),
+            read_only: has(READ_ONLY),
+            live: has(LIVE),
+            inactive: has(INACTIVE),
+            deferred: has(DEFERRED),
+        }
     }
 
     /// For a change that udev's rules act on, and tell of by this cookie.
@@ -165,6 +230,13 @@ pub(super) fn rename(control: &File, renaming: &mut Renaming) -> Result<(), Errn
     unsafe { dev_rename(control.as_raw_fd(), header) }.map(drop)
 }
 
+// A text up to its final NUL.
+fn word(text: &[u8]) -> String {
+    let end = text.iter().position(|byte| *byte == 0);
+    let text = text.get(..end.unwrap_or(text.len())).unwrap_or_default();
+    String::from_utf8_lossy(text).into_owned()
+}
+
 // A text with its final NUL.
 fn text<const ROOM: usize>(from: &str) -> Result<[u8; ROOM], Errno> {
     let mut to = [0; ROOM];
@@ -187,6 +259,11 @@ mod tests {
         assert_eq!(dev(255), 255);
         assert_eq!(dev(256), 0x10_0000);
         assert_eq!(dev((1 << 20) - 1), 0xfff0_00ff);
+        for minor in [0, 255, 256, (1 << 20) - 1] {
+            let major = 253;
+            let number = Header::number(dev(minor) | u64::from(major) << 8);
+            assert_eq!(number, DevNo { major, minor });
+        }
     }
 
     #[test]

@@ -1,0 +1,136 @@
+//! What was seen of block devices, kept for as long as nobody has said that one is otherwise.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::last::Then;
+use crate::engine::{Changes, Found, Holder, PromptDevices, PromptEngine};
+use crate::text::device::{DevNo, DeviceRef};
+
+/// How long what was seen is kept although nobody has said anything: the file behind a loop
+/// device may get another name, of which no one tells.
+const KEPT_FOR: Duration = Duration::from_secs(60);
+
+/// What was seen.
+#[derive(Default)]
+pub(crate) struct Sights {
+    kept: Mutex<HashMap<DevNo, Seen>>,
+    holders: Mutex<Held>,
+}
+
+struct Seen {
+    changes: u64,
+    at: Instant,
+    found: Found,
+}
+
+/// Who holds devices, as of the last word about any.
+#[derive(Default)]
+struct Held {
+    changes: Option<u64>,
+    since: Option<Instant>,
+    by: HashMap<DeviceRef, Arc<[Holder]>>,
+}
+
+/// One look at many devices: what was said of them is asked once.
+pub(super) struct Round<'a> {
+    sights: &'a Sights,
+    devices: &'a dyn PromptDevices,
+    changes: Option<Changes>,
+    at: Instant,
+}
+
+impl Sights {
+    /// A look that begins now.
+    pub(super) fn round<'a>(
+        &'a self,
+        engine: &dyn PromptEngine,
+        devices: &'a dyn PromptDevices,
+    ) -> Round<'a> {
+        Round {
+            sights: self,
+            devices,
+            // Before the look: what is said meanwhile is for the next one.
+            changes: engine.changes().ok(),
+            at: Instant::now(),
+        }
+    }
+}
+
+impl Round<'_> {
+    /// What was said of all devices by now.
+    pub(super) fn then(&self) -> Then {
+        Then {
+            changes: self.changes.as_ref().map(Changes::all),
+            at: self.at,
+        }
+    }
+
+    /// What is seen of a device or file.
+    pub(super) fn sight(&self, device: &DeviceRef) -> Found {
+        let (DeviceRef::Number(dev), Some(changes)) = (device, &self.changes) else {
+            return self.devices.sight(device);
+        };
+        let changes = changes.of(*dev);
+        let kept = self.sights.kept.lock();
+        let fresh = kept.get(dev).filter(|seen| {
+            seen.changes == changes && self.at.saturating_duration_since(seen.at) < KEPT_FOR
+        });
+        if let Some(seen) = fresh {
+            return seen.found.clone();
+        }
+        drop(kept);
+        let found = self.devices.sight(device);
+        let seen = Seen {
+            changes,
+            at: self.at,
+            found: found.clone(),
+        };
+        let mut kept = self.sights.kept.lock();
+        match found {
+            Found::There(_) => drop(kept.insert(*dev, seen)),
+            _ => drop(kept.remove(dev)),
+        }
+        found
+    }
+
+    /// Who holds each of these.
+    pub(super) fn holders(&self, devices: &[&DeviceRef]) -> HashMap<DeviceRef, Arc<[Holder]>> {
+        let changes = self.changes.as_ref().map(Changes::all);
+        let mut held = self.sights.holders.lock();
+        let old = held
+            .since
+            .is_none_or(|since| self.at.saturating_duration_since(since) >= KEPT_FOR);
+        if changes.is_none() || held.changes != changes || old {
+            *held = Held {
+                changes,
+                since: Some(self.at),
+                by: HashMap::new(),
+            };
+        }
+        let mut known = HashMap::new();
+        let mut missing = Vec::new();
+        for device in devices {
+            match held.by.get(*device) {
+                Some(holders) => drop(known.insert((*device).clone(), Arc::clone(holders))),
+                None => missing.push(*device),
+            }
+        }
+        drop(held);
+        let asked = self.devices.holders(&missing);
+        let asked: Vec<_> = missing
+            .into_iter()
+            .zip(asked)
+            .map(|(device, holders)| (device.clone(), Arc::from(holders)))
+            .collect();
+        known.extend(asked.iter().cloned());
+        let mut held = self.sights.holders.lock();
+        if changes.is_some() && held.changes == changes {
+            held.by.extend(asked);
+        }
+        known
+    }
+}
