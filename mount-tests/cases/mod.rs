@@ -8,6 +8,7 @@ mod checks;
 mod command;
 mod crowd;
 pub mod differential;
+mod divided;
 mod embedded;
 mod ends;
 mod events;
@@ -19,6 +20,7 @@ mod hangs;
 mod health;
 mod idioms;
 mod interchange;
+mod kept;
 pub mod kills;
 mod let_go;
 mod life;
@@ -37,6 +39,7 @@ mod records;
 mod refusals;
 mod rollback;
 mod security;
+
 pub mod selftest;
 mod shapes;
 mod short;
@@ -77,6 +80,7 @@ pub fn all() -> Vec<(&'static str, &'static Case)> {
         ("scrape", machines::scrape::CASES),
         ("progress", progress::CASES),
         ("health", health::CASES),
+        ("kept", kept::CASES),
         ("events", events::CASES),
         ("waiting", waiting::CASES),
         ("idioms", idioms::CASES),
@@ -115,6 +119,7 @@ pub fn all() -> Vec<(&'static str, &'static Case)> {
         ("life", life::CASES),
         ("live", live::CASES),
         ("segments", bad::segments::CASES),
+        ("divided", divided::CASES),
         ("front", front::CASES),
         ("bad_spots", bad::spots::CASES),
         ("mapped", bad::mapped::CASES),

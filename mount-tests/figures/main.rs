@@ -6,6 +6,7 @@
 
 mod compare;
 mod constant;
+mod lvm;
 mod place;
 mod plot;
 mod report;

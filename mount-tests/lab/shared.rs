@@ -38,7 +38,7 @@ impl PromptEngine for Shared {
     through! {
         kind() -> Kind;
         versions() -> Result<Versions>;
-        list() -> Result<Vec<Listed>>;
+        list() -> Result<Arc<[Listed]>>;
         info(id: &Id) -> Result<Info>;
         status(id: &Id) -> Result<(Info, Vec<Line>)>;
         table(id: &Id, slot: Slot) -> Result<(Info, Vec<Line>)>;

@@ -30,7 +30,8 @@ impl Traces {
         }
         if lab.is_kernel() {
             // A device without a table is not in sysfs.
-            let devices = kernel().list().expect("the devices").into_iter();
+            let devices = kernel().list().expect("the devices");
+            let devices = devices.iter();
             lines.extend(devices.map(|listed| format!("{} {}", listed.dev, listed.name)));
         }
         lines.extend(files(folder));

@@ -31,6 +31,8 @@ pub struct Options {
     pub source: String,
     /// Whether other users may look; none leaves it to who mounts.
     pub allow_other: Option<bool>,
+    /// Whether large copy jobs are asked for, where disks answer late.
+    pub subjob: bool,
     /// Flags for mount(2): read only, no programs, …
     pub flags: MsFlags,
     /// How much to log: -1 errors, 0 usual, 1 more, 2 all.

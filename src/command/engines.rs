@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::config::EngineName;
+use super::config::{EngineName, Options};
 use crate::daemon::Daemon;
 use crate::daemon::records::store::Records;
 use crate::engine::embedded::Embedded;
@@ -15,18 +15,24 @@ use crate::error::Result;
 /// An engine that is open, with nothing done yet.
 pub enum Opened {
     /// The kernel's device-mapper.
-    Kernel(Kernel),
+    Kernel(Box<Kernel>),
     /// This process.
     Embedded(Embedded),
 }
 
-/// Open an engine.
+/// Open the engine that the options name.
 ///
 /// # Errors
 /// ENODEV, EACCES, EPERM where there is no device-mapper for us.
-pub fn open(name: EngineName) -> Result<Opened> {
-    match name {
-        EngineName::Kernel => Kernel::open().map(Opened::Kernel),
+pub fn open(options: &Options) -> Result<Opened> {
+    match options.engine {
+        EngineName::Kernel => {
+            let kernel = Kernel::open()?;
+            if !options.subjob {
+                kernel.keep_subjobs();
+            }
+            Ok(Opened::Kernel(Box::new(kernel)))
+        }
         EngineName::Embedded => Embedded::new().map(Opened::Embedded),
     }
 }

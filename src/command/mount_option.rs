@@ -41,6 +41,19 @@ pub const OWN: &[MountOption] = &[
         },
     },
     MountOption {
+        name: "subjob",
+        values: "auto|off",
+        doc: "off: leave kcopyd_subjob_size_kb alone, which auto sets while it loads a table over disks that answer late",
+        set: |options, word| {
+            options.subjob = match word {
+                "auto" => true,
+                "off" => false,
+                _ => return Err(Error::invalid(format!("-o subjob={word}: auto or off"))),
+            };
+            Ok(())
+        },
+    },
+    MountOption {
         name: "fsname",
         values: "SOURCE",
         doc: "the first word of the mount table's line",

@@ -87,6 +87,7 @@ fn combine(arguments: Arguments) -> Result<Options> {
         mountpoint,
         source: source.unwrap_or_else(|| "mirrorfs".into()),
         allow_other: None,
+        subjob: true,
         flags: default_flags(),
         verbosity: quiet + arguments.verbose.min(2) as i8,
     };

@@ -99,7 +99,7 @@ fn leave(waiting: Waiting, error: &Error) -> Result<()> {
 
 fn mount(options: &Options) -> Result<Mounted> {
     let folder = mountpoint::prepare(&options.mountpoint)?;
-    let engine = engines::open(options.engine)?;
+    let engine = engines::open(options)?;
     if matches!(engine, engines::Opened::Kernel(_)) {
         hardening::ensure();
     }

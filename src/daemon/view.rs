@@ -68,6 +68,19 @@ impl View {
         self.mirrors.snapshot(mirror_id, detail)
     }
 
+    /// As [`Mirrors::shared`], of a copy that is sampled again.
+    ///
+    /// # Errors
+    /// ENODEV where it is gone.
+    pub fn shared(&self, mirror_id: MirrorId) -> Result<Arc<Shared>> {
+        let seen = self.mirrors.shared(mirror_id)?;
+        // What is in sync copies nothing.
+        if !seen.is_copied() {
+            self.resume_sampling(mirror_id);
+        }
+        Ok(seen)
+    }
+
     /// As [`Mirrors::snapshots`], of copies that are sampled again.
     ///
     /// # Errors
@@ -75,7 +88,10 @@ impl View {
     pub fn snapshots(&self, detail: Detail) -> Result<Vec<Arc<Shared>>> {
         let snapshots = self.mirrors.snapshots(detail)?.into_iter();
         let seen = snapshots.map(|(mirror_id, snapshot)| {
-            self.resume_sampling(mirror_id);
+            // What is in sync copies nothing.
+            if !snapshot.is_copied() {
+                self.resume_sampling(mirror_id);
+            }
             snapshot
         });
         Ok(seen.collect())

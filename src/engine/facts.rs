@@ -179,6 +179,15 @@ pub struct Held {
     pub mounted: Option<u64>,
 }
 
+/// How a disk answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Medium {
+    /// How long the quickest of a few small reads took.
+    pub late: Duration,
+    /// Whether it turns, as far as it says.
+    pub rotational: bool,
+}
+
 /// What has gone through a device and what is under way (Documentation/block/stat.rst).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Traffic {

@@ -3,6 +3,7 @@
 //! nothing of what the calls mean.
 
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -192,9 +193,10 @@ impl<E: Engine> PromptEngine for Inject<E> {
 
     through! {
         Versions versions() -> Versions;
-        List list() -> Vec<Listed>;
+        List list() -> Arc<[Listed]>;
         Info info(id: &Id) -> Info;
         Status status(id: &Id) -> (Info, Vec<Line>);
+        Status status_unless(id: &Id, seen: (&Info, &[Line])) -> Option<(Info, Vec<Line>)>;
         Table table(id: &Id, slot: Slot) -> (Info, Vec<Line>);
         Deps deps(id: &Id, slot: Slot) -> Vec<DeviceRef>;
         Arm arm() -> ();
@@ -205,6 +207,10 @@ impl<E: Engine> PromptEngine for Inject<E> {
 impl<E: Engine> Engine for Inject<E> {
     fn close(&self) {
         self.engine.close();
+    }
+
+    fn note_late(&self, dev: DevNo) {
+        self.engine.note_late(dev);
     }
 
     through! {
@@ -248,8 +254,8 @@ mod tests {
         fn throttle(&self) -> Result<u32> {
             Ok(42)
         }
-        fn list(&self) -> Result<Vec<Listed>> {
-            Ok(Vec::new())
+        fn list(&self) -> Result<Arc<[Listed]>> {
+            Ok([].into())
         }
         nothing! {
             versions() -> Versions;
@@ -305,7 +311,7 @@ mod tests {
         engine.panic(Op::List, 1);
         let called = std::thread::scope(|scope| scope.spawn(|| engine.list()).join());
         assert!(called.is_err());
-        assert_eq!(engine.list(), Ok(Vec::new()));
+        assert_eq!(engine.list(), Ok([].into()));
     }
 
     #[test]
@@ -325,6 +331,6 @@ mod tests {
         let begin = Instant::now();
         assert_eq!(engine.list().unwrap_err().errno(), Errno::EBUSY);
         assert!(begin.elapsed() >= time);
-        assert_eq!(engine.list(), Ok(Vec::new()));
+        assert_eq!(engine.list(), Ok([].into()));
     }
 }

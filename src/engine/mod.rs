@@ -26,7 +26,7 @@ pub mod shown;
 use self::home::Home;
 use self::identity::Identity;
 use crate::error::{Error, Result};
-use crate::text::device::DeviceRef;
+use crate::text::device::{DevNo, DeviceRef};
 use crate::text::table::Line;
 
 pub use self::arrivals::Arrivals;
@@ -35,7 +35,8 @@ pub use self::changes::Changes;
 pub use self::direct::{Direct, is_of_the_medium};
 pub use self::dm::{Id, Info, Kind, Listed, Slot, Suspend, Versions};
 pub use self::facts::{
-    Attachment, Brought, Doomed, Extent, Facts, Found, Held, Holder, Pin, Sight, Span, Traffic,
+    Attachment, Brought, Doomed, Extent, Facts, Found, Held, Holder, Medium, Pin, Sight, Span,
+    Traffic,
 };
 pub use self::prompt::{PromptDevices, PromptEngine};
 
@@ -66,6 +67,8 @@ pub trait Engine: PromptEngine {
     fn rename(&self, id: &Id, name: &str) -> Result<()>;
     /// Set the percent of time that copying may take, 1 to 100.
     fn set_throttle(&self, percent: u32) -> Result<()>;
+    /// A device answers late: what is copied from or to it goes in large jobs.
+    fn note_late(&self, _: DevNo) {}
     /// The process ends: what runs only in it comes to a good end.
     fn close(&self) {}
 }
@@ -105,6 +108,12 @@ pub trait Devices: PromptDevices {
     /// Open a device or file to read it past every cache, or to `write` it too; the
     /// errno is open(2)'s.
     fn direct(&self, device: &DeviceRef, write: bool) -> Result<Box<dyn Direct>>;
+    /// How long the quickest of a few small reads of each block device takes, and whether it
+    /// says that it turns (`queue/rotational`); none of what is no device, or does not
+    /// answer within a moment.
+    fn media(&self, devices: &[DeviceRef]) -> Vec<Option<Medium>> {
+        vec![None; devices.len()]
+    }
     /// Let the device's own cache reach its medium, as a flush through it does; the
     /// errno is fsync(2)'s.
     fn flush(&self, device: &DeviceRef) -> Result<()>;

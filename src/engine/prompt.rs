@@ -3,6 +3,7 @@
 //! makes no others; it is these types that they are given.
 
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 
 use super::changes::Changes;
 use super::dm::{Id, Info, Kind, Listed, Slot, Versions};
@@ -28,12 +29,18 @@ pub trait PromptEngine: Send + Sync {
     /// Versions of the interface and of the mirror target.
     fn versions(&self) -> Result<Versions>;
     /// All devices, in the kernel's order (DM_LIST_DEVICES), each with the life that its
-    /// table was in before.
-    fn list(&self) -> Result<Vec<Listed>>;
+    /// table was in before. As long as nothing of it is otherwise it may be the same list.
+    fn list(&self) -> Result<Arc<[Listed]>>;
     /// The device's header (DM_DEV_STATUS).
     fn info(&self, id: &Id) -> Result<Info>;
     /// The live table's status (DM_TABLE_STATUS).
     fn status(&self, id: &Id) -> Result<(Info, Vec<Line>)>;
+    /// The same, where it is another than what was seen before; none where it is not.
+    fn status_unless(&self, id: &Id, seen: (&Info, &[Line])) -> Result<Option<(Info, Vec<Line>)>> {
+        let (info, lines) = self.status(id)?;
+        let same = (&info, lines.as_slice()) == seen;
+        Ok((!same).then_some((info, lines)))
+    }
     /// A table (DM_TABLE_STATUS with DM_STATUS_TABLE).
     fn table(&self, id: &Id, slot: Slot) -> Result<(Info, Vec<Line>)>;
     /// The devices and files that a table holds open (DM_TABLE_DEPS); none where there is

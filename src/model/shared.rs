@@ -25,6 +25,8 @@ pub enum Piece {
     Figures,
     /// The counts of its events there.
     Events,
+    /// What its file of this row shows.
+    File(usize),
 }
 
 /// A text in parts.

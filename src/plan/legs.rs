@@ -99,7 +99,7 @@ pub fn add(snapshot: &Snapshot, new: mirror::Leg) -> Result<Change> {
 fn mirrored(target: &Target, linear: &Linear) -> Mirror {
     Mirror {
         log: Log::Core {
-            region: region(target.length),
+            region: region(target.length, false),
             sync: None,
         },
         legs: vec![mirror::Leg {

@@ -8,6 +8,7 @@ pub mod carry;
 pub mod change;
 pub mod comparable;
 pub mod compare;
+pub mod divide;
 pub mod execute;
 pub mod front;
 pub mod grow;

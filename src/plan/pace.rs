@@ -130,6 +130,10 @@ fn limited(snapshot: &Snapshot, allowance: &Allowance, limit: u64, region: u64) 
 
 /// A copy without a front gets one where it is a long one.
 fn unlimited(snapshot: &Snapshot) -> Pace {
+    // Several segments are copied at once: a front would leave one of them.
+    if snapshot.known.settings.apart && snapshot.parts.len() > 1 {
+        return Pace::Stay;
+    }
     let Rate::Moving(rate) = snapshot.known.rate else {
         return Pace::Stay;
     };

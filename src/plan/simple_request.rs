@@ -17,13 +17,17 @@ use crate::text::table::{Mapping, Table, Target};
 /// (drivers/md/dm-kcopyd.c, `SPLIT_COUNT` and `DEFAULT_SUB_JOB_SIZE_KB`).
 const REGION: u64 = 8192;
 
+/// The same where disks answer late: eight jobs of 1024 KiB.
+const LARGE_REGION: u64 = 16384;
+
 /// Most regions of a target: the kernel rewrites the log's whole bitset at each
 /// flush.
 const REGIONS: u64 = 1 << 20;
 
-/// Sectors of a region of so long a target, where nobody says how many.
-pub fn region(length: u64) -> u64 {
-    let mut region = REGION;
+/// Sectors of a region of so long a target, where nobody says how many; `late` are its
+/// disks.
+pub fn region(length: u64, late: bool) -> u64 {
+    let mut region = if late { LARGE_REGION } else { REGION };
     while length / region >= REGIONS {
         region *= 2;
     }
@@ -38,9 +42,14 @@ pub fn region(length: u64) -> u64 {
 /// # Errors
 /// ENOSPC for more than the source has; EINVAL for what is no table to the kernel,
 /// and for a source whose end would be left out.
-pub fn table(short: &SimpleRequest, size: u64, log: Option<DeviceRef>) -> Result<Table> {
+pub fn table(
+    short: &SimpleRequest,
+    size: u64,
+    log: Option<DeviceRef>,
+    late: bool,
+) -> Result<Table> {
     let length = length(short, size)?;
-    let target = mirror(short, &short.source, 0, length, log)?;
+    let target = mirror(short, &short.source, (0, length), log, late)?;
     let targets = vec![target];
     Ok(Table { targets })
 }
@@ -74,6 +83,7 @@ pub fn slide_under(
     snapshot: &Snapshot,
     short: &SimpleRequest,
     logs: &[DeviceRef],
+    late: bool,
 ) -> Result<Change> {
     check_live(snapshot, short)?;
     let mut table = Table::clone(&snapshot.table);
@@ -88,7 +98,8 @@ pub fn slide_under(
         };
         let source = Place::at(device.clone(), *offset);
         let log = logs.get(number).cloned();
-        *target = mirror(short, &source, target.start, target.length, log)?;
+        let range = (target.start, target.length);
+        *target = mirror(short, &source, range, log, late)?;
     }
     Ok(Change {
         table,
@@ -113,6 +124,10 @@ fn check_live(snapshot: &Snapshot, short: &SimpleRequest) -> Result<()> {
         refused(format!(
             "with live=yes all of {name} is mirrored: leave the source's offset and length= out"
         ))
+    } else if short.segments.is_some() && snapshot.table.targets.len() > 1 {
+        refused(format!(
+            "with live=yes the targets of {name} become as many mirrors: leave segments= out"
+        ))
     } else if short.limit.is_some() && snapshot.table.targets.len() > 1 {
         refused(format!(
             "{name} has several targets: with live=yes they become as many mirrors, leave limit= out"
@@ -131,11 +146,11 @@ fn check_live(snapshot: &Snapshot, short: &SimpleRequest) -> Result<()> {
 fn mirror(
     short: &SimpleRequest,
     source: &Place,
-    start: u64,
-    length: u64,
+    (start, length): (u64, u64),
     log: Option<DeviceRef>,
+    late: bool,
 ) -> Result<Target> {
-    let region = short.region.unwrap_or_else(|| region(length));
+    let region = short.region.unwrap_or_else(|| region(length, late));
     let sync = short.equal.then_some(Sync::NoSync);
     let leg = |place: &Place, start: u64| Leg {
         device: place.device.clone(),
@@ -188,7 +203,7 @@ mod tests {
     }
 
     fn made(line: &str, size: u64) -> Result<String> {
-        let table = table(&short(line), size, None)?;
+        let table = table(&short(line), size, None, false)?;
         Ok(table.to_lines().iter().map(ToString::to_string).collect())
     }
 
@@ -205,7 +220,7 @@ mod tests {
             (8192 * (1 << 20), 16384),
             (u64::MAX / 2, 1 << 43),
         ] {
-            assert_eq!(region(length), wanted, "{length}");
+            assert_eq!(region(length, false), wanted, "{length}");
         }
     }
 
@@ -228,7 +243,7 @@ mod tests {
             assert_eq!(made(line, 100 << 30), Ok(wanted.into()), "{line}");
         }
         let log = "/l".parse().ok();
-        let table = table(&short("/a /b"), 1 << 20, log).expect("a table");
+        let table = table(&short("/a /b"), 1 << 20, log, false).expect("a table");
         let line = "0 2048 mirror disk 2 /l 2048 2 /a 0 /b 0 1 handle_errors";
         assert_eq!(table, Table::parse(&[line]).expect(line));
     }

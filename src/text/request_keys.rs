@@ -107,6 +107,23 @@ pub const KEYS: &[Key] = &[
         show: |short| short.limit.map(|limit| limit.to_string()),
     },
     Key {
+        name: "segments",
+        values: "auto|N",
+        doc: "parts copied at once; auto: as disks answer",
+        set: |short, value| {
+            short.segments = match value {
+                "auto" => None,
+                number => Some(
+                    number
+                        .parse()
+                        .map_err(|_| neither("segments", value, "auto or a number"))?,
+                ),
+            };
+            Ok(())
+        },
+        show: |short| short.segments.map(|segments| segments.to_string()),
+    },
+    Key {
         name: "map",
         values: "FILE",
         doc: "a ddrescue mapfile: copy only what it lacks",

@@ -35,6 +35,7 @@ impl SimpleRequest {
             hold: false,
             live: false,
             limit: None,
+            segments: None,
             map: None,
             force: false,
         };
@@ -92,7 +93,7 @@ mod tests {
     #[test]
     fn each_key_is_read_as_it_is_shown() {
         let line = "/dev/sdb@1M /dev/sdc 8:48@3s length=8M region=64K log=/var/l\\ og sync=no \
-                    errors=hold live=yes limit=50M map=/m\\ ap force=yes";
+                    errors=hold live=yes limit=50M segments=4 map=/m\\ ap force=yes";
         let short = SimpleRequest::parse(line).expect(line);
         assert_eq!(short.targets.len(), 2);
         assert_eq!((short.length, short.region), (Some(16384), Some(128)));
@@ -114,7 +115,7 @@ mod tests {
     fn what_is_left_out_is_usual() {
         let short = SimpleRequest::parse("/dev/sdb /dev/sdc").expect("short");
         assert_eq!(short.to_string(), "/dev/sdb /dev/sdc");
-        let usual = "/dev/sdb /dev/sdc log=auto sync=yes errors=drop live=no limit=none force=no";
+        let usual = "/dev/sdb /dev/sdc log=auto sync=yes errors=drop live=no limit=none segments=auto force=no";
         assert_eq!(SimpleRequest::parse(usual), Ok(short));
     }
 

@@ -40,6 +40,8 @@ pub struct SimpleRequest {
     pub live: bool,
     /// Bytes that may be copied in a second: `limit=`.
     pub limit: Option<u64>,
+    /// How many parts are copied at once: `segments=`; none leaves it to be chosen.
+    pub segments: Option<u32>,
     /// The mapfile of what is copied already: `map=`.
     pub map: Option<DeviceRef>,
     /// Whether what a target holds already may be written over.

@@ -133,8 +133,9 @@ fn short() -> impl Strategy<Value = SimpleRequest> {
     let places = (place(), vec(place(), 1..9), map);
     let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     let region = option::of((0..40_u32).prop_map(|power| 1_u64 << power));
-    (places, (size(), size()), region, log, flags).prop_map(
-        |((source, targets, map), (length, limit), region, log, flags)| {
+    let sizes = (size(), size(), option::of(any::<u32>()));
+    (places, sizes, region, log, flags).prop_map(
+        |((source, targets, map), (length, limit, segments), region, log, flags)| {
             let (equal, hold, live, force) = flags;
             SimpleRequest {
                 source,
@@ -146,6 +147,7 @@ fn short() -> impl Strategy<Value = SimpleRequest> {
                 hold,
                 live,
                 limit,
+                segments,
                 map,
                 force,
             }

@@ -1,5 +1,7 @@
 //! The texts that explain the tree, made from the rows that define it.
 
+use std::sync::OnceLock;
+
 use super::row::Row;
 use super::{mirror, root};
 use crate::plan::verb;
@@ -39,7 +41,12 @@ pub fn sections() -> [Section; 3] {
 }
 
 /// What reading `help` shows.
-pub fn text() -> String {
+pub fn text() -> &'static str {
+    static TEXT: OnceLock<String> = OnceLock::new();
+    TEXT.get_or_init(make)
+}
+
+fn make() -> String {
     let mut text = String::from(
         "mirrorfs: device-mapper mirrors as files. cat a file to look, echo a line to act\n",
     );

@@ -17,6 +17,7 @@ use crate::daemon::events::waiters;
 use crate::daemon::mirrors::query::Detail;
 use crate::error::{Errno, Error, Result};
 use crate::model::id::MirrorId;
+use crate::model::shared::Piece;
 use crate::model::snapshot::{Leg, Snapshot};
 
 /// How a file is read.
@@ -213,7 +214,14 @@ impl Tree {
     fn text(&self, node: Node) -> Result<String> {
         match row_of(node)?.ok_or_else(is_folder)? {
             AnyRow::Top(row) => text(row, |need| Ok(self.top(need)), info::all),
-            AnyRow::Mirror(id, row) => text(row, |need| self.mirror(id, need), info::of),
+            AnyRow::Mirror(id, row) => match (&row.show, node) {
+                (Show::Text(Detail::Table | Detail::Kernel, show), Node::File(_, number)) => {
+                    let seen = self.view.shared(id)?;
+                    let made = seen.line(Piece::File(number), show);
+                    Ok(made.part(0).into())
+                }
+                _ => text(row, |need| self.mirror(id, need), info::of),
+            },
             AnyRow::Leg(id, leg, row) => {
                 text(row, |need| self.leg_of(id, leg, need), |_| "".into())
             }
@@ -280,7 +288,7 @@ fn text<S>(
         Show::Text(need, show) => Ok(show(&subject(*need)?)),
         Show::Info(need) => Ok(info(&subject(*need)?)),
         Show::Fixed(show) => Ok(show()),
-        Show::Help => Ok(help::text()),
+        Show::Help => Ok(help::text().into()),
         Show::Link(_) | Show::Events | Show::Follow => {
             Err(Error::invalid("the file has no content"))
         }

@@ -213,15 +213,15 @@ impl<'a> Invariants<'a> {
 /// Every device's table, loop devices by their files, so that two runs can be
 /// compared; what a log is called that nobody has named is another name each time.
 pub fn shape() -> String {
-    let devices = kernel().list().expect("the devices").into_iter();
-    let line = |name: String| {
-        let table = table(&name);
+    let devices = kernel().list().expect("the devices");
+    let line = |name: &str| {
+        let table = table(name);
         let words = table
             .split(' ')
             .map(|word| backing(word).unwrap_or_else(|| word.into()));
         format!("{name}: {}\n", words.collect::<Vec<_>>().join(" "))
     };
-    let mut lines: Vec<String> = devices.map(|listed| line(listed.name)).collect();
+    let mut lines: Vec<String> = devices.iter().map(|listed| line(&listed.name)).collect();
     lines.sort();
     lines.concat()
 }

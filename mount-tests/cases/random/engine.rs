@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use mirrorfs::engine::home::{Home, Lying};
 use mirrorfs::engine::identity::{DeviceId, DeviceKind, Identity};
@@ -34,7 +35,7 @@ impl PromptEngine for Sim {
         })
     }
 
-    fn list(&self) -> Result<Vec<Listed>> {
+    fn list(&self) -> Result<Arc<[Listed]>> {
         let state = self.state();
         let listed = state.devices.iter().map(|device| Listed {
             name: device.name.clone(),

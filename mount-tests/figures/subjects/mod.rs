@@ -1,7 +1,13 @@
 //! What is measured.
 
+mod check;
+mod copy;
 mod create;
+mod embedded;
+mod failover;
 mod reads;
+mod scale;
+mod share;
 
 use super::place::Setting;
 use super::sample::Figure;
@@ -16,7 +22,16 @@ pub struct Subject {
     pub measure: fn(&Setting) -> Vec<Figure>,
 }
 
-const ALL: &[Subject] = &[reads::SUBJECT, create::SUBJECT];
+const ALL: &[Subject] = &[
+    reads::SUBJECT,
+    create::SUBJECT,
+    copy::SUBJECT,
+    share::SUBJECT,
+    failover::SUBJECT,
+    check::SUBJECT,
+    scale::SUBJECT,
+    embedded::SUBJECT,
+];
 
 /// The subjects with these names; all where none is named.
 pub fn chosen(names: &[String]) -> Vec<&'static Subject> {

@@ -26,7 +26,7 @@ pub(crate) fn check_numbers(
     numbers: impl Iterator<Item = DevNo>,
 ) -> Result<()> {
     let listed = engine.list()?;
-    let names: HashMap<DevNo, String> = listed.into_iter().map(|d| (d.dev, d.name)).collect();
+    let names: HashMap<DevNo, String> = listed.iter().map(|d| (d.dev, d.name.clone())).collect();
     for number in numbers {
         if stands_on(engine, &names, number, device) {
             return Err(Error::invalid(format!(

@@ -2,6 +2,7 @@
 //! mirrors, it keeps its name, and whoever has it open sees nothing of it.
 
 use super::make::Maker;
+use super::media::{Chosen, choose};
 use crate::daemon::admission::demand::Care;
 use crate::daemon::admission::reload::Successor;
 use crate::daemon::events::kind::Kind;
@@ -15,11 +16,13 @@ use crate::model::id::MirrorId;
 use crate::model::settings::{Settings, SettingsEdit};
 use crate::model::snapshot::Snapshot;
 use crate::plan::change::Change;
+use crate::plan::divide::divide;
 use crate::plan::simple_request;
 use crate::plan::simple_request::settings;
 use crate::plan::steps;
 use crate::text::device::DeviceRef;
 use crate::text::simple_request::{LogAt, SimpleRequest};
+use crate::text::table::Table;
 
 impl Maker {
     /// Slide a mirror under the source, and answer its name.
@@ -50,15 +53,14 @@ impl Maker {
         let facts = self.below.devices.facts(&source.device);
         let facts = facts.map_err(|error| error.context("the source"))?;
         let listed = self.below.engine.list()?;
-        let mut listed = listed.into_iter();
         let number = facts.device.number();
-        let found = listed.find(|device| Some(device.dev) == number);
+        let found = listed.iter().find(|device| Some(device.dev) == number);
         let found = found.ok_or_else(|| {
             Error::invalid(format!(
                 "{source} is not a device-mapper device: a mirror cannot be slid under a plain disk. Leave live=yes out and use the new device instead"
             ))
         })?;
-        self.below.engine.info(&Id::Name(found.name))
+        self.below.engine.info(&Id::Name(found.name.clone()))
     }
 
     fn slide_under_noted(&self, mirror_id: MirrorId, short: &SimpleRequest) -> Result<()> {
@@ -72,10 +74,13 @@ impl Maker {
         let snapshot = self.below.mirrors.snapshot(mirror_id, Detail::Devices)?;
         steps::check_owner(&snapshot)?;
         // Whether it can be is known without a log.
-        simple_request::slide_under(&snapshot, short, &[])?;
+        let chosen = self.chosen_under(&snapshot, short)?;
+        let mut change = simple_request::slide_under(&snapshot, short, &[], chosen.late)?;
+        let plain = divide(&change.table, chosen.segments, &mut |_| Ok(None))?;
         let making = self.below.journal.managed.making();
-        let logs = self.logs_under(&snapshot, short, &making)?;
-        let change = simple_request::slide_under(&snapshot, short, &logs)?;
+        let logs = self.logs_under(&snapshot, short, &making, plain.targets.len())?;
+        let mut log = |number: usize| Ok(logs.get(number).cloned());
+        change.table = divide(&change.table, chosen.segments, &mut log)?;
         self.slide(mirror_id, &snapshot, change, short)?;
         let name = &snapshot.info.name;
         self.below.registry.update(mirror_id, |entry| {
@@ -84,6 +89,21 @@ impl Maker {
         let text = format!("under the running device: {short}");
         self.below.events.add(name, Kind::Created, &text);
         Ok(())
+    }
+
+    /// How the disks below the device answer, and what follows. Several targets become as
+    /// many mirrors, which are copied at once already.
+    fn chosen_under(&self, snapshot: &Snapshot, short: &SimpleRequest) -> Result<Chosen> {
+        let mut table = simple_request::slide_under(snapshot, short, &[], false)?.table;
+        let several = table.targets.len() > 1;
+        let legs: Vec<DeviceRef> = table.devices().map(|device| device.clone()).collect();
+        let facts = legs
+            .iter()
+            .filter_map(|leg| self.below.devices.facts(leg).ok());
+        let legs: Vec<DeviceRef> = facts.map(|facts| facts.device).collect();
+        let chosen = choose(&self.below, short, &legs, table.length())?;
+        let segments = if several { 1 } else { chosen.segments };
+        Ok(Chosen { segments, ..chosen })
     }
 
     fn slide(
@@ -95,7 +115,7 @@ impl Maker {
     ) -> Result<()> {
         let Info { name, uuid, .. } = &snapshot.info;
         if !uuid.is_empty() {
-            let wished = settings(short);
+            let wished = wished(short, snapshot, &change.table);
             self.below
                 .journal
                 .keep_intent(name, uuid, &change.table, &wished)?;
@@ -112,10 +132,11 @@ impl Maker {
         let slid = admitted.and_then(|admitted| {
             let fresh = Settings {
                 adopted: true,
-                ..self
-                    .below
-                    .journal
-                    .kept_of(&snapshot.info, &admitted.table, &settings(short))
+                ..self.below.journal.kept_of(
+                    &snapshot.info,
+                    &admitted.table,
+                    &wished(short, snapshot, &admitted.table),
+                )
             };
             let edit = SettingsEdit {
                 fresh: Some(fresh),
@@ -151,8 +172,8 @@ impl Maker {
         snapshot: &Snapshot,
         short: &SimpleRequest,
         making: &Making<'_>,
+        targets: usize,
     ) -> Result<Vec<DeviceRef>> {
-        let targets = snapshot.table.targets.len();
         match &short.log {
             LogAt::Core => Ok(Vec::new()),
             LogAt::Auto => match self.why_in_memory(&snapshot.info) {
@@ -184,5 +205,13 @@ impl Maker {
             Lying::OnIt => Some("the state directory is on it".into()),
             Lying::Unknown(why) => Some(format!("the state directory may be on it, {why}")),
         }
+    }
+}
+
+/// What is set for it: several targets of one are to be one again in the end.
+fn wished(short: &SimpleRequest, before: &Snapshot, table: &Table) -> Settings {
+    Settings {
+        apart: table.targets.len() > before.table.targets.len(),
+        ..settings(short)
     }
 }

@@ -110,6 +110,9 @@ impl Maker {
         if let Some((mapped, _)) = wanted.mapped {
             (wished.ahead, wished.aside) = (mapped.ahead.clone(), mapped.last.clone());
             wished.aside_last = true;
+        } else if short.is_some() && request.table.targets.len() > 1 {
+            // Segments, which are to be one target again in the end.
+            wished.apart = true;
         } else if let Some((_, ahead)) = begin(&request.table, wished.limit) {
             wished.ahead = ahead;
         }

@@ -8,6 +8,7 @@ mod legs;
 mod live;
 pub mod make;
 mod mapped;
+mod media;
 mod new;
 pub mod remake;
 pub mod restore;

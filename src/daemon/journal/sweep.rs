@@ -4,9 +4,7 @@ use std::path::PathBuf;
 
 use super::keep::Journal;
 use crate::daemon::admission::log_file::remove_file;
-use crate::engine::{Id, Slot};
 use crate::error::Result;
-use crate::text::table::Table;
 
 impl Journal {
     /// Remove the log files that a crash has left behind: no device uses them, and
@@ -37,10 +35,9 @@ impl Journal {
     /// The files that the tables of running devices have as logs.
     pub(crate) fn running_logs(&self) -> Result<Vec<PathBuf>> {
         let listed = self.engine.list()?;
-        let tables = listed.into_iter().filter_map(|device| {
-            let (_, lines) = self.engine.table(&Id::Name(device.name), Slot::Live).ok()?;
-            Some(Table::from_lines(&lines))
-        });
+        let tables = listed
+            .iter()
+            .filter_map(|device| self.mirrors.table_at(device));
         Ok(tables.flat_map(|table| self.log_files(&table)).collect())
     }
 }

@@ -218,6 +218,47 @@ impl Entry {
         unresponsive.life == snapshot.life && *then == snapshot.letters()
     }
 
+    /// Whether this is what [`Entry::known`] says, of one that is there and nothing runs on,
+    /// whoever holds writes. All mirrors are asked whenever somebody looks at all.
+    pub(crate) fn is_known(&self, known: &Known) -> bool {
+        let Known {
+            rate,
+            running,
+            errors,
+            unresponsive,
+            in_sync_life,
+            settings,
+            holds_writes: _,
+            check_pace,
+            checked_life,
+            notes,
+            pending_failure,
+            absent,
+        } = known;
+        let idle = self.running.is_none() && self.switching.is_none() && self.absent.is_none();
+        let told = self.pending_failure.as_ref().map(|failure| &failure.reason);
+        let same_notes = match (self.front.note(), notes.split_last()) {
+            (None, _) => *notes == self.notes,
+            (Some(front), Some((last, others))) => *last == front && *others == *self.notes,
+            (Some(_), None) => false,
+        };
+        let same_settings = match &self.settings {
+            Some(kept) => kept == settings,
+            None => *settings == Settings::default(),
+        };
+        idle && running.is_none()
+            && absent.is_none()
+            && same_settings
+            && same_notes
+            && *rate == self.meter.rate()
+            && *errors == self.errors
+            && *unresponsive == self.unresponsive.0
+            && *in_sync_life == self.in_sync_life
+            && *check_pace == self.checking.pace()
+            && *checked_life == self.checking.life
+            && pending_failure.as_ref() == told
+    }
+
     /// What a snapshot shows of it.
     pub(crate) fn known(&self) -> Known {
         let running = self.running.as_ref().or(self.switching.as_ref());

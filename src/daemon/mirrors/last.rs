@@ -1,5 +1,5 @@
-//! The snapshots of the last look at all mirrors: one of which nothing is otherwise is the
-//! same, and so is all that was made of it.
+//! The last look at all mirrors: one of which nothing is otherwise is the same snapshot, and
+//! so is all that was made of it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,83 +7,144 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::look::Look;
+use crate::engine::{Id, Listed};
 use crate::model::id::MirrorId;
 use crate::model::shared::Shared;
-use crate::model::snapshot::{Known, Snapshot};
+use crate::model::snapshot::Snapshot;
 
-/// How much was looked at for it, beside the mapping itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// How much was looked at, beside the mappings themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Depth {
-    /// Nothing.
-    Mapping,
-    /// What its legs are.
+    /// What the legs are.
     Devices,
     /// Who else has them too.
     Whole,
 }
 
-/// What was said of all devices when it was looked at them, and when that was.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Then {
-    pub(super) changes: Option<u64>,
-    pub(super) at: Instant,
-}
-
-/// As long as nothing was said of any device it is as it was, but for what nobody tells of.
+/// As long as nothing was said of any device all are as they were, but for what nobody tells
+/// of.
 const KEPT_FOR: Duration = Duration::from_secs(60);
 
-/// The last look.
+/// What was seen of one mirror.
+#[derive(Debug, Clone)]
+pub(super) struct Kept {
+    pub(super) mirror_id: MirrorId,
+    /// How its device is addressed.
+    pub(super) id: Id,
+    /// What had been said of its devices, or of all, when it was looked at them, and when
+    /// that was.
+    pub(super) changes: Option<u64>,
+    pub(super) at: Instant,
+    pub(super) seen: Arc<Shared>,
+}
+
+impl Kept {
+    /// Whether it is of the same life of the table as a device that was just listed.
+    pub(super) fn is_of(&self, device: &Listed) -> bool {
+        device.life.is_some() && self.seen.life == device.life
+    }
+
+    /// Whether what was seen beside the mapping may still be so, now that so much was said: a
+    /// copy goes on, and a log changes, without anybody saying so.
+    pub(super) fn holds(&self, depth: Depth, changes: Option<u64>, now: Instant) -> bool {
+        let young = now.saturating_duration_since(self.at) < KEPT_FOR;
+        let silent = changes.is_some() && self.changes == changes;
+        young && silent && (depth == Depth::Devices || self.seen.is_copied())
+    }
+
+    /// A new snapshot of the same mirror; the last one where that is equal.
+    pub(super) fn or_new(&self, seen: Snapshot) -> Arc<Shared> {
+        if **self.seen == seen {
+            return Arc::clone(&self.seen);
+        }
+        Arc::new(Shared::new(seen))
+    }
+}
+
+/// What was seen of all, in the order of the list.
+pub(super) type All = Arc<[Kept]>;
+
+/// The last look of each depth.
 #[derive(Default)]
-pub(crate) struct Last(Mutex<HashMap<(MirrorId, Depth), (Then, Arc<Shared>)>>);
+pub(crate) struct Last([Mutex<All>; 2]);
 
 impl Last {
-    /// What was seen of a mirror, where it is the same: what the kernel says of it, and what
-    /// is known beside.
-    pub(super) fn same(
+    /// What was seen last.
+    pub(super) fn of(&self, depth: Depth) -> All {
+        let last = self.0.get(depth as usize);
+        last.map_or_else(|| [].into(), |last| Arc::clone(&last.lock()))
+    }
+
+    /// What is seen now.
+    pub(super) fn keep(&self, depth: Depth, all: Vec<Kept>) {
+        if let Some(last) = self.0.get(depth as usize) {
+            *last.lock() = all.into();
+        }
+    }
+}
+
+/// Finds each mirror among those of the last look, which mostly has them in the same order.
+pub(super) struct Finder<'a> {
+    all: &'a [Kept],
+    next: usize,
+    places: Option<HashMap<MirrorId, usize>>,
+}
+
+impl<'a> Finder<'a> {
+    pub(super) fn new(all: &'a [Kept]) -> Finder<'a> {
+        Finder {
+            all,
+            next: 0,
+            places: None,
+        }
+    }
+
+    /// What was seen of it; none where it was not there.
+    pub(super) fn find(&mut self, mirror_id: MirrorId) -> Option<&'a Kept> {
+        let all = self.all;
+        let is = |place: &usize| {
+            all.get(*place)
+                .is_some_and(|kept| kept.mirror_id == mirror_id)
+        };
+        let place = Some(self.next).filter(is).or_else(|| {
+            let places = self.places.get_or_insert_with(|| {
+                let places = all.iter().enumerate();
+                places
+                    .map(|(place, kept)| (kept.mirror_id, place))
+                    .collect()
+            });
+            places.get(&mirror_id).copied()
+        })?;
+        self.next = place + 1;
+        all.get(place)
+    }
+}
+
+/// How many single ones are remembered at least before those that are gone are looked for.
+const ROOM: usize = 64;
+
+/// What was seen of each mirror when it was last read by itself, and how it is addressed.
+#[derive(Default)]
+pub(crate) struct Singles(Mutex<HashMap<MirrorId, (Id, Arc<Shared>)>>);
+
+impl Singles {
+    /// What was seen of it.
+    pub(super) fn of(&self, mirror_id: MirrorId) -> Option<(Id, Arc<Shared>)> {
+        self.0.lock().get(&mirror_id).cloned()
+    }
+
+    /// What is seen now; above that many, those that are not there are forgotten.
+    pub(super) fn keep(
         &self,
-        key: (MirrorId, Depth),
-        now: Then,
-        look: &Look,
-        known: &Known,
-    ) -> Option<Arc<Shared>> {
-        let last = self.0.lock();
-        let (then, seen) = last.get(&key)?;
-        let young = now.at.saturating_duration_since(then.at) < KEPT_FOR;
-        // A copy goes on, and a log changes, without anybody saying so.
-        let still = key.1 == Depth::Mapping
-            || young && now.changes.is_some() && then.changes == now.changes && seen.is_copied();
-        let same = still
-            && seen.life == look.life
-            && seen.life.is_some()
-            && Arc::ptr_eq(&seen.lines, &look.printed.lines)
-            && seen.status == look.status
-            && seen.info == look.info
-            && seen.known == *known;
-        same.then(|| Arc::clone(seen))
-    }
-
-    /// A new snapshot; the last one where that is equal.
-    pub(super) fn enter(&self, key: (MirrorId, Depth), now: Then, seen: Snapshot) -> Arc<Shared> {
-        let mut last = self.0.lock();
-        if let Some((then, old)) = last.get_mut(&key)
-            && ***old == seen
-        {
-            *then = now;
-            return Arc::clone(old);
+        mirror_id: MirrorId,
+        seen: (Id, Arc<Shared>),
+        room: usize,
+        is_there: impl Fn(MirrorId) -> bool,
+    ) {
+        let mut singles = self.0.lock();
+        if singles.len() >= room.max(ROOM) {
+            singles.retain(|mirror_id, _| is_there(*mirror_id));
         }
-        let seen = Arc::new(Shared::new(seen));
-        last.insert(key, (now, Arc::clone(&seen)));
-        seen
-    }
-
-    /// Forget those that are not among these.
-    pub(super) fn keep(&self, depth: Depth, there: &[MirrorId]) {
-        let mut last = self.0.lock();
-        let kept = last.keys().filter(|(_, other)| *other == depth).count();
-        if kept > there.len() {
-            let there: std::collections::HashSet<_> = there.iter().copied().collect();
-            last.retain(|(mirror_id, other), _| *other != depth || there.contains(mirror_id));
-        }
+        singles.insert(mirror_id, seen);
     }
 }

@@ -1,9 +1,12 @@
 //! One look at a mapping: its status, and the table that it is a status of. A table is the
 //! same as long as its life lasts: where it is known, the status alone is asked for.
 
-use super::tables::Tables;
+use std::sync::Arc;
+
+use super::tables::{Read, Tables};
 use crate::engine::{Id, Info, Listed, PromptEngine, Slot};
 use crate::error::{Errno, Error, Result};
+use crate::model::snapshot::Snapshot;
 use crate::text::device::DevNo;
 use crate::text::printed::Printed;
 use crate::text::table::Line;
@@ -45,10 +48,7 @@ impl Tables {
             return Ok(None);
         };
         let (info, status) = engine.status(id)?;
-        check(&info, dev)?;
-        // What is suspended may be at the switch to another table at this moment.
-        let fits = !info.suspended && info.live && known.printed.is_of(&status);
-        Ok(fits.then(|| Look {
+        Ok(fits(&known, dev, &info, &status).then(|| Look {
             info,
             status,
             printed: known.printed.clone(),
@@ -62,12 +62,12 @@ impl Tables {
         self.glance(engine, &id, device.dev, device.life).ok()?
     }
 
-    /// The table alone of one that was just listed, where it is known.
-    pub(super) fn printed_at(&self, device: &Listed) -> Option<Look> {
+    /// A status of one that was just listed, with its table where it is of that.
+    pub(super) fn fitting(&self, device: &Listed, info: Info, status: Vec<Line>) -> Option<Look> {
         let known = self.known(device.dev, device.life)?;
-        Some(Look {
-            info: known.info.clone(),
-            status: Vec::new(),
+        fits(&known, device.dev, &info, &status).then(|| Look {
+            info,
+            status,
             printed: known.printed.clone(),
             life: device.life,
         })
@@ -96,6 +96,27 @@ impl Tables {
             life: after,
         })
     }
+}
+
+impl Look {
+    /// What was seen before, and is so again.
+    pub(super) fn again(seen: &Snapshot) -> Look {
+        Look {
+            info: seen.info.clone(),
+            status: seen.status.clone(),
+            printed: Printed {
+                lines: Arc::clone(&seen.lines),
+                table: Arc::clone(&seen.table),
+            },
+            life: seen.life,
+        }
+    }
+}
+
+/// Whether a status is one of a table that is known of the device with this number. What is
+/// suspended may be at the switch to another table at this moment.
+fn fits(known: &Read, dev: DevNo, info: &Info, status: &[Line]) -> bool {
+    info.dev == dev && !info.suspended && info.live && known.printed.is_of(status)
 }
 
 fn check(info: &Info, dev: DevNo) -> Result<()> {

@@ -5,6 +5,7 @@
 //! know: how devices are let in, how a table is switched, what a verb is.
 
 mod absent;
+mod all;
 mod beside;
 pub mod checking;
 pub mod entry;
@@ -16,7 +17,9 @@ pub mod mark;
 pub mod query;
 pub mod registry;
 pub mod release;
+pub mod running;
 mod sights;
+mod single;
 mod slow;
 pub mod stalled;
 mod tables;

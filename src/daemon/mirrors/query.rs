@@ -6,20 +6,20 @@ use std::sync::Arc;
 
 use super::absent::snapshot_of_absent;
 use super::beside::{beside, devices};
-use super::last::{Depth, Last};
+use super::last::{Last, Singles};
 use super::lease::{Reserved, taken};
 use super::look::Look;
 use super::registry::Registry;
+use super::running::{self, At, Before, Running};
 use super::sights::{Round, Sights};
 use super::tables::Tables;
 use crate::engine::{Id, Info, Listed, PromptDevices, PromptEngine, Slot};
 use crate::error::{Errno, Error, Result};
 use crate::model::id::MirrorId;
-use crate::model::shared::Shared;
 use crate::model::snapshot::{Found, Known, Lookup, Part, SECTOR, Snapshot, is_shown};
 use crate::text::device::DeviceRef;
 use crate::text::disklog;
-use crate::text::table::Line;
+use crate::text::table::{Line, Table};
 
 /// How much a file has to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,16 +42,6 @@ pub enum Detail {
     All,
 }
 
-/// For what the last look at all mirrors is kept.
-fn depth(detail: Detail) -> Option<Depth> {
-    match detail {
-        Detail::Kernel => Some(Depth::Mapping),
-        Detail::Devices | Detail::All => Some(Depth::Devices),
-        Detail::Whole => Some(Depth::Whole),
-        Detail::Engine | Detail::Table | Detail::Logs | Detail::Users => None,
-    }
-}
-
 /// How often the devices are listed, where one is gone when it is looked at: it may
 /// have another name now, and have been there all the time.
 const LISTS: usize = 4;
@@ -64,6 +54,8 @@ pub struct Mirrors {
     pub(crate) tables: Tables,
     pub(crate) sights: Sights,
     pub(crate) last: Last,
+    pub(crate) running: Running,
+    pub(crate) singles: Singles,
 }
 
 impl Mirrors {
@@ -79,6 +71,8 @@ impl Mirrors {
             tables: Tables::default(),
             sights: Sights::default(),
             last: Last::default(),
+            running: Running::default(),
+            singles: Singles::default(),
         }
     }
 
@@ -88,6 +82,10 @@ impl Mirrors {
     /// ENOENT where there is none.
     pub fn find(&self, name: &str) -> Result<MirrorId> {
         let gone = || Error::new(Errno::ENOENT, format!("there is no mirror {name}"));
+        let (version, lives) = (self.registry.version(), self.engine.lives().ok());
+        if let Some(mirror_id) = self.running.under(name, version, lives) {
+            return Ok(mirror_id);
+        }
         let running = self.running_under(name).ok().flatten();
         running
             // Also one whose name a device has that is no mirror.
@@ -108,15 +106,10 @@ impl Mirrors {
         Ok(self.shows(&info, &lines).then(|| self.registry.note(&info)))
     }
 
-    /// The mirror that a device is which was just listed; none where it is none. Asks the
-    /// kernel only what may be otherwise than when it was last asked.
-    ///
-    /// # Errors
-    /// ENODEV where it is gone.
-    pub fn running(&self, device: &Listed) -> Result<Option<MirrorId>> {
-        let read = self.tables.of(self.engine.as_ref(), device)?;
-        let shown = read.is_shown || self.registry.has_dropped(&read.info);
-        Ok(shown.then(|| self.registry.note(&read.info)))
+    /// The table of a device that was just listed; none where it is gone.
+    pub fn table_at(&self, device: &Listed) -> Option<Arc<Table>> {
+        let read = self.tables.of(self.engine.as_ref(), device).ok()?;
+        Some(Arc::clone(&read.printed.table))
     }
 
     /// What the list would say of one that runs; none where its device is not the same any
@@ -147,14 +140,13 @@ impl Mirrors {
     /// What the list of devices answers.
     pub fn all(&self) -> Result<Vec<(MirrorId, String)>> {
         let (running, absent) = self.listed()?;
-        let running = running
-            .into_iter()
-            .map(|(mirror_id, device)| (mirror_id, device.name));
+        let named = |(mirror_id, device): (MirrorId, &Listed)| (mirror_id, device.name.clone());
+        let running = running.iter().map(named);
         Ok(running.chain(absent).collect())
     }
 
     /// The mirrors that run, as they were listed, and those that are only recorded.
-    fn listed(&self) -> Result<(Vec<(MirrorId, Listed)>, Vec<(MirrorId, String)>)> {
+    pub(super) fn listed(&self) -> Result<(running::Mirrors, Vec<(MirrorId, String)>)> {
         // First: one that is started meanwhile is then found as both, not as neither.
         let mut absent = self.registry.absentees();
         let mut found = self.all_running()?;
@@ -164,22 +156,54 @@ impl Mirrors {
             }
             found = self.all_running()?;
         }
-        let names: HashSet<&str> = found.0.iter().map(|(_, device)| &*device.name).collect();
-        absent.retain(|(_, name)| !names.contains(name.as_str()));
+        if !absent.is_empty() {
+            let names: HashSet<&str> = found.0.iter().map(|(_, device)| &*device.name).collect();
+            absent.retain(|(_, name)| !names.contains(name.as_str()));
+        }
         Ok((found.0, absent))
     }
 
-    /// The mirrors that run, and whether all that was listed was still there under its
-    /// name.
-    fn all_running(&self) -> Result<(Vec<(MirrorId, Listed)>, bool)> {
-        let (mut found, mut all) = (Vec::new(), true);
-        for device in self.engine.list()? {
-            match self.running(&device) {
-                Ok(mirror_id) => found.extend(mirror_id.map(|mirror_id| (mirror_id, device))),
-                Err(_) => all = false,
+    /// The mirrors that run, as they were listed, and whether all that was listed was still
+    /// there under its name. Asks the kernel only what may be otherwise than when it was
+    /// last asked.
+    ///
+    /// # Errors
+    /// What the list of devices answers.
+    pub fn all_running(&self) -> Result<(running::Mirrors, bool)> {
+        let (version, lives) = (self.registry.version(), self.engine.lives().ok());
+        let list = self.engine.list()?;
+        if let Some(known) = self.running.of(&list, version) {
+            return Ok((known, true));
+        }
+        let last = self.running.last();
+        let mut before = Before::of(last.as_deref().filter(|last| last.lasting), version);
+        let (mut ids, mut all, mut lasting) = (Vec::new(), true, lives.is_some());
+        for (place, device) in list.iter().enumerate() {
+            if let Some(at) = before.find(device) {
+                ids.push(At { place, ..at });
+                continue;
+            }
+            let Ok(read) = self.tables.of(self.engine.as_ref(), device) else {
+                all = false;
+                continue;
+            };
+            // What is shown for what is remembered of it may be shown no more, and not yet.
+            lasting &= read.is_shown || !self.registry.has(&read.info);
+            if read.is_shown || self.registry.has_dropped(&read.info) {
+                ids.push(At {
+                    mirror_id: self.registry.note(&read.info),
+                    place,
+                    live: read.info.live,
+                });
             }
         }
-        Ok((found, all))
+        // Those that were entered here are in it, and none that was forgotten meanwhile.
+        let version = self.registry.version();
+        lasting &= self.registry.has_all(ids.iter().map(|at| at.mirror_id));
+        let mirrors = running::Mirrors::new(&list, ids);
+        let found = running::Found::new(version, lives, mirrors.clone(), all && lasting);
+        self.running.keep(found);
+        Ok((mirrors, all))
     }
 
     /// The mirror as it is now.
@@ -202,92 +226,18 @@ impl Mirrors {
         Ok(snapshot)
     }
 
-    /// All mirrors as they are now, in the order of [`Mirrors::all`]; those that are as they
-    /// were at the last look are the same. What was seen of a device is kept, and asked for
-    /// again once the kernel has said something of it.
-    ///
-    /// # Errors
-    /// What the list of devices answers.
-    pub fn snapshots(&self, detail: Detail) -> Result<Vec<(MirrorId, Arc<Shared>)>> {
-        let (round, lives) = (self.round(), self.engine.lives().ok());
-        let (running, absent) = self.listed()?;
-        let looks: Vec<_> = running
-            .iter()
-            .map(|(mirror_id, device)| (*mirror_id, self.look_at(device, detail)))
-            .collect();
-        // Where no table has a new life, all that was seen is of the one that was listed.
-        let same = lives.is_some() && self.engine.lives().ok() == lives;
-        let anew = |mirror_id| {
-            let (id, dev) = self.registry.address(mirror_id).ok()?;
-            self.tables.look(self.engine.as_ref(), &id, dev).ok()
-        };
-        // One that goes between the list and the look is not there.
-        let looks = looks.into_iter().filter_map(|(mirror_id, look)| {
-            let look = look.filter(|_| same).or_else(|| anew(mirror_id))?;
-            Some((mirror_id, look))
-        });
-        let mut snapshots = self.seen_of_all(looks, detail, &round);
-        let absent = absent.into_iter().filter_map(|(mirror_id, _)| {
-            let snapshot = self.snapshot(mirror_id, detail).ok()?;
-            Some((mirror_id, Arc::new(Shared::new(snapshot))))
-        });
-        snapshots.extend(absent);
-        Ok(snapshots)
-    }
-
-    /// What is to be known of one that was just listed, as far as one call tells it.
-    fn look_at(&self, device: &Listed, detail: Detail) -> Option<Look> {
-        match detail {
-            Detail::Table => self.tables.printed_at(device),
-            _ => self.tables.glance_at(self.engine.as_ref(), device),
-        }
-    }
-
-    /// What looks have found of mirrors.
-    fn seen_of_all(
-        &self,
-        looks: impl Iterator<Item = (MirrorId, Look)>,
-        detail: Detail,
-        round: &Round<'_>,
-    ) -> Vec<(MirrorId, Arc<Shared>)> {
-        let depth = depth(detail);
-        let mut all: Vec<(MirrorId, Option<Arc<Shared>>)> = Vec::new();
-        let mut others = Vec::new();
-        let sight = |device: &DeviceRef| round.sight(device);
-        for (mirror_id, look) in looks {
-            let known = self.known(mirror_id);
-            let key = depth.map(|depth| (mirror_id, depth));
-            let same = key.and_then(|key| self.last.same(key, round.then(), &look, &known));
-            if same.is_none() {
-                others.push((mirror_id, self.seen(look, known, detail, &sight)));
-            }
-            all.push((mirror_id, same));
-        }
-        if matches!(detail, Detail::Users | Detail::Whole) {
-            self.look_beside(&mut others, round);
-        }
-        let mut others = others.into_iter().map(|(mirror_id, seen)| match depth {
-            Some(depth) => self.last.enter((mirror_id, depth), round.then(), seen),
-            None => Arc::new(Shared::new(seen)),
-        });
-        let seen = all.into_iter();
-        let seen =
-            seen.filter_map(|(mirror_id, same)| Some((mirror_id, same.or_else(|| others.next())?)));
-        let seen: Vec<_> = seen.collect();
-        if let Some(depth) = depth {
-            let ids: Vec<MirrorId> = seen.iter().map(|(mirror_id, _)| *mirror_id).collect();
-            self.last.keep(depth, &ids);
-        }
-        seen
-    }
-
-    fn round(&self) -> Round<'_> {
+    pub(super) fn round(&self) -> Round<'_> {
         self.sights
             .round(self.engine.as_ref(), self.devices.as_ref())
     }
 
+    /// Whether this is what is remembered of a mirror that runs.
+    pub(super) fn is_known(&self, mirror_id: MirrorId, known: &Known) -> bool {
+        known.holds_writes == self.engine.carries_io() && self.registry.is_known(mirror_id, known)
+    }
+
     /// What is remembered of a mirror.
-    fn known(&self, mirror_id: MirrorId) -> Known {
+    pub(super) fn known(&self, mirror_id: MirrorId) -> Known {
         Known {
             holds_writes: self.engine.carries_io(),
             ..self.registry.known(mirror_id)
@@ -295,16 +245,25 @@ impl Mirrors {
     }
 
     /// What a look has found of a mirror of which so much is known.
-    fn seen(&self, look: Look, known: Known, detail: Detail, sight: Lookup<'_>) -> Snapshot {
+    pub(super) fn seen(
+        &self,
+        look: Look,
+        known: Known,
+        detail: Detail,
+        sight: Lookup<'_>,
+    ) -> Snapshot {
         let Look {
             info,
             status,
             printed,
             life,
         } = look;
-        let look_up = |device: &DeviceRef| match detail < Detail::Devices {
-            true => Found::Unknown,
-            false => sight(device),
+        let look_up = |device: &DeviceRef| {
+            if detail < Detail::Devices {
+                Found::Unknown
+            } else {
+                sight(device)
+            }
         };
         let snapshot = Snapshot::new(info, status, printed, life, known, &look_up);
         match detail {
@@ -314,7 +273,7 @@ impl Mirrors {
     }
 
     /// See who else uses what these mirrors use, and whether their sources are slow.
-    fn look_beside(&self, mirrors: &mut [(MirrorId, Snapshot)], round: &Round<'_>) {
+    pub(super) fn look_beside(&self, mirrors: &mut [(MirrorId, Snapshot)], round: &Round<'_>) {
         let beside = self.beside(mirrors.iter().map(|(_, snapshot)| snapshot), round);
         let beside = beside.unwrap_or_else(|error| {
             log::debug!("{error}: who else uses a leg is not known");

@@ -19,6 +19,8 @@ use crate::text::device::DevNo;
 #[derive(Debug, Default)]
 pub(crate) struct Inner {
     last: u64,
+    /// Rises with each mirror that is entered, forgotten, or has another address.
+    version: u64,
     pub(crate) entries: HashMap<MirrorId, Entry>,
     by_id: HashMap<(Id, DevNo), MirrorId>,
     /// The names of mirrors that are being made.
@@ -49,11 +51,22 @@ impl Registry {
         let Some(mirror_id) = known.flatten() else {
             return inner.insert(key, &info.name);
         };
+        inner.version += 1;
         if let Some(entry) = inner.entries.get_mut(&mirror_id) {
             entry.come(key.clone(), &info.name);
         }
         inner.by_id.insert(key, mirror_id);
         mirror_id
+    }
+
+    /// Rises with each mirror that is entered, forgotten, or has another address.
+    pub fn version(&self) -> u64 {
+        self.inner.lock().version
+    }
+
+    /// Whether something is remembered of a device.
+    pub fn has(&self, info: &Info) -> bool {
+        self.inner.lock().by_id.contains_key(&(info.id(), info.dev))
     }
 
     /// The entry of `number`.
@@ -80,6 +93,12 @@ impl Registry {
     pub fn check(&self, mirror_id: MirrorId) -> Result<()> {
         let known = self.inner.lock().entries.contains_key(&mirror_id);
         known.then_some(()).ok_or_else(gone)
+    }
+
+    /// Whether each of these is known.
+    pub fn has_all(&self, mut mirrors: impl Iterator<Item = MirrorId>) -> bool {
+        let inner = self.inner.lock();
+        mirrors.all(|mirror_id| inner.entries.contains_key(&mirror_id))
     }
 
     /// How to address the mirror, and its number.
@@ -109,6 +128,7 @@ impl Registry {
     /// The device of `number` answers as `info` from now on: it was renamed.
     pub fn renamed(&self, mirror_id: MirrorId, info: &Info) {
         let mut inner = self.inner.lock();
+        inner.version += 1;
         inner.by_id.retain(|_, other| *other != mirror_id);
         inner.by_id.insert((info.id(), info.dev), mirror_id);
         if let Some(entry) = inner.entries.get_mut(&mirror_id) {
@@ -202,6 +222,7 @@ impl Registry {
     /// Forget a mirror that is gone, and say what was known of it.
     pub fn forget(&self, mirror_id: MirrorId) -> Option<Entry> {
         let mut inner = self.inner.lock();
+        inner.version += 1;
         inner.by_id.retain(|_, other| *other != mirror_id);
         inner.entries.remove(&mirror_id)
     }
@@ -211,6 +232,18 @@ impl Registry {
         let inner = self.inner.lock();
         let entry = inner.entries.get(&mirror_id);
         entry.map(Entry::known).unwrap_or_default()
+    }
+
+    /// Whether this is what a snapshot shows of what is remembered of a mirror that is there.
+    pub fn is_known(&self, mirror_id: MirrorId, known: &Known) -> bool {
+        let inner = self.inner.lock();
+        let entry = inner.entries.get(&mirror_id);
+        entry.is_some_and(|entry| entry.is_known(known))
+    }
+
+    /// How many mirrors are known.
+    pub fn count(&self) -> usize {
+        self.inner.lock().entries.len()
     }
 
     /// Enter a mirror that is recorded and not there.
@@ -243,6 +276,7 @@ impl Registry {
     /// A mirror is not there, or no more, or for another reason.
     pub fn set_absent(&self, mirror_id: MirrorId, absent: Absent) {
         let mut inner = self.inner.lock();
+        inner.version += 1;
         inner.by_id.retain(|_, other| *other != mirror_id);
         if let Some(entry) = inner.entries.get_mut(&mirror_id) {
             entry.leave(absent);
@@ -303,7 +337,7 @@ impl Inner {
 
     /// The same of what no device is found by.
     fn enter(&mut self, key: (Id, DevNo), name: &str) -> MirrorId {
-        self.last += 1;
+        (self.last, self.version) = (self.last + 1, self.version + 1);
         let mirror_id = MirrorId::new(self.last);
         let entry = Entry::new(mirror_id, key, name);
         self.entries.insert(mirror_id, entry);

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::last::Then;
+use super::beside::devices;
+use super::last::Depth;
 use crate::engine::{Changes, Found, Holder, PromptDevices, PromptEngine};
+use crate::model::snapshot::Snapshot;
 use crate::text::device::{DevNo, DeviceRef};
 
 /// How long what was seen is kept although nobody has said anything: the file behind a loop
@@ -61,12 +63,21 @@ impl Sights {
 }
 
 impl Round<'_> {
-    /// What was said of all devices by now.
-    pub(super) fn then(&self) -> Then {
-        Then {
-            changes: self.changes.as_ref().map(Changes::all),
-            at: self.at,
-        }
+    /// When it began.
+    pub(super) fn at(&self) -> Instant {
+        self.at
+    }
+
+    /// What was said of all devices by then, or of those that a mirror uses.
+    pub(super) fn changes(&self, depth: Depth, mirror: &Snapshot) -> Option<u64> {
+        let changes = self.changes.as_ref()?;
+        Some(match depth {
+            Depth::Whole => changes.all(),
+            Depth::Devices => {
+                let used = devices(mirror).filter_map(DeviceRef::number);
+                used.map(|dev| changes.of(dev)).sum()
+            }
+        })
     }
 
     /// What is seen of a device or file.

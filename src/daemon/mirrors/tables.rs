@@ -228,8 +228,8 @@ mod tests {
     /// How many tables were read for looking at every device once.
     fn reads(tables: &Tables, engine: &Inject<Embedded>) -> usize {
         let before = engine.calls().len();
-        for device in engine.list().unwrap() {
-            assert_eq!(tables.of(engine, &device).unwrap().info.name, device.name);
+        for device in engine.list().unwrap().iter() {
+            assert_eq!(tables.of(engine, device).unwrap().info.name, device.name);
         }
         let calls = engine.calls().split_off(before);
         calls.iter().filter(|call| **call == Op::Table).count()

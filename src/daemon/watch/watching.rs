@@ -159,13 +159,10 @@ impl Watch {
         // Those that were known before the list was made, and are not on it, may
         // be gone; what was made meanwhile is not.
         let before = self.registry.ids();
-        let listed = self.mirrors.engine.list()?;
+        let (running, _) = self.mirrors.all_running()?;
         let mut copying = HashSet::new();
         let mut present = HashSet::new();
-        for device in &listed {
-            let Ok(Some(mirror_id)) = self.mirrors.running(device) else {
-                continue;
-            };
+        for (mirror_id, device) in running.iter() {
             present.insert(mirror_id);
             if !self.registry.is_quiet(mirror_id, device)
                 && self.look_at(mirror_id, device, appeared)

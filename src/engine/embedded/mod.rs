@@ -135,7 +135,7 @@ impl PromptEngine for Embedded {
         })
     }
 
-    fn list(&self) -> Result<Vec<Listed>> {
+    fn list(&self) -> Result<Arc<[Listed]>> {
         let devices = self.devices.lock();
         let listed = devices.iter().map(|device| Listed {
             name: device.name.clone(),
@@ -146,7 +146,7 @@ impl PromptEngine for Embedded {
         let mut listed: Vec<Listed> = listed.collect();
         // As the kernel has them (`list_devices`, dm-ioctl.c).
         listed.sort_by(|one, other| one.name.cmp(&other.name));
-        Ok(listed)
+        Ok(listed.into())
     }
 
     fn info(&self, id: &Id) -> Result<Info> {

@@ -9,6 +9,7 @@ mod heads;
 mod holders;
 mod home;
 mod identity;
+mod late;
 mod let_go;
 mod lookers;
 pub mod mounts;
@@ -35,7 +36,7 @@ use self::sysfs::DEEPEST;
 use self::sysfs::{Block, Sysfs};
 use super::home::{Home, Lying, Part};
 use super::identity::Identity;
-use super::{Doomed, Extent, Facts, Found, Held, Holder, Pin, Sight, Span, Traffic};
+use super::{Doomed, Extent, Facts, Found, Held, Holder, Medium, Pin, Sight, Span, Traffic};
 use crate::error::{Errno, Error, Result};
 use crate::text::device::{DevNo, DeviceRef};
 
@@ -133,6 +134,29 @@ impl Host {
     pub fn probe(&self, device: &DeviceRef, at: u64) -> Result<()> {
         let facts = self.facts(device)?;
         by_name(&facts, probe::probe(&facts.way(), at))
+    }
+
+    /// How each answers, as [`super::Devices::media`] has it.
+    pub fn media(&self, devices: &[DeviceRef]) -> Vec<Option<Medium>> {
+        // All at once: one that answers late is waited for while the others are.
+        let begun: Vec<_> = devices
+            .iter()
+            .map(|device| self.begin_medium(device))
+            .collect();
+        let ended = begun.into_iter().map(|begun| {
+            let (rotational, late) = begun?;
+            let late = late.take()?;
+            Some(Medium { rotational, late })
+        });
+        ended.collect()
+    }
+
+    fn begin_medium(&self, device: &DeviceRef) -> Option<(bool, late::Late)> {
+        let block = self.block(device)?;
+        let disk = block.whole().unwrap_or_else(|| block.clone());
+        let rotational = disk.number("queue/rotational") == Some(1);
+        let late = late::begin(block.kernel_node(), block.bytes("size")?)?;
+        Some((rotational, late))
     }
 
     /// What was written to it reaches its medium, as [`super::Devices::flush`] has it.

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::os::fd::AsRawFd;
 
-use super::raw::Header;
+use super::raw::{Header, up_to_nul};
 use crate::engine::Info;
 use crate::error::Errno;
 use crate::text::device::DevNo;
@@ -42,39 +42,57 @@ thread_local! {
 /// Name, number and event number of a device, of the list of all.
 pub(super) type Named<'a> = (&'a [u8], DevNo, u32);
 
-/// The targets of a table or their status, after the header.
+/// The targets of a table or their status, after the header; none where both are as they
+/// were seen before.
 ///
 /// # Errors
 /// The kernel's errno.
-pub(super) fn lines(control: &File, header: Header) -> Result<(Info, Vec<Line>), Errno> {
+pub(super) fn lines_unless(
+    control: &File,
+    header: Header,
+    seen: Option<(&Info, &[Line])>,
+) -> Result<Option<(Info, Vec<Line>)>, Errno> {
     ask(control, Ask::Status, header, |header, text| {
-        (header.info(), targets(text, header.targets()))
+        let same = seen.is_some_and(|(info, lines)| header.is_of(info) && are(text, header, lines));
+        (!same).then(|| {
+            let targets = targets(text, header.targets()).map(|spec| spec.line());
+            (header.info(), targets.collect())
+        })
     })
 }
 
-/// Each device that there is.
+fn are(text: &[u8], header: &Header, lines: &[Line]) -> bool {
+    let mut targets = targets(text, header.targets());
+    let same = |line: &Line| targets.next().is_some_and(|spec| spec.is(line));
+    header.targets() == lines.len() && lines.iter().all(same)
+}
+
+/// The list of all devices, for [`each_name`].
 ///
 /// # Errors
 /// The kernel's errno.
-pub(super) fn list(control: &File, mut each: impl FnMut(Named<'_>)) -> Result<(), Errno> {
+pub(super) fn list<T>(control: &File, mut look: impl FnMut(&[u8]) -> T) -> Result<T, Errno> {
     let header = Header::new("", "")?;
-    ask(control, Ask::List, header, |_, mut text| {
-        // Without any, the first has no number.
-        while let Some((named, next)) = named(text).filter(|((_, dev, _), _)| dev.major > 0) {
-            each(named);
-            match text.get(next..) {
-                Some(rest) if next > 0 => text = rest,
-                _ => break,
-            }
+    ask(control, Ask::List, header, |_, text| look(text))
+}
+
+/// Each device of a list.
+pub(super) fn each_name(mut list: &[u8], mut each: impl FnMut(Named<'_>)) {
+    // Without any, the first has no number.
+    while let Some((named, next)) = named(list).filter(|((_, dev, _), _)| dev.major > 0) {
+        each(named);
+        match list.get(next..) {
+            Some(rest) if next > 0 => list = rest,
+            _ => break,
         }
-    })
+    }
 }
 
 /// Ask, with more room as long as it does not suffice, and read what is answered.
 fn ask<T>(
     control: &File,
     what: Ask,
-    header: Header,
+    mut header: Header,
     mut read: impl FnMut(&Header, &[u8]) -> T,
 ) -> Result<T, Errno> {
     BUFFER.with_borrow_mut(|words| {
@@ -83,9 +101,10 @@ fn ask<T>(
             if words.len() * 8 < room {
                 words.resize(room / 8, 0);
             }
-            let answer = call(control, what, header.room(room), words)?;
+            header.set_room(room);
+            let (answer, bytes) = call(control, what, &header, words)?;
             if !answer.is_full() {
-                return Ok(read(&answer, text(&answer, words)));
+                return Ok(read(answer, bytes.get(answer.text()).unwrap_or_default()));
             }
             room *= 4;
             if room > MOST {
@@ -95,59 +114,88 @@ fn ask<T>(
     })
 }
 
-fn call(control: &File, what: Ask, header: Header, words: &mut [u64]) -> Result<Header, Errno> {
-    assert!(words.len() * 8 >= header.size());
+/// The header of the answer, and all of its bytes, the header's too.
+fn call<'a>(
+    control: &File,
+    what: Ask,
+    header: &Header,
+    words: &'a mut [u64],
+) -> Result<(&'a Header, &'a [u8]), Errno> {
+    let size = words.len() * 8;
+    assert!(size >= header.size() && size >= size_of::<Header>());
     let place = words.as_mut_ptr().cast::<Header>();
     let control = control.as_raw_fd();
-    // SAFETY: the buffer is aligned as a header has to be and as large as the header says
-    // that it is, which is checked above, and more than a header; the kernel reads and
-    // writes inside of that, and the buffer outlives the call.
+    // SAFETY: the buffer is aligned as a header has to be, and as large as the header says
+    // that it is and as a header is, which is checked above; the kernel reads and writes
+    // inside of that, and the buffer outlives the call.
     unsafe {
-        place.write(header);
+        place.copy_from_nonoverlapping(header, 1);
         match what {
             Ask::List => list_devices(control, place)?,
             Ask::Status => table_status(control, place)?,
         };
-        Ok(place.read())
+    }
+    // SAFETY: all of the buffer is initialised, any bytes are a header, and nobody writes to
+    // it for as long as it is borrowed.
+    Ok(unsafe {
+        (
+            &*place,
+            std::slice::from_raw_parts(place.cast::<u8>(), size),
+        )
+    })
+}
+
+/// `struct dm_target_spec`, with its parameters.
+struct Spec<'a> {
+    start: u64,
+    length: u64,
+    kind: &'a [u8],
+    params: &'a [u8],
+}
+
+impl Spec<'_> {
+    fn is(&self, line: &Line) -> bool {
+        (self.start, self.length) == (line.start, line.length)
+            && self.kind == line.kind.as_bytes()
+            && self.params == line.params.as_bytes()
+    }
+
+    fn line(&self) -> Line {
+        Line {
+            start: self.start,
+            length: self.length,
+            kind: String::from_utf8_lossy(self.kind).into_owned(),
+            params: String::from_utf8_lossy(self.params).into_owned(),
+        }
     }
 }
 
-/// What stands behind the header of an answer.
-fn text<'a>(answer: &Header, words: &'a [u64]) -> &'a [u8] {
-    // SAFETY: a word has no other bytes than these eight, each of which is initialised.
-    let bytes = unsafe { std::slice::from_raw_parts(words.as_ptr().cast::<u8>(), words.len() * 8) };
-    bytes.get(answer.text()).unwrap_or_default()
-}
-
-/// `struct dm_target_spec` one after the other, each with its parameters.
-fn targets(text: &[u8], count: usize) -> Vec<Line> {
+/// One after the other.
+fn targets(text: &[u8], count: usize) -> impl Iterator<Item = Spec<'_>> {
     let mut at = 0;
-    // Never more than there is room for, whatever the count says.
-    let mut lines = Vec::with_capacity(count.min(text.len() / SPEC));
-    while lines.len() < count {
-        let Some((line, next)) = text.get(at..).and_then(target) else {
-            break;
-        };
-        lines.push(line);
-        // Counted from the first target (drivers/md/dm-ioctl.c, `retrieve_status`).
-        at = next;
-    }
-    lines
+    let next = move || {
+        let (spec, next) = text.get(at..).and_then(target)?;
+        // Counted from the first target (drivers/md/dm-ioctl.c, `retrieve_status`). What
+        // does not lead on ends it: the kernel says nothing of the kind.
+        at = if next > at { next } else { text.len() };
+        Some(spec)
+    };
+    std::iter::from_fn(next).take(count)
 }
 
-fn target(spec: &[u8]) -> Option<(Line, usize)> {
-    let line = Line {
+fn target(spec: &[u8]) -> Option<(Spec<'_>, usize)> {
+    let target = Spec {
         start: u64_at(spec, 0)?,
         length: u64_at(spec, 8)?,
-        kind: word(spec.get(24..SPEC)?),
-        params: word(spec.get(SPEC..)?),
+        kind: up_to_nul(spec.get(24..SPEC)?),
+        params: up_to_nul(spec.get(SPEC..)?),
     };
-    Some((line, u32_at(spec, 20)? as usize))
+    Some((target, u32_at(spec, 20)? as usize))
 }
 
 fn named(list: &[u8]) -> Option<(Named<'_>, usize)> {
     let dev = Header::number(u64_at(list, 0)?);
-    let name = bytes(list.get(NAME_AT..)?);
+    let name = up_to_nul(list.get(NAME_AT..)?);
     // Behind the name and its NUL, aligned (`list_devices`, drivers/md/dm-ioctl.c).
     let event_at = (NAME_AT + name.len() + 1).next_multiple_of(8);
     let event_nr = u32_at(list, event_at).unwrap_or(0);
@@ -162,16 +210,6 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     let part = bytes.get(at..at.checked_add(4)?)?;
     part.try_into().ok().map(u32::from_ne_bytes)
-}
-
-/// Up to the NUL.
-fn bytes(text: &[u8]) -> &[u8] {
-    let end = text.iter().position(|byte| *byte == 0);
-    text.get(..end.unwrap_or(text.len())).unwrap_or_default()
-}
-
-fn word(text: &[u8]) -> String {
-    String::from_utf8_lossy(bytes(text)).into_owned()
 }
 
 #[cfg(test)]
@@ -193,8 +231,8 @@ mod tests {
     }
 
     fn shown(text: &[u8], count: usize) -> Vec<String> {
-        let lines = targets(text, count);
-        lines.iter().map(ToString::to_string).collect()
+        let lines = targets(text, count).map(|spec| spec.line());
+        lines.map(|line| line.to_string()).collect()
     }
 
     #[test]
@@ -239,6 +277,6 @@ mod tests {
         let null = File::open("/dev/null").unwrap();
         assert_eq!(list(&null, |_| ()).err(), Some(Errno::ENOTTY));
         let header = Header::new("m0", "").unwrap();
-        assert_eq!(lines(&null, header).err(), Some(Errno::ENOTTY));
+        assert_eq!(lines_unless(&null, header, None).err(), Some(Errno::ENOTTY));
     }
 }

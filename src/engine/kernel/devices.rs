@@ -6,8 +6,8 @@ use crate::engine::home::{Home, Lying};
 use crate::engine::host::Host;
 use crate::engine::identity::{Identity, LoopId, Window};
 use crate::engine::{
-    Attachment, Brought, Devices, Direct, Doomed, Facts, Found, Held, Holder, PromptDevices, Span,
-    Traffic,
+    Attachment, Brought, Devices, Direct, Doomed, Facts, Found, Held, Holder, Medium,
+    PromptDevices, Span, Traffic,
 };
 use crate::error::{Errno, Result};
 use crate::text::device::{DevNo, DeviceRef};
@@ -82,6 +82,10 @@ impl Devices for Looped {
 
     fn direct(&self, device: &DeviceRef, write: bool) -> Result<Box<dyn Direct>> {
         self.0.direct(device, write)
+    }
+
+    fn media(&self, devices: &[DeviceRef]) -> Vec<Option<Medium>> {
+        self.0.media(devices)
     }
 
     fn flush(&self, device: &DeviceRef) -> Result<()> {

@@ -22,12 +22,14 @@ mod only;
 mod open;
 mod raw;
 mod signals;
+mod subjobs;
 mod suspend;
 mod throttle;
 mod turn;
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -38,11 +40,13 @@ use self::failure::{failure, refusal};
 use self::guards::Guards;
 use self::ids::Fitting;
 use self::kmsg::Mark;
+use self::listing::Listing;
 use self::lives::Lives;
 use self::nodes::Nodes;
 use self::only::Only;
 use self::raw::{Call, DEFERRED, NOFLUSH};
 use self::signals::Blocked;
+use self::subjobs::Subjobs;
 use self::turn::Turn;
 use super::{Changes, Engine, Id, Info, Kind, Listed, PromptEngine, Slot, Suspend, Versions};
 use crate::error::{Errno, Error, Result};
@@ -67,6 +71,8 @@ pub struct Kernel {
     loads: Turn,
     guards: Guards,
     lives: Lives,
+    listing: Listing,
+    subjobs: Subjobs,
     _only: Option<Only>,
 }
 
@@ -84,6 +90,8 @@ impl Kernel {
             loads: Turn::default(),
             guards: Guards::default(),
             lives: Lives::listen()?,
+            listing: Listing::default(),
+            subjobs: Subjobs::default(),
             _only: None,
         })
     }
@@ -94,7 +102,13 @@ impl Kernel {
     /// EBUSY where another daemon has it.
     pub fn claimed(self) -> Result<Kernel> {
         let _only = Some(only::only()?);
+        self.subjobs.put_back();
         Ok(Kernel { _only, ..self })
+    }
+
+    /// Leave `kcopyd_subjob_size_kb` alone.
+    pub fn keep_subjobs(&self) {
+        self.subjobs.turn_off();
     }
 
     fn failed(&self, doing: &str, id: &Id, error: &DmError) -> Error {
@@ -106,8 +120,19 @@ impl Kernel {
     }
 
     fn lines(&self, id: &Id, flags: u32, doing: &str) -> Result<(Info, Vec<Line>)> {
+        let lines = self.lines_unless(id, flags, None, doing)?;
+        lines.ok_or_else(|| Error::new(Errno::EIO, format!("{doing} {id}: there is no answer")))
+    }
+
+    fn lines_unless(
+        &self,
+        id: &Id,
+        flags: u32,
+        seen: Option<(&Info, &[Line])>,
+        doing: &str,
+    ) -> Result<Option<(Info, Vec<Line>)>> {
         let header = ids::header(id)?.flags(flags | NOFLUSH);
-        answers::lines(self.dm.file(), header).map_err(|errno| {
+        answers::lines_unless(self.dm.file(), header, seen).map_err(|errno| {
             // People know a device by its name, not its UUID.
             let info = self.info(id);
             let called = info.map_or_else(|_| id.to_string(), |info| info.name);
@@ -178,7 +203,7 @@ impl PromptEngine for Kernel {
         })
     }
 
-    fn list(&self) -> Result<Vec<Listed>> {
+    fn list(&self) -> Result<Arc<[Listed]>> {
         self.listed()
     }
 
@@ -192,6 +217,10 @@ impl PromptEngine for Kernel {
     fn status(&self, id: &Id) -> Result<(Info, Vec<Line>)> {
         // Without it, reading a thin pool's status would write its metadata.
         self.lines(id, 0, "reading the status of")
+    }
+
+    fn status_unless(&self, id: &Id, seen: (&Info, &[Line])) -> Result<Option<(Info, Vec<Line>)>> {
+        self.lines_unless(id, 0, Some(seen), "reading the status of")
     }
 
     fn table(&self, id: &Id, slot: Slot) -> Result<(Info, Vec<Line>)> {
@@ -301,6 +330,7 @@ impl Engine for Kernel {
             DmFlags::empty()
         };
         let alone = self.loads.take(LOAD_TURN_WITHIN);
+        let _enlarged = self.subjobs.enlarge(table);
         let mark = Mark::now();
         self.dm
             .table_load(&which.dev_id(), &targets, options(flags))
@@ -374,6 +404,10 @@ impl Engine for Kernel {
 
     fn set_throttle(&self, percent: u32) -> Result<()> {
         throttle::set(percent)
+    }
+
+    fn note_late(&self, dev: DevNo) {
+        self.subjobs.note_late(dev);
     }
 
     fn close(&self) {

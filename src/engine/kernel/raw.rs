@@ -87,14 +87,14 @@ impl Header {
     }
 
     /// With these flags.
-    pub(super) fn flags(self, flags: u32) -> Self {
-        Header { flags, ..self }
+    pub(super) fn flags(mut self, flags: u32) -> Self {
+        self.flags = flags;
+        self
     }
 
     /// With this room for the answer, the header included.
-    pub(super) fn room(self, bytes: usize) -> Self {
-        let data_size = u32::try_from(bytes).unwrap_or(u32::MAX).max(SIZE);
-        Header { data_size, ..self }
+    pub(super) fn set_room(&mut self, bytes: usize) {
+        self.data_size = u32::try_from(bytes).unwrap_or(u32::MAX).max(SIZE);
     }
 
     /// Bytes that the header says there are, itself included.
@@ -124,6 +124,26 @@ impl Header {
             major: (dev >> 8 & 0xfff) as u32,
             minor: minor as u32,
         }
+    }
+
+    /// Whether an answer says this of its device.
+    pub(super) fn is_of(&self, info: &Info) -> bool {
+        let has = |flag| self.flags & flag != 0;
+        let flags = [SUSPEND, READ_ONLY, LIVE, INACTIVE, DEFERRED].map(has);
+        let Info {
+            suspended,
+            read_only,
+            live,
+            inactive,
+            deferred,
+            ..
+        } = *info;
+        flags == [suspended, read_only, live, inactive, deferred]
+            && Header::number(self.dev) == info.dev
+            && self.event_nr == info.event_nr
+            && u32::try_from(self.open_count).unwrap_or(0) == info.open_count
+            && up_to_nul(&self.name) == info.name.as_bytes()
+            && up_to_nul(&self.uuid) == info.uuid.as_bytes()
     }
 
     /// What an answer says of its device.
@@ -230,11 +250,14 @@ pub(super) fn rename(control: &File, renaming: &mut Renaming) -> Result<(), Errn
     unsafe { dev_rename(control.as_raw_fd(), header) }.map(drop)
 }
 
-// A text up to its final NUL.
-fn word(text: &[u8]) -> String {
+/// A text up to its final NUL.
+pub(super) fn up_to_nul(text: &[u8]) -> &[u8] {
     let end = text.iter().position(|byte| *byte == 0);
-    let text = text.get(..end.unwrap_or(text.len())).unwrap_or_default();
-    String::from_utf8_lossy(text).into_owned()
+    text.get(..end.unwrap_or(text.len())).unwrap_or_default()
+}
+
+fn word(text: &[u8]) -> String {
+    String::from_utf8_lossy(up_to_nul(text)).into_owned()
 }
 
 // A text with its final NUL.
