@@ -11,6 +11,7 @@ use mirrorfs::daemon::Daemon;
 use mirrorfs::daemon::admission::permission::Caller;
 use mirrorfs::daemon::mirrors::query::Detail;
 use mirrorfs::engine::Id;
+use mirrorfs::error::Error;
 use mirrorfs::model::health::{self, State as Health};
 use mirrorfs::model::id::MirrorId;
 
@@ -64,7 +65,20 @@ impl World {
         }
         drop(state);
         if own {
-            let made = daemon.create(&Caller::daemon(), &format!("{NAME}: {line}"));
+            let make = || daemon.create(&Caller::daemon(), &format!("{NAME}: {line}"));
+            // What the daemon was about to try of the last one may have its disks for a moment.
+            let taken = |made: &Result<_, Error>| {
+                let error = made.as_ref().err();
+                error.is_some_and(|error| error.sentence().contains("another request"))
+            };
+            let mut made = make();
+            for _ in 0..100 {
+                if !taken(&made) {
+                    break;
+                }
+                sleep(Duration::from_millis(20));
+                made = make();
+            }
             made.expect("a mirror");
         } else {
             let loaded = Loaded::new(&[line], DATA + LOGS).expect("a table");
