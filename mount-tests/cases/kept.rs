@@ -162,8 +162,6 @@ fn after_whatever_happens(lab: &Lab) {
     });
     check(&mount, "a failed leg");
     switch("two", &format!("0 16384 linear {} 0", lab.disk(1)));
-    mount.write("a/ctl", "retry");
-    mount.wait_in_sync("a");
     check(&mount, "its repair");
     mount.write("a/ctl", "remove");
     check(&mount, "remove");

@@ -16,10 +16,14 @@ use crate::text::table::{Mapping, Table, Target};
 pub const LATE: Duration = Duration::from_micros(700);
 
 /// From how late on so many segments copy faster, by measurement (docs/performance.md).
-const BY_LATENESS: [(Duration, u64); 2] = [(Duration::from_millis(3), 8), (LATE, 4)];
+const BY_LATENESS: [(Duration, u64); 3] = [
+    (Duration::from_millis(20), 16),
+    (Duration::from_millis(3), 8),
+    (LATE, 4),
+];
 
 /// Sectors of the smallest segment that is chosen: less is copied in a moment anyway.
-const LEAST: u64 = (8 << 20) / SECTOR;
+const LEAST: u64 = (16 << 20) / SECTOR;
 
 /// Whether a disk answers late.
 pub fn is_late(medium: &Medium) -> bool {
@@ -160,7 +164,8 @@ mod tests {
         for (legs, length, wanted) in [
             (vec![leg(0, false), leg(0, false)], large, 1),
             (vec![leg(0, false), leg(1, false)], large, 4),
-            (vec![leg(50, false), leg(0, false)], large, 8),
+            (vec![leg(50, false), leg(0, false)], large, 16),
+            (vec![leg(5, false), leg(0, false)], large, 8),
             (vec![leg(50, false), leg(0, true)], large, 1),
             (vec![leg(50, false), None], large, 1),
             (vec![leg(50, false), leg(50, false)], 5 * LEAST, 5),

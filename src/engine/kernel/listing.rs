@@ -1,12 +1,14 @@
 //! The list of devices, each with the life that its table was in before. It is the same list
 //! for as long as the kernel's answer and all lives are.
 
+use std::fs::File;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use super::failure::refusal;
-use super::{Kernel, answers, ids};
+use super::lives::Lives;
+use super::{answers, ids};
 use crate::engine::Listed;
 use crate::error::Result;
 
@@ -22,17 +24,17 @@ struct Last {
     listed: Arc<[Listed]>,
 }
 
-impl Kernel {
+impl Listing {
     /// As [`PromptEngine::list`].
     ///
     /// # Errors
     /// What DM_LIST_DEVICES answers.
     ///
     /// [`PromptEngine::list`]: crate::engine::PromptEngine::list
-    pub(super) fn listed(&self) -> Result<Arc<[Listed]>> {
-        let each = self.lives.each().ok();
+    pub(super) fn now(&self, control: &File, lives: &Lives) -> Result<Arc<[Listed]>> {
+        let each = lives.each().ok();
         let lives = each.as_ref().map(|each| each.all());
-        let mut last = self.listing.0.lock();
+        let mut last = self.0.lock();
         let look = |bytes: &[u8]| {
             let known = last
                 .as_ref()
@@ -60,6 +62,6 @@ impl Kernel {
             });
             listed
         };
-        answers::list(self.dm.file(), look).map_err(|errno| refusal("listing the devices", errno))
+        answers::list(control, look).map_err(|errno| refusal("listing the devices", errno))
     }
 }

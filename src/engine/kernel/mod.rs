@@ -204,7 +204,7 @@ impl PromptEngine for Kernel {
     }
 
     fn list(&self) -> Result<Arc<[Listed]>> {
-        self.listed()
+        self.listing.now(self.dm.file(), &self.lives)
     }
 
     fn info(&self, id: &Id) -> Result<Info> {
