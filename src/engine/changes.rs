@@ -28,7 +28,7 @@ impl Changes {
     }
 
     /// The kernel has said something of a device.
-    pub(super) fn note(&mut self, dev: DevNo) {
+    pub(crate) fn note(&mut self, dev: DevNo) {
         *Arc::make_mut(&mut self.counts).entry(dev).or_default() += 1;
         self.all = self.all.saturating_add(1);
     }

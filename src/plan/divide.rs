@@ -11,9 +11,8 @@ use crate::text::device::DeviceRef;
 use crate::text::mirror::{Leg, Log};
 use crate::text::table::{Mapping, Table, Target};
 
-/// A disk answers late from here on; what a loaded machine adds to a disk that does not is
-/// less.
-pub const LATE: Duration = Duration::from_micros(700);
+/// A disk answers late from here on. One of this machine takes a tenth of it.
+pub const LATE: Duration = Duration::from_millis(1);
 
 /// From how late on so many segments copy faster, by measurement (docs/performance.md).
 const BY_LATENESS: [(Duration, u64); 3] = [

@@ -13,7 +13,7 @@ use crate::daemon::admission::log_trust;
 use crate::daemon::admission::looks::Looks;
 use crate::daemon::admission::own::Own;
 use crate::daemon::events::kind::Kind;
-use crate::daemon::mirrors::entry::Absent;
+use crate::daemon::mirrors::away::Absent;
 use crate::daemon::mirrors::lease::Reserved;
 use crate::daemon::records::record::{Record, Stage};
 use crate::engine::identity::Identity;

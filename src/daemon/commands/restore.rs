@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use super::rooms::Rooms;
 use crate::daemon::events::kind::Kind;
-use crate::daemon::mirrors::entry::{Absent, Next};
+use crate::daemon::mirrors::away::{Absent, Next};
 use crate::daemon::records::record::{Record, Stage};
 use crate::engine::{Id, Info, Slot};
 use crate::error::{Errno, Error, Result};

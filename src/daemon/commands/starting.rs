@@ -11,7 +11,7 @@ use parking_lot::{Condvar, Mutex};
 use super::remake::{Manner, Remaker};
 use super::restore::{Restorer, Task};
 use super::rooms::Rooms;
-use crate::daemon::mirrors::entry::{Absent, STARTS_WITHIN};
+use crate::daemon::mirrors::away::{Absent, STARTS_WITHIN};
 use crate::daemon::tasks::thread::spawn;
 use crate::error::{Errno, Error, Result};
 use crate::model::id::MirrorId;

@@ -9,7 +9,7 @@ use super::starting::Starter;
 use crate::daemon::admission::permission::Caller;
 use crate::daemon::events::kind::Kind;
 use crate::daemon::journal::keep::Journal;
-use crate::daemon::mirrors::entry::Absent;
+use crate::daemon::mirrors::away::Absent;
 use crate::daemon::mirrors::not_started;
 use crate::daemon::mirrors::query::Detail;
 use crate::daemon::records::record::{Record, Stage, Unfinished};

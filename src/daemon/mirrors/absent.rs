@@ -2,7 +2,8 @@
 //! the mount was told to restart nothing. They have a folder, say why, and can be
 //! tried again or forgotten.
 
-use super::entry::{Absent, NOWHERE};
+use super::away::Absent;
+use super::entry::NOWHERE;
 use crate::daemon::records::record::Record;
 use crate::engine::Info;
 use crate::error::Error;

@@ -66,7 +66,8 @@ impl Mirrors {
         if !same {
             found.iter_mut().for_each(|(.., now)| *now = None);
         }
-        let mut mirrors = self.put_together(found, detail, &round);
+        let before = last.as_ref().map_or(0, |(_, all)| all.len());
+        let mut mirrors = self.put_together(found, before, detail, &round);
         let absent = absent.into_iter().filter_map(|(mirror_id, _)| {
             let snapshot = self.snapshot(mirror_id, detail).ok()?;
             Some((mirror_id, Arc::new(Shared::new(snapshot))))
@@ -106,10 +107,12 @@ impl Mirrors {
         }
     }
 
-    /// The snapshots of what was found; what was not is looked at singly.
+    /// The snapshots of what was found, of which so many were there at the last look; what
+    /// was not found is looked at singly.
     fn put_together(
         &self,
         found: Vec<(MirrorId, Option<&Kept>, Option<Now>)>,
+        known: usize,
         detail: Detail,
         round: &Round<'_>,
     ) -> Vec<(MirrorId, Arc<Shared>)> {
@@ -131,7 +134,7 @@ impl Mirrors {
                 order.push((mirror_id, before, None));
             }
         }
-        if others.is_empty() {
+        if others.is_empty() && order.len() == known {
             let same = order.into_iter();
             return same
                 .filter_map(|(mirror_id, _, seen)| Some((mirror_id, seen?)))

@@ -5,18 +5,17 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::away::Absent;
 use super::checking::Checking;
 use super::front::Front;
 use super::stalled::Slow;
-use crate::daemon::records::record::Record;
 use crate::engine::identity::Identity;
 use crate::engine::{Id, Listed};
-use crate::error::{Errno, Error};
 use crate::model::health::State;
 use crate::model::id::MirrorId;
 use crate::model::rate::RateMeter;
 use crate::model::settings::Settings;
-use crate::model::snapshot::{Away, Known, Running, Snapshot, Unresponsive};
+use crate::model::snapshot::{Snapshot, Unresponsive};
 use crate::model::spots::{Spot, common, union};
 use crate::text::device::{DevNo, DeviceRef};
 use crate::text::letter::Letter;
@@ -217,78 +216,6 @@ impl Entry {
         let (unresponsive, then) = &self.unresponsive;
         unresponsive.life == snapshot.life && *then == snapshot.letters()
     }
-
-    /// Whether this is what [`Entry::known`] says, of one that is there and nothing runs on,
-    /// whoever holds writes. All mirrors are asked whenever somebody looks at all.
-    pub(crate) fn is_known(&self, known: &Known) -> bool {
-        let Known {
-            rate,
-            running,
-            errors,
-            unresponsive,
-            in_sync_life,
-            settings,
-            holds_writes: _,
-            check_pace,
-            checked_life,
-            notes,
-            pending_failure,
-            absent,
-        } = known;
-        let idle = self.running.is_none() && self.switching.is_none() && self.absent.is_none();
-        let told = self.pending_failure.as_ref().map(|failure| &failure.reason);
-        let same_notes = match (self.front.note(), notes.split_last()) {
-            (None, _) => *notes == self.notes,
-            (Some(front), Some((last, others))) => *last == front && *others == *self.notes,
-            (Some(_), None) => false,
-        };
-        let same_settings = match &self.settings {
-            Some(kept) => kept == settings,
-            None => *settings == Settings::default(),
-        };
-        idle && running.is_none()
-            && absent.is_none()
-            && same_settings
-            && same_notes
-            && *rate == self.meter.rate()
-            && *errors == self.errors
-            && *unresponsive == self.unresponsive.0
-            && *in_sync_life == self.in_sync_life
-            && *check_pace == self.checking.pace()
-            && *checked_life == self.checking.life
-            && pending_failure.as_ref() == told
-    }
-
-    /// What a snapshot shows of it.
-    pub(crate) fn known(&self) -> Known {
-        let running = self.running.as_ref().or(self.switching.as_ref());
-        let running = running.map(|work| Running {
-            verb: work.verb.clone(),
-            since: work.start.elapsed(),
-        });
-        Known {
-            rate: self.meter.rate(),
-            running,
-            errors: self.errors.clone(),
-            unresponsive: self.unresponsive.0.clone(),
-            in_sync_life: self.in_sync_life,
-            settings: self.settings.clone().unwrap_or_default(),
-            holds_writes: true,
-            check_pace: self.checking.pace(),
-            checked_life: self.checking.life,
-            notes: self
-                .notes
-                .iter()
-                .cloned()
-                .chain(self.front.note())
-                .collect(),
-            pending_failure: self
-                .pending_failure
-                .as_ref()
-                .map(|pending_failure| pending_failure.reason.clone()),
-            absent: self.absent.as_ref().map(Absent::away),
-        }
-    }
 }
 
 /// Something that runs on a mirror.
@@ -309,92 +236,6 @@ pub(crate) enum By {
     Request,
     /// The daemon, because something failed.
     Daemon,
-}
-
-/// A mirror that is recorded and could not be made again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Absent {
-    /// The record that it is started from.
-    pub record: Record,
-    /// Why it is not there.
-    pub reason: String,
-    /// What comes next.
-    pub next: Next,
-}
-
-/// What comes next of a mirror that is not there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
-    /// It is being started, since then.
-    Started(Instant),
-    /// It is started once a device is there that it lacks.
-    Device,
-    /// The same of a file: once its file system is mounted.
-    Mount,
-    /// Somebody says whether it is tried again.
-    Word,
-    /// Somebody says which leg has what is wanted.
-    Choice,
-}
-
-/// How long a start may take before it is called a failure, and others wait for it.
-pub const STARTS_WITHIN: Duration = Duration::from_secs(30);
-
-impl Next {
-    /// Whether it starts by itself once something is there.
-    pub fn waits(self) -> bool {
-        matches!(self, Next::Device | Next::Mount)
-    }
-}
-
-impl Absent {
-    /// One that somebody took away behind the daemon's back.
-    pub fn withdrawn(record: Record) -> Absent {
-        Absent {
-            record,
-            reason: "another program removed it".into(),
-            next: Next::Word,
-        }
-    }
-
-    /// What the error of a start says of it.
-    pub fn after(record: Record, error: &Error) -> Absent {
-        Absent {
-            record,
-            reason: error.sentence().into(),
-            next: match error.errno() {
-                Errno::ENODEV => Next::Device,
-                Errno::ENOENT => Next::Mount,
-                Errno::ENOTEMPTY => Next::Choice,
-                _ => Next::Word,
-            },
-        }
-    }
-
-    /// What the files show of it.
-    pub fn away(&self) -> Away {
-        let starting = matches!(self.next, Next::Started(since) if since.elapsed() < STARTS_WITHIN);
-        Away {
-            reason: self.reason.clone(),
-            remedy: self.remedy(),
-            starting,
-        }
-    }
-
-    /// What can be done about it.
-    pub fn remedy(&self) -> &'static str {
-        match self.next {
-            Next::Choice => "nothing was written",
-            Next::Started(_) => "nothing can be done before its devices answer",
-            Next::Device => {
-                "it starts once that is there; write `resume` to ctl to try again, `remove` to forget it"
-            }
-            Next::Mount => {
-                "it starts once its file system is mounted; write `resume` to ctl to try again, `remove` to forget it"
-            }
-            Next::Word => "write `resume` to ctl to try again, `remove` to forget it",
-        }
-    }
 }
 
 /// What the daemon remembers of a failure that lasts.

@@ -148,3 +148,55 @@ impl Singles {
         singles.insert(mirror_id, seen);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::snapshot::Known;
+    use crate::model::tests::snapshot;
+
+    fn kept(number: u64, at: Instant) -> Kept {
+        let seen = snapshot("core 2 8 nosync", 2, "8/8 AA", Known::default());
+        Kept {
+            mirror_id: MirrorId::new(number),
+            id: seen.info.id(),
+            changes: Some(1),
+            at,
+            seen: Arc::new(Shared::new(seen)),
+        }
+    }
+
+    #[test]
+    fn each_is_found_in_whatever_order_it_is_looked_for() {
+        let now = Instant::now();
+        let all: Vec<Kept> = (1..6).map(|number| kept(number, now)).collect();
+        let mut finder = Finder::new(&all);
+        for number in [1, 2, 4, 5, 3, 9, 1] {
+            let mirror_id = MirrorId::new(number);
+            let found = finder.find(mirror_id).map(|kept| kept.mirror_id);
+            assert_eq!(found, (number < 6).then_some(mirror_id), "{number}");
+        }
+    }
+
+    #[test]
+    fn what_was_seen_holds_until_something_is_said_and_not_for_ever() {
+        let now = Instant::now();
+        let kept = kept(1, now);
+        for depth in [Depth::Devices, Depth::Whole] {
+            assert!(kept.holds(depth, Some(1), now));
+            assert!(!kept.holds(depth, Some(2), now));
+            assert!(!kept.holds(depth, None, now));
+            assert!(!kept.holds(depth, Some(1), now + KEPT_FOR));
+        }
+        let seen = snapshot("core 2 8 nosync", 2, "8/8 AA", Known::default());
+        assert!(Arc::ptr_eq(&kept.or_new(seen), &kept.seen));
+        let other = snapshot("core 2 8 nosync", 2, "8/8 AD", Known::default());
+        assert!(!Arc::ptr_eq(&kept.or_new(other), &kept.seen));
+        let last = Last::default();
+        last.keep(Depth::Whole, vec![kept]);
+        assert_eq!(
+            (last.of(Depth::Whole).len(), last.of(Depth::Devices).len()),
+            (1, 0)
+        );
+    }
+}

@@ -5,15 +5,19 @@
 //! know: how devices are let in, how a table is switched, what a verb is.
 
 mod absent;
+mod absentees;
 mod all;
+pub mod away;
 mod beside;
 pub mod checking;
 pub mod entry;
 pub mod front;
+mod known;
 mod last;
 pub mod lease;
 mod look;
 pub mod mark;
+mod others;
 pub mod query;
 pub mod registry;
 pub mod release;

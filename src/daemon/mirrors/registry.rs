@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::entry::{Absent, Entry, NOWHERE, SAMPLED_FOR};
+use super::entry::{Entry, SAMPLED_FOR};
 use crate::daemon::events::counts::NONE;
 use crate::engine::{Id, Info, Listed};
 use crate::error::{Errno, Error, Result};
@@ -20,9 +20,9 @@ use crate::text::device::DevNo;
 pub(crate) struct Inner {
     last: u64,
     /// Rises with each mirror that is entered, forgotten, or has another address.
-    version: u64,
+    pub(super) version: u64,
     pub(crate) entries: HashMap<MirrorId, Entry>,
-    by_id: HashMap<(Id, DevNo), MirrorId>,
+    pub(super) by_id: HashMap<(Id, DevNo), MirrorId>,
     /// The names of mirrors that are being made.
     pub(crate) reserved: HashSet<String>,
 }
@@ -246,17 +246,6 @@ impl Registry {
         self.inner.lock().entries.len()
     }
 
-    /// Enter a mirror that is recorded and not there.
-    pub fn enter_absent(&self, absent: Absent) -> MirrorId {
-        let mut inner = self.inner.lock();
-        let id = Id::Uuid(absent.record.uuid.clone());
-        let mirror_id = inner.enter((id, NOWHERE), &absent.record.name);
-        if let Some(entry) = inner.entries.get_mut(&mirror_id) {
-            entry.leave(absent);
-        }
-        mirror_id
-    }
-
     /// Owner and mode of a mirror's file, as far as they were changed. Asked for
     /// each `stat`: the path is made only where something was changed.
     pub fn look(&self, mirror_id: MirrorId, path: impl FnOnce() -> String) -> Ownership {
@@ -271,53 +260,6 @@ impl Registry {
         looks
             .and_then(|looks| looks.get(&path()).copied())
             .unwrap_or_default()
-    }
-
-    /// A mirror is not there, or no more, or for another reason.
-    pub fn set_absent(&self, mirror_id: MirrorId, absent: Absent) {
-        let mut inner = self.inner.lock();
-        inner.version += 1;
-        inner.by_id.retain(|_, other| *other != mirror_id);
-        if let Some(entry) = inner.entries.get_mut(&mirror_id) {
-            entry.leave(absent);
-        }
-    }
-
-    /// The mirrors that are started once a device is there.
-    pub fn waiting(&self) -> Vec<MirrorId> {
-        let inner = self.inner.lock();
-        let waits = |entry: &&Entry| {
-            let absent = entry.absent.as_ref();
-            absent.is_some_and(|absent| absent.next.waits())
-        };
-        let waiting = inner.entries.values().filter(waits);
-        waiting.map(|entry| entry.mirror_id).collect()
-    }
-
-    /// Whether somebody else has made the device of a mirror that was not there; told
-    /// once.
-    pub fn take_returned(&self, mirror_id: MirrorId) -> bool {
-        let returned = self.update(mirror_id, |entry| std::mem::take(&mut entry.returned));
-        returned.unwrap_or(false)
-    }
-
-    /// What is known of a mirror that is not there; none of one that is.
-    pub fn absent(&self, mirror_id: MirrorId) -> Option<Absent> {
-        self.inner.lock().entries.get(&mirror_id)?.absent.clone()
-    }
-
-    /// The mirrors that are recorded and not there: ids and names.
-    pub fn absentees(&self) -> Vec<(MirrorId, String)> {
-        let inner = self.inner.lock();
-        let absent = inner
-            .entries
-            .values()
-            .filter(|entry| entry.absent.is_some());
-        let mut absent: Vec<_> = absent
-            .map(|entry| (entry.mirror_id, entry.name.clone()))
-            .collect();
-        absent.sort();
-        absent
     }
 }
 
@@ -336,7 +278,7 @@ impl Inner {
     }
 
     /// The same of what no device is found by.
-    fn enter(&mut self, key: (Id, DevNo), name: &str) -> MirrorId {
+    pub(super) fn enter(&mut self, key: (Id, DevNo), name: &str) -> MirrorId {
         (self.last, self.version) = (self.last + 1, self.version + 1);
         let mirror_id = MirrorId::new(self.last);
         let entry = Entry::new(mirror_id, key, name);
@@ -351,6 +293,7 @@ pub(crate) fn gone() -> Error {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use super::super::away::Absent;
     use super::*;
     use crate::daemon::records::record::Record;
 

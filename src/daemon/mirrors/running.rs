@@ -141,3 +141,63 @@ impl<'a> Before<'a> {
         same.then_some(*at)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::device::DevNo;
+
+    fn listed(devices: &[(&str, u32, u64)]) -> Arc<[Listed]> {
+        let device = |(name, minor, life): &(&str, u32, u64)| Listed {
+            name: (*name).into(),
+            dev: DevNo {
+                major: 253,
+                minor: *minor,
+            },
+            event_nr: 0,
+            life: Some(*life),
+        };
+        devices.iter().map(device).collect()
+    }
+
+    fn found(list: &Arc<[Listed]>) -> Found {
+        let at = |(place, device): (usize, &Listed)| At {
+            mirror_id: MirrorId::new(u64::from(device.dev.minor)),
+            place,
+            live: device.name != "empty",
+        };
+        let ids = list.iter().enumerate().map(at).collect();
+        Found::new(1, Some(1), Mirrors::new(list, ids), true)
+    }
+
+    #[test]
+    fn who_was_there_before_is_found_whatever_came_and_went() {
+        let last = found(&listed(&[
+            ("a", 1, 1),
+            ("b", 2, 1),
+            ("d", 3, 1),
+            ("e", 4, 1),
+        ]));
+        let mut before = Before::of(Some(&last), 1);
+        let now = listed(&[("b", 2, 1), ("c", 5, 1), ("d", 3, 2), ("e", 6, 1)]);
+        let ids = now.iter().map(|device| before.find(device));
+        let ids: Vec<_> = ids.map(|at| at.map(|at| at.mirror_id)).collect();
+        // One is new, one has another table, one another number.
+        assert_eq!(ids, [Some(MirrorId::new(2)), None, None, None]);
+        assert!(Before::of(Some(&last), 2).find(&now[0]).is_none());
+    }
+
+    #[test]
+    fn a_name_is_known_in_the_lives_that_it_was_found_in() {
+        let (running, list) = (Running::default(), listed(&[("a", 1, 1), ("empty", 2, 1)]));
+        running.keep(found(&list));
+        assert_eq!(running.under("a", 1, Some(1)), Some(MirrorId::new(1)));
+        assert_eq!(running.under("a", 1, Some(2)), None);
+        assert_eq!(running.under("a", 2, Some(1)), None);
+        assert_eq!(running.under("a", 1, None), None);
+        // What has no table goes without a word.
+        assert_eq!(running.under("empty", 1, Some(1)), None);
+        assert!(running.of(&list, 1).is_some() && running.of(&list, 2).is_none());
+        assert!(running.of(&listed(&[]), 1).is_none());
+    }
+}

@@ -145,3 +145,78 @@ impl Round<'_> {
         known
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::engine::home::{Home, Lying};
+    use crate::engine::{Sight, Traffic};
+    use crate::error::Result;
+
+    /// Counts how often it is asked; each answer is another one.
+    #[derive(Default)]
+    struct Asked(AtomicUsize);
+
+    impl PromptDevices for Asked {
+        fn sight(&self, device: &DeviceRef) -> Found {
+            let size = self.0.fetch_add(1, Ordering::Relaxed) as u64;
+            Found::There(Sight {
+                node: format!("/dev/{device}").into(),
+                file: None,
+                autoclear: false,
+                size,
+            })
+        }
+        fn head(&self, _: &DeviceRef, _: u64) -> Option<Vec<u8>> {
+            None
+        }
+        fn holders(&self, devices: &[&DeviceRef]) -> Vec<Vec<Holder>> {
+            self.0.fetch_add(devices.len(), Ordering::Relaxed);
+            vec![Vec::new(); devices.len()]
+        }
+        fn traffic(&self, _: DevNo) -> Option<Traffic> {
+            None
+        }
+        fn lies_on(&self, _: &Home, _: DevNo) -> Lying {
+            Lying::Elsewhere
+        }
+        fn let_go(&self, _: &DeviceRef) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_device_is_asked_again_once_something_is_said_of_it() {
+        let (sights, asked, begun) = (Sights::default(), Asked::default(), Instant::now());
+        let mut changes = Changes::default();
+        let [one, other]: [DeviceRef; 2] = ["7:1", "7:2"].map(|text| text.parse().unwrap());
+        let look = |changes: Option<&Changes>, after: Duration| {
+            let round = Round {
+                sights: &sights,
+                devices: &asked,
+                changes: changes.cloned(),
+                at: begun + after,
+            };
+            let before = asked.0.load(Ordering::Relaxed);
+            let seen = [&one, &other].map(|device| round.sight(device));
+            let holders = round.holders(&[&one, &other]).len();
+            assert!(holders == 2 && seen.iter().all(|seen| matches!(seen, Found::There(_))));
+            asked.0.load(Ordering::Relaxed) - before
+        };
+        let soon = Duration::from_secs(1);
+        assert_eq!(look(Some(&changes), Duration::ZERO), 4);
+        assert_eq!(look(Some(&changes), soon), 0);
+        changes.note(DevNo { major: 7, minor: 2 });
+        // Its sight, and who holds any.
+        assert_eq!(look(Some(&changes), soon), 3);
+        assert_eq!(look(Some(&changes), soon), 0);
+        changes.note(DevNo { major: 8, minor: 0 });
+        assert_eq!(look(Some(&changes), soon), 2);
+        assert_eq!(look(Some(&changes), soon + KEPT_FOR), 4);
+        // Where nobody listens nothing is kept.
+        assert_eq!(look(None, soon), 4);
+        assert_eq!(look(None, soon), 4);
+    }
+}
