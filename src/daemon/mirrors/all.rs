@@ -41,7 +41,7 @@ impl Mirrors {
     pub fn snapshots(&self, detail: Detail) -> Result<Vec<(MirrorId, Arc<Shared>)>> {
         // One look serves all files: what the devices are is kept. With the embedded engine
         // they may be files, which may not answer.
-        let table_alone = detail == Detail::Table;
+        let wanted = detail;
         let detail = match detail {
             Detail::Table | Detail::Kernel if self.engine.carries_io() => Detail::Devices,
             other => other,
@@ -54,10 +54,10 @@ impl Mirrors {
         for (mirror_id, device) in running.iter() {
             let before = finder.as_mut().and_then(|finder| finder.find(mirror_id));
             let now = match before {
-                Some(kept) if table_alone && kept.is_of(device) => {
+                Some(kept) if wanted == Detail::Table && kept.is_of(device) => {
                     Some(Now::Same(Arc::clone(&kept.seen)))
                 }
-                _ => self.glance_at(device, detail, before, &round),
+                _ => self.glance_at(device, (wanted, detail), before, &round),
             };
             found.push((mirror_id, before, now));
         }
@@ -80,7 +80,7 @@ impl Mirrors {
     fn glance_at(
         &self,
         device: &Listed,
-        detail: Detail,
+        (wanted, detail): (Detail, Detail),
         before: Option<&Kept>,
         round: &Round<'_>,
     ) -> Option<Now> {
@@ -97,7 +97,9 @@ impl Mirrors {
         }
         let status = (&seen.info, seen.status.as_slice());
         match self.engine.status_unless(id, status).ok()? {
-            None if kept.holds(depth, round.changes(depth, seen), round.at())
+            // What the devices are is looked at only where it is wanted.
+            None if (wanted < Detail::Devices
+                || kept.holds(depth, round.changes(depth, seen), round.at()))
                 && self.is_known(kept.mirror_id, &seen.known) =>
             {
                 Some(Now::Same(Arc::clone(seen)))

@@ -384,7 +384,7 @@ fn of_block(block: &Block) -> Result<Facts> {
         autoclear: block.number("loop/autoclear") == Some(1),
         size,
         block_size: disk.number("queue/logical_block_size").ok_or_else(gone)?,
-        read_only: [block, &disk].map(is_read_only).contains(&true),
+        read_only: is_read_only(block) || (disk != *block && is_read_only(&disk)),
         extent: Extent {
             base,
             start: offset.saturating_add(start),
