@@ -98,7 +98,7 @@ impl Mount {
         }
         let mut command = Command::new(command);
         command
-            .args(["-f", "-e", engine, "-s"])
+            .args(["-f", "-q", "-e", engine, "-s"])
             .arg(folder.join("state"))
             .arg(folder.join("m"));
         let child = command.spawn().expect("mirrorfs starts");
