@@ -3,7 +3,7 @@
 
 use super::rooms::Rooms;
 use crate::engine::Medium;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::snapshot::SECTOR;
 use crate::plan::divide::{by_itself, check, is_late};
 use crate::text::device::DeviceRef;
@@ -59,20 +59,18 @@ pub(super) fn choose(
 
 /// Several segments cannot share a log, and are no front that goes on in steps.
 fn check_alone(short: &SimpleRequest, segments: u64) -> Result<()> {
-    let word = match &short.log {
-        LogAt::Device(_) => "log=",
-        LogAt::Auto | LogAt::Core => "",
-    };
-    let words = [
-        word,
-        if short.limit.is_some() { "limit=" } else { "" },
-        if short.map.is_some() { "map=" } else { "" },
+    let others = [
+        ("log=", matches!(short.log, LogAt::Device(_))),
+        ("limit=", short.limit.is_some()),
+        ("map=", short.map.is_some()),
     ];
-    let other = words.into_iter().find(|word| !word.is_empty());
-    match other.filter(|_| segments > 1) {
-        Some(other) => Err(crate::error::Error::invalid(format!(
+    let mut others = others
+        .into_iter()
+        .filter(|(_, given)| *given && segments > 1);
+    let refused = |(other, _)| {
+        Err(Error::invalid(format!(
             "segments={segments} does not go with {other}: leave one of them out"
-        ))),
-        None => Ok(()),
-    }
+        )))
+    };
+    others.next().map_or(Ok(()), refused)
 }

@@ -33,7 +33,7 @@ impl Mirrors {
     /// # Errors
     /// EBUSY names the first who does; what the list of devices answers.
     pub fn check_nobody_beside(&self, snapshot: &Snapshot) -> Result<()> {
-        let beside = self.beside([snapshot].into_iter(), &self.round())?;
+        let beside = self.beside([snapshot].into_iter(), &self.fresh())?;
         match beside.first().and_then(|others| others.first()) {
             Some(other) => Err(Error::busy(format!(
                 "{other}: its writes are not on the other legs; remove it first"

@@ -219,10 +219,15 @@ impl Mirrors {
         let snapshot = self.seen(look, self.known(mirror_id), detail, &sight);
         let mut one = [(mirror_id, snapshot)];
         if matches!(detail, Detail::Users | Detail::Whole) {
-            self.look_beside(&mut one, &self.round());
+            self.look_beside(&mut one, &self.fresh());
         }
         let [(_, snapshot)] = one;
         Ok(snapshot)
+    }
+
+    /// A look by which somebody decides.
+    pub(super) fn fresh(&self) -> Round<'_> {
+        self.sights.fresh(self.devices.as_ref())
     }
 
     pub(super) fn round(&self) -> Round<'_> {

@@ -60,6 +60,16 @@ impl Sights {
             at: Instant::now(),
         }
     }
+
+    /// A look of which nothing is kept, for who decides by it: not every holder is told of.
+    pub(super) fn fresh<'a>(&'a self, devices: &'a dyn PromptDevices) -> Round<'a> {
+        Round {
+            sights: self,
+            devices,
+            changes: None,
+            at: Instant::now(),
+        }
+    }
 }
 
 impl Round<'_> {
@@ -110,14 +120,16 @@ impl Round<'_> {
 
     /// Who holds each of these.
     pub(super) fn holders(&self, devices: &[&DeviceRef]) -> HashMap<DeviceRef, Arc<[Holder]>> {
-        let changes = self.changes.as_ref().map(Changes::all);
+        let Some(changes) = self.changes.as_ref().map(Changes::all) else {
+            return self.ask_holders(devices).collect();
+        };
         let mut held = self.sights.holders.lock();
         let old = held
             .since
             .is_none_or(|since| self.at.saturating_duration_since(since) >= KEPT_FOR);
-        if changes.is_none() || held.changes != changes || old {
+        if held.changes != Some(changes) || old {
             *held = Held {
-                changes,
+                changes: Some(changes),
                 since: Some(self.at),
                 by: HashMap::new(),
             };
@@ -131,18 +143,22 @@ impl Round<'_> {
             }
         }
         drop(held);
-        let asked = self.devices.holders(&missing);
-        let asked: Vec<_> = missing
-            .into_iter()
-            .zip(asked)
-            .map(|(device, holders)| (device.clone(), Arc::from(holders)))
-            .collect();
+        let asked: Vec<_> = self.ask_holders(&missing).collect();
         known.extend(asked.iter().cloned());
         let mut held = self.sights.holders.lock();
-        if changes.is_some() && held.changes == changes {
+        if held.changes == Some(changes) {
             held.by.extend(asked);
         }
         known
+    }
+
+    fn ask_holders(
+        &self,
+        devices: &[&DeviceRef],
+    ) -> impl Iterator<Item = (DeviceRef, Arc<[Holder]>)> + use<> {
+        let asked = self.devices.holders(devices).into_iter();
+        let devices: Vec<DeviceRef> = devices.iter().map(|device| (*device).clone()).collect();
+        devices.into_iter().zip(asked.map(Arc::from))
     }
 }
 
