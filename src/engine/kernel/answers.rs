@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::raw::{Header, up_to_nul};
 use crate::engine::Info;
@@ -32,6 +33,27 @@ nix::ioctl_readwrite!(table_status, 0xfd, 12, Header);
 enum Ask {
     List,
     Status,
+}
+
+/// Bytes of the last list: where there was too little room the kernel has gone through all
+/// devices for nothing.
+static LISTED: AtomicUsize = AtomicUsize::new(0);
+
+impl Ask {
+    /// Bytes to begin with.
+    fn room(self) -> usize {
+        match self {
+            Ask::List => (LISTED.load(Ordering::Relaxed) + ROOM).next_multiple_of(8),
+            Ask::Status => ROOM,
+        }
+    }
+
+    /// An answer had so many.
+    fn note(self, size: usize) {
+        if matches!(self, Ask::List) {
+            LISTED.store(size.min(MOST / 2), Ordering::Relaxed);
+        }
+    }
 }
 
 thread_local! {
@@ -96,7 +118,7 @@ fn ask<T>(
     mut read: impl FnMut(&Header, &[u8]) -> T,
 ) -> Result<T, Errno> {
     BUFFER.with_borrow_mut(|words| {
-        let mut room = ROOM;
+        let mut room = what.room();
         loop {
             if words.len() * 8 < room {
                 words.resize(room / 8, 0);
@@ -104,6 +126,7 @@ fn ask<T>(
             header.set_room(room);
             let (answer, bytes) = call(control, what, &header, words)?;
             if !answer.is_full() {
+                what.note(answer.size());
                 return Ok(read(answer, bytes.get(answer.text()).unwrap_or_default()));
             }
             room *= 4;
