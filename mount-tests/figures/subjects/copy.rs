@@ -17,7 +17,7 @@ pub const SUBJECT: Subject = Subject {
 };
 
 /// Sectors that are copied.
-const LENGTH: u64 = 1024 << 11;
+const LENGTH: u64 = 256 << 11;
 
 /// Sectors of a disk: LVM keeps something for itself.
 const DISK: u64 = LENGTH + (8 << 11);
@@ -156,7 +156,7 @@ fn beside(mount: &Mount, setting: &Setting, delay: u64, best: Hand) -> Vec<Figur
         theirs.push(by_hand(mount, best));
         plain.push(by_hand(mount, own));
     }
-    let name = format!("1 GiB, {delay} ms");
+    let name = format!("256 MiB, {delay} ms");
     let Hand {
         region,
         segments,
@@ -193,7 +193,7 @@ fn beside_pvmove(mount: &Mount, setting: &Setting, delay: u64) -> Option<Figure>
         lvm.run("pvremove -q -y /dev/mapper/slow0 /dev/mapper/slow1");
         sleep(Duration::from_millis(200));
     }
-    let name = format!("1 GiB, {delay} ms");
+    let name = format!("256 MiB, {delay} ms");
     let figure = Figure::beside(&name, "s", &ours, ("pvmove", &theirs));
     Some(figure.on("copying/pvmove", delay as f64))
 }
