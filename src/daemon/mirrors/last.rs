@@ -21,9 +21,10 @@ pub(super) enum Depth {
     Whole,
 }
 
-/// As long as nothing was said of any device all are as they were, but for what nobody tells
-/// of.
-const KEPT_FOR: Duration = Duration::from_secs(60);
+/// How long what was seen is kept although nobody has said anything: the file behind a loop
+/// device may get another name, of which no one tells. A snapshot is as old as this when what
+/// it was made of was too: a minute in all.
+pub(super) const KEPT_FOR: Duration = Duration::from_secs(30);
 
 /// What was seen of one mirror.
 #[derive(Debug, Clone)]

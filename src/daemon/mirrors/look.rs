@@ -48,12 +48,7 @@ impl Tables {
             return Ok(None);
         };
         let (info, status) = engine.status(id)?;
-        Ok(fits(&known, dev, &info, &status).then(|| Look {
-            info,
-            status,
-            printed: known.printed.clone(),
-            life,
-        }))
+        Ok(known.look(dev, info, status))
     }
 
     /// The same of one that was just listed.
@@ -65,12 +60,7 @@ impl Tables {
     /// A status of one that was just listed, with its table where it is of that.
     pub(super) fn fitting(&self, device: &Listed, info: Info, status: Vec<Line>) -> Option<Look> {
         let known = self.known(device.dev, device.life)?;
-        fits(&known, device.dev, &info, &status).then(|| Look {
-            info,
-            status,
-            printed: known.printed.clone(),
-            life: device.life,
-        })
+        known.look(device.dev, info, status)
     }
 
     /// Both; `life` is that of before.
@@ -113,10 +103,18 @@ impl Look {
     }
 }
 
-/// Whether a status is one of a table that is known of the device with this number. What is
-/// suspended may be at the switch to another table at this moment.
-fn fits(known: &Read, dev: DevNo, info: &Info, status: &[Line]) -> bool {
-    info.dev == dev && !info.suspended && info.live && known.printed.is_of(status)
+impl Read {
+    /// A status of the device with this number, with its table where it is of that. What is
+    /// suspended may be at the switch to another table.
+    fn look(&self, dev: DevNo, info: Info, status: Vec<Line>) -> Option<Look> {
+        let here = info.dev == dev && !info.suspended && info.live;
+        (here && self.printed.is_of(&status)).then(|| Look {
+            info,
+            status,
+            printed: self.printed.clone(),
+            life: self.life,
+        })
+    }
 }
 
 fn check(info: &Info, dev: DevNo) -> Result<()> {

@@ -2,19 +2,15 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
 use super::beside::devices;
-use super::last::Depth;
+use super::last::{Depth, KEPT_FOR};
 use crate::engine::{Changes, Found, Holder, PromptDevices, PromptEngine};
 use crate::model::snapshot::Snapshot;
 use crate::text::device::{DevNo, DeviceRef};
-
-/// How long what was seen is kept although nobody has said anything: the file behind a loop
-/// device may get another name, of which no one tells.
-const KEPT_FOR: Duration = Duration::from_secs(60);
 
 /// What was seen.
 #[derive(Default)]
@@ -165,6 +161,7 @@ impl Round<'_> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
 
     use super::*;
     use crate::engine::home::{Home, Lying};

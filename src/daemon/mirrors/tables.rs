@@ -30,7 +30,8 @@ pub(super) struct Read {
     pub(super) is_shown: bool,
     /// The table itself.
     pub(super) printed: Printed,
-    life: Option<u64>,
+    /// The life that it was read in; none where it may be of any.
+    pub(super) life: Option<u64>,
     used: Vec<(DeviceRef, Span)>,
 }
 

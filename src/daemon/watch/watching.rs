@@ -104,7 +104,10 @@ impl Watch {
                 None => self.mirrors.engine.hear(),
             }
         };
-        self.bell.silence();
+        // A word that comes after the time was up is for the next pass.
+        if woken == Woken::Word {
+            self.bell.silence();
+        }
         woken
     }
 
@@ -112,9 +115,6 @@ impl Watch {
     /// before the end.
     fn hear_until(&self, end: Option<Instant>) -> Option<Woken> {
         let left = end.map(|end| end.saturating_duration_since(Instant::now()));
-        if left.is_some_and(|left| left.is_zero()) {
-            return Some(Woken::Time);
-        }
         let timeout = left.map(|left| PollTimeout::try_from(left + Duration::from_millis(1)));
         let timeout = timeout.map_or(PollTimeout::NONE, |left| left.unwrap_or(PollTimeout::MAX));
         let engine = &self.mirrors.engine;
@@ -133,7 +133,12 @@ impl Watch {
         let mut readable = fds.iter().map(|fd| fd.any().unwrap_or(true));
         let heard = messages.is_some() && readable.next() == Some(true);
         let more = readable.any(|readable| readable);
-        (more || !heard).then_some(Woken::Word)
+        // Messages without an end must not keep what is due from its turn.
+        let due = left.is_some_and(|left| left.is_zero());
+        if more || !heard {
+            return Some(Woken::Word);
+        }
+        due.then_some(Woken::Time)
     }
 
     /// Look again at those that copy and those that are due, since time has passed and

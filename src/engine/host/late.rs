@@ -9,6 +9,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::sysfs::Block;
+use crate::engine::Medium;
 use crate::engine::buffer::{ALIGN, Buffer};
 use crate::engine::direct::open;
 
@@ -30,18 +32,37 @@ static AT_IT: AtomicUsize = AtomicUsize::new(0);
 /// A few calls.
 const STACK: usize = 128 * 1024;
 
+/// How each device answers; none of what is no device, or does not answer within a moment.
+pub(super) fn media(blocks: impl Iterator<Item = Option<Block>>) -> Vec<Option<Medium>> {
+    // All at once: one that answers late is waited for while the others are.
+    let begun: Vec<_> = blocks.map(|block| begin_medium(&block?)).collect();
+    let ended = begun.into_iter().map(|begun| {
+        let (rotational, late) = begun?;
+        let late = late.take()?;
+        Some(Medium { late, rotational })
+    });
+    ended.collect()
+}
+
+fn begin_medium(block: &Block) -> Option<(bool, Late)> {
+    let disk = block.whole().unwrap_or_else(|| block.clone());
+    let rotational = disk.number("queue/rotational") == Some(1);
+    let late = begin(block.kernel_node(), block.bytes("size")?)?;
+    Some((rotational, late))
+}
+
 /// Reads that were begun.
-pub(super) struct Late(Receiver<Option<Duration>>);
+struct Late(Receiver<Option<Duration>>);
 
 impl Late {
     /// How long the quickest took; none where the device does not answer.
-    pub(super) fn take(self) -> Option<Duration> {
+    fn take(self) -> Option<Duration> {
         self.0.recv_timeout(WITHIN).ok().flatten()
     }
 }
 
 /// Begin to read a device of so many bytes; none where too many hang already.
-pub(super) fn begin(node: PathBuf, size: u64) -> Option<Late> {
+fn begin(node: PathBuf, size: u64) -> Option<Late> {
     if AT_IT.fetch_add(1, Ordering::Relaxed) >= MOST {
         AT_IT.fetch_sub(1, Ordering::Relaxed);
         return None;

@@ -138,25 +138,7 @@ impl Host {
 
     /// How each answers, as [`super::Devices::media`] has it.
     pub fn media(&self, devices: &[DeviceRef]) -> Vec<Option<Medium>> {
-        // All at once: one that answers late is waited for while the others are.
-        let begun: Vec<_> = devices
-            .iter()
-            .map(|device| self.begin_medium(device))
-            .collect();
-        let ended = begun.into_iter().map(|begun| {
-            let (rotational, late) = begun?;
-            let late = late.take()?;
-            Some(Medium { rotational, late })
-        });
-        ended.collect()
-    }
-
-    fn begin_medium(&self, device: &DeviceRef) -> Option<(bool, late::Late)> {
-        let block = self.block(device)?;
-        let disk = block.whole().unwrap_or_else(|| block.clone());
-        let rotational = disk.number("queue/rotational") == Some(1);
-        let late = late::begin(block.kernel_node(), block.bytes("size")?)?;
-        Some((rotational, late))
+        late::media(devices.iter().map(|device| self.block(device)))
     }
 
     /// What was written to it reaches its medium, as [`super::Devices::flush`] has it.
