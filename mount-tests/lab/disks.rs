@@ -181,6 +181,15 @@ pub fn put(path: &str, offset: u64, bytes: &[u8]) {
     file.sync_all().expect("sync");
 }
 
+/// Write other bytes there than there are, in each place: noise has the first byte of
+/// any text that is put over it once in 256 times. Answers what stands there then.
+pub fn turn(path: &str, offset: u64, size: u64) -> Vec<u8> {
+    let mut other = bytes(path, offset, size);
+    other.iter_mut().for_each(|byte| *byte = !*byte);
+    put(path, offset, &other);
+    other
+}
+
 /// Panics where the first `size` bytes of both differ.
 pub fn assert_equal(one: &str, other: &str, size: u64) {
     assert_equal_at((one, 0), (other, 0), size);

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::lab::case::{Case, embedded_only};
 use crate::lab::disklog::{DiskLog, assert_clean_is_equal};
-use crate::lab::disks::{MIB, assert_equal, bytes, put};
+use crate::lab::disks::{MIB, assert_equal, bytes, put, turn};
 use crate::lab::mount::Mount;
 use crate::lab::{Lab, wait_for, wait_longer};
 
@@ -86,14 +86,14 @@ fn goes_on_by_its_log(lab: &Lab) {
 fn a_leg_written_meanwhile(lab: &Lab) {
     let (mount, [source, target], _) = stopped(lab, "disk 2 FILE 128");
     assert!(DiskLog::read(&mount.scratch("log")).is_clean(0));
-    put(&target, 4096, MARK);
+    let other = turn(&target, 4096, 16);
     mount.mount("");
     let health = mount.read("m/health");
     assert!(
         health.starts_with("failed\n") && health.contains("differ at byte 4096"),
         "{health}"
     );
-    assert_eq!(bytes(&target, 4096, MARK.len() as u64), MARK);
+    assert_eq!(bytes(&target, 4096, 16), other);
     mount.write("m/ctl", "resync");
     wait_longer(60, "it is in sync", || {
         mount.read("m/sync/state") == "in_sync\n"

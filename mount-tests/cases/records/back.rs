@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use super::{away, events, lasting, records, refused};
 use crate::lab::Lab;
 use crate::lab::case::{Case, both, kernel_only};
-use crate::lab::disks::{MIB, assert_equal, assert_equal_at, bytes, put};
+use crate::lab::disks::{MIB, assert_equal, assert_equal_at, bytes, put, turn};
 use crate::lab::mount::Mount;
 use crate::lab::shell::output;
 
@@ -133,10 +133,7 @@ fn behind_its_back(lab: &Lab) {
     away(&mount, &["m"]);
     // As a file system that was mounted from the source, and one of whose files
     // was written: the superblock shows it, the log knows of neither.
-    // Noise may have a byte of any text where that begins.
-    let mut other = bytes(&lab.disk(0), 1024, 16);
-    other.iter_mut().for_each(|byte| *byte = !*byte);
-    put(&lab.disk(0), 1024, &other);
+    turn(&lab.disk(0), 1024, 16);
     put(&lab.disk(0), 3 * MIB, b"another file");
     let before = bytes(&lab.disk(1), 0, 4 * MIB);
     mount.mount("");

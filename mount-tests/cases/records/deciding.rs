@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use super::{away, events, lasting, of_files, records, refused, with_files};
 use crate::lab::Lab;
 use crate::lab::case::{Case, both};
-use crate::lab::disks::{MIB, assert_equal, bytes, put};
+use crate::lab::disks::{MIB, assert_equal, bytes, put, turn};
 use crate::lab::mount::Mount;
 use crate::lab::shell::output;
 
@@ -29,7 +29,7 @@ fn contradicting(lab: &Lab) -> (Mount, [String; 2]) {
     mount.write("new", &format!("m: {source} {target} length=4M"));
     mount.wait_in_sync("m");
     away(&mount, &["m"]);
-    put(&target, 3 * MIB, b"newer than the source");
+    turn(&target, 3 * MIB, 20);
     mount.mount("");
     let health = mount.read("m/health");
     let words = format!("differ at byte {}", 3 * MIB);
@@ -156,7 +156,7 @@ fn swap_that_differs(lab: &Lab) {
     mount.wait_in_sync("m");
     away(&mount, &["m"]);
     // Its header is another matter.
-    put(&target, 1024, b"another header");
+    turn(&target, 1024, 14);
     mount.mount("");
     let health = mount.read("m/health");
     assert!(health.contains("differ at byte 1024"), "{health}");
