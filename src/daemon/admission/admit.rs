@@ -211,6 +211,7 @@ impl Admission {
                 demand.looks.note(&place.device, facts);
             }
         }
+        log_file::keep_names(&admitted.made)?;
         // A file may be the source in one place and written in another.
         let written = places.iter().filter(|place| place.is_written());
         let written = written.filter_map(|place| demand.looks.facts(&place.device).ok()?.file);

@@ -1,6 +1,7 @@
 //! The disk log's device or file before the kernel sees it: made where it does
 //! not exist, checked where it does.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -24,7 +25,8 @@ const BLOCK: u64 = 4096;
 const PIECE: usize = 64 * 1024;
 
 /// Make a log file for `regions`, all written, so that the log never needs
-/// space that the file system no longer has.
+/// space that the file system no longer has. Its name is on the disk after
+/// [`keep_names`].
 ///
 /// # Errors
 /// What the file system answers; what was written so far is taken back.
@@ -35,11 +37,23 @@ pub fn make(path: &Path, regions: u64) -> Result<File> {
     let mut options = OpenOptions::new();
     let opened = make_file(path, options.write(true).create_new(true));
     let mut file = opened.map_err(|error| Error::io(what(), &error))?;
-    let filled = fill(&mut file, size).and_then(|()| sync_parent(path));
-    filled.map(|()| file).map_err(|error| {
+    fill(&mut file, size).map(|()| file).map_err(|error| {
         // Half a log is worse than none; the cause is what matters.
         let _ = std::fs::remove_file(path);
         Error::io(what(), &error)
+    })
+}
+
+/// The disk has the names of files that were made: each folder once, whatever number is
+/// in it.
+///
+/// # Errors
+/// What the file system answers.
+pub fn keep_names(made: &[PathBuf]) -> Result<()> {
+    let folders: BTreeMap<_, _> = made.iter().map(|path| (path.parent(), path)).collect();
+    folders.into_values().try_for_each(|path| {
+        sync_parent(path)
+            .map_err(|error| Error::io(format!("making the log file {}", path.display()), &error))
     })
 }
 

@@ -1,6 +1,7 @@
 //! The log files that nobody has named: a folder of the state directory, a file for
 //! each mirror that asks for one.
 
+use std::cell::OnceCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -30,7 +31,11 @@ pub struct ManagedLogs {
 
 /// While it is held the folder stays.
 #[derive(Debug)]
-pub struct Making<'a>(&'a ManagedLogs);
+pub struct Making<'a> {
+    logs: &'a ManagedLogs,
+    /// The folder is there, and on the disk.
+    there: OnceCell<()>,
+}
 
 impl Making<'_> {
     /// Where the log of a new mirror goes, one for each of its targets. The folder
@@ -39,19 +44,26 @@ impl Making<'_> {
     /// # Errors
     /// What the file system answers.
     pub fn place(&self, stem: &str, number: usize) -> Result<PathBuf> {
-        let folder = &self.0.folder;
+        if self.there.get().is_none() {
+            self.make_folder()?;
+            let _ = self.there.set(());
+        }
+        Ok(self.logs.folder.join(format!("{stem}.{number}.log")))
+    }
+
+    fn make_folder(&self) -> Result<()> {
+        let folder = &self.logs.folder;
         let made = make_folder(folder).and_then(|()| sync_parent(folder));
         made.map_err(|error| Error::io(folder.display(), &error))?;
         // It may have been there.
-        resolve(folder)?;
-        Ok(folder.join(format!("{stem}.{number}.log")))
+        resolve(folder).map(drop)
     }
 }
 
 impl Drop for Making<'_> {
     fn drop(&mut self) {
-        *self.0.makers.lock() -= 1;
-        self.0.tidy();
+        *self.logs.makers.lock() -= 1;
+        self.logs.tidy();
     }
 }
 
@@ -68,7 +80,10 @@ impl ManagedLogs {
     /// Somebody is about to make a file.
     pub fn making(&self) -> Making<'_> {
         *self.makers.lock() += 1;
-        Making(self)
+        Making {
+            logs: self,
+            there: OnceCell::new(),
+        }
     }
 
     /// Where it would be, for what has to be known before.
