@@ -28,9 +28,12 @@ use crate::model::id::MirrorId;
 const BEAT: Duration = Duration::from_secs(1);
 
 /// The watch comes before all ordinary programs, so after each look it leaves them the
-/// processor for as long as it took, and at most for this long: there may be very many
-/// devices, and something happens to one of them all the time.
-const REST: Duration = Duration::from_millis(20);
+/// processor for so many times as long as it took, and at most for [`REST`]: there may be
+/// very many devices, and making one of them is several words of the kernel.
+const LEFT_TO_OTHERS: u32 = 4;
+
+/// The longest that somebody who has something to tell waits for the next look.
+const REST: Duration = Duration::from_millis(100);
 
 /// What the watch was woken by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +83,7 @@ impl Watch {
                 log::error!("watching device-mapper: {error}");
             }
             reported = error;
-            sleep(start.elapsed().min(REST));
+            sleep((start.elapsed() * LEFT_TO_OTHERS).min(REST));
             woken = self.sleep(failed || !copying.is_empty(), start);
             if failed {
                 woken = Woken::Word;
