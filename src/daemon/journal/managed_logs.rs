@@ -1,7 +1,7 @@
 //! The log files that nobody has named: a folder of the state directory, a file for
 //! each mirror that asks for one.
 
-use std::cell::OnceCell;
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -34,7 +34,7 @@ pub struct ManagedLogs {
 pub struct Making<'a> {
     logs: &'a ManagedLogs,
     /// The folder is there, and on the disk.
-    there: OnceCell<()>,
+    there: Cell<bool>,
 }
 
 impl Making<'_> {
@@ -44,9 +44,9 @@ impl Making<'_> {
     /// # Errors
     /// What the file system answers.
     pub fn place(&self, stem: &str, number: usize) -> Result<PathBuf> {
-        if self.there.get().is_none() {
+        if !self.there.get() {
             self.make_folder()?;
-            let _ = self.there.set(());
+            self.there.set(true);
         }
         Ok(self.logs.folder.join(format!("{stem}.{number}.log")))
     }
@@ -82,7 +82,7 @@ impl ManagedLogs {
         *self.makers.lock() += 1;
         Making {
             logs: self,
-            there: OnceCell::new(),
+            there: Cell::new(false),
         }
     }
 

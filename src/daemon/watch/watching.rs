@@ -83,7 +83,7 @@ impl Watch {
                 log::error!("watching device-mapper: {error}");
             }
             reported = error;
-            sleep((start.elapsed() * LEFT_TO_OTHERS).min(REST));
+            sleep(start.elapsed().saturating_mul(LEFT_TO_OTHERS).min(REST));
             woken = self.sleep(failed || !copying.is_empty(), start);
             if failed {
                 woken = Woken::Word;
