@@ -10,6 +10,7 @@ use super::settings::Settings;
 use super::spots::{Spot, common, outside};
 use super::whole::{gaps, legs_of_all};
 use crate::engine::Info;
+use crate::text::device::DeviceRef;
 use crate::text::letter::Letter;
 use crate::text::printed::Printed;
 use crate::text::table::{Line, Mapping, Table, Target};
@@ -262,6 +263,11 @@ impl Snapshot {
         let parts = self.parts.iter();
         let legs = parts.filter_map(move |part| part.legs.get(place));
         legs.map(|leg| leg.number)
+    }
+
+    /// What its legs are.
+    pub fn leg_devices(&self) -> Vec<DeviceRef> {
+        self.legs.iter().map(|leg| leg.device.clone()).collect()
     }
 
     /// What lies on leg 0 alone; nothing where the targets are not segments of one mirror.

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use super::away::Absent;
 use super::checking::Checking;
 use super::front::Front;
+use super::refused::Refused;
 use super::stalled::Slow;
 use crate::engine::identity::Identity;
 use crate::engine::{Id, Listed};
@@ -17,7 +18,7 @@ use crate::model::rate::RateMeter;
 use crate::model::settings::Settings;
 use crate::model::snapshot::{Snapshot, Unresponsive};
 use crate::model::spots::{Spot, common, union};
-use crate::text::device::{DevNo, DeviceRef};
+use crate::text::device::DevNo;
 use crate::text::letter::Letter;
 
 /// What the daemon remembers of one mirror.
@@ -71,8 +72,8 @@ pub struct Entry {
     pub(crate) narrow_failed: (u32, Option<Instant>),
     /// What was tried of what is set aside, and stays so.
     pub(crate) aside_tried: Vec<Spot>,
-    /// What was set aside since a target did not take it, and those who were the legs then.
-    pub(crate) refused: (Vec<DeviceRef>, Vec<Spot>),
+    /// What a target did not take.
+    pub(crate) refused: Refused,
     /// How its copy goes on.
     pub(crate) front: Front,
     /// How its check goes on.
@@ -154,16 +155,12 @@ impl Entry {
         self.aside_tried = common(&aside, &union(&self.aside_tried, spots));
     }
 
-    /// These spots are aside since a target did not take them. What it did not take before
-    /// is not tried again by itself.
-    pub(crate) fn note_refused(&mut self, snapshot: &Snapshot, spots: &[Spot]) {
-        let legs = snapshot.legs.iter().map(|leg| leg.device.clone()).collect();
-        if self.refused.0 != legs {
-            self.refused = (legs, Vec::new());
-        }
-        let again = common(spots, &self.refused.1);
-        self.aside_tried = union(&self.aside_tried, &again);
-        self.refused.1 = union(&self.refused.1, spots);
+    /// What of what is set aside is not to be tried again by itself.
+    pub(crate) fn tried(&self, snapshot: &Snapshot) -> Vec<Spot> {
+        union(
+            &self.aside_tried,
+            self.refused.twice(&snapshot.leg_devices()),
+        )
     }
 
     /// It is not there, or no more: of what was seen of a device nothing stays.

@@ -19,6 +19,7 @@ mod look;
 pub mod mark;
 mod others;
 pub mod query;
+pub mod refused;
 pub mod registry;
 pub mod release;
 pub mod running;

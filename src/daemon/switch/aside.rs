@@ -12,6 +12,7 @@ use super::source::{Source, Tried};
 use super::switching::ASIDE;
 use crate::daemon::events::kind::Kind;
 use crate::daemon::mirrors::query::Detail;
+use crate::daemon::mirrors::refused::Refused;
 use crate::daemon::tasks::realtime::first;
 use crate::error::Result;
 use crate::model::failure::{Hurt, hurt};
@@ -59,13 +60,16 @@ impl Switcher {
                 announcements: told,
                 own: ASIDE,
             };
-            let refused = hurt(&snapshot) == Hurt::Targets;
-            let aftermath = self.lay_out(mirror_id, &snapshot, layout)?;
-            if refused {
+            // Before it can be seen aside: it would be tried again at once.
+            let before = (hurt(&snapshot) == Hurt::Targets)
+                .then(|| self.note_refused(mirror_id, &snapshot, &found))
+                .flatten();
+            let laid_out = self.lay_out(mirror_id, &snapshot, layout);
+            if let (Err(_), Some(before)) = (&laid_out, before) {
                 self.registry
-                    .update(mirror_id, |entry| entry.note_refused(&snapshot, &found));
+                    .update(mirror_id, |entry| entry.refused = before);
             }
-            Ok(Some(aftermath))
+            laid_out.map(Some)
         })
     }
 
@@ -80,7 +84,7 @@ impl Switcher {
         let spots = if all {
             outside(gaps, &snapshot.ahead())
         } else {
-            let tried = self.registry.get(mirror_id)?.aside_tried;
+            let tried = self.registry.get(mirror_id)?.tried(&snapshot);
             outside(&common(gaps, &snapshot.known.settings.aside), &tried)
         };
         let Some(leg) = snapshot.legs.first().filter(|_| !spots.is_empty()) else {
@@ -134,6 +138,20 @@ impl Switcher {
         }
         let layout = Layout::new(&next, edit, ASIDE);
         self.lay_out(mirror_id, &snapshot, layout).map(Some)
+    }
+
+    /// Remember what a target did not take; what was remembered before.
+    fn note_refused(
+        &self,
+        mirror_id: MirrorId,
+        snapshot: &Snapshot,
+        found: &[Spot],
+    ) -> Option<Refused> {
+        self.registry.update(mirror_id, |entry| {
+            let before = entry.refused.clone();
+            entry.refused.note(&snapshot.leg_devices(), found);
+            before
+        })
     }
 
     fn tell(&self, snapshot: &Snapshot, bad: &[Spot]) {

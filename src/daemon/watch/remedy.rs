@@ -168,7 +168,7 @@ fn is_to_narrow(entry: &Entry, snapshot: &Snapshot) -> bool {
     let aside = common(snapshot.on_leg_0(), &snapshot.known.settings.aside);
     let early = entry.narrow_failed.1.is_some_and(|at| at > Instant::now());
     let later = early || snapshot.leaves_aside();
-    !entry.narrowing && !later && !outside(&aside, &entry.aside_tried).is_empty()
+    !entry.narrowing && !later && !outside(&aside, &entry.tried(snapshot)).is_empty()
 }
 
 /// What is to be done about the front of a copy in which nothing has failed.
