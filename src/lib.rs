@@ -11,9 +11,11 @@
 //! 7. [`tree`]: the files, a row each
 //! 8. [`fuse`]: FUSE's requests handed through
 //! 9. [`command`]: the command line, the mount, the background
+//! 10. [`cluster`]: the log of a mirror that several machines write; no I/O
 //!
 //! A module may use those with a smaller number, never those with a larger one.
 
+pub mod cluster;
 pub mod command;
 pub mod daemon;
 pub mod engine;

@@ -1,0 +1,232 @@
+//! The lives of tables and of their machines.
+
+use super::legs::Relation;
+use super::order::{Legs, Make, NodeId, TableId, Word};
+use super::table::{Phase, Table};
+use super::touched::Touched;
+use super::{State, all};
+use crate::text::disklog;
+
+impl State {
+    /// A machine is gone for good: what it was writing is to be copied again.
+    pub fn node_down(&mut self, node: NodeId) -> Touched {
+        self.time += 1;
+        let mut touched = Touched::default();
+        let gone: Vec<TableId> = self
+            .tables
+            .keys()
+            .copied()
+            .filter(|id| id.node == node)
+            .collect();
+        for id in gone {
+            self.fitting.remove(&id);
+            let marks = self.tables.remove(&id).map(|table| table.marks);
+            for region in marks.into_iter().flatten() {
+                self.make_stale(region);
+                touched.add(region);
+            }
+        }
+        self.away.remove(&node);
+        self.legs.forget(node);
+        self.take_over(&mut touched);
+        self.settle();
+        touched
+    }
+
+    /// Nobody answers the kernel of a machine: what it writes and copies stays so.
+    pub fn node_away(&mut self, node: NodeId) {
+        if self.tables.keys().any(|id| id.node == node) {
+            self.away.insert(node);
+        }
+    }
+
+    /// Somebody answers it again.
+    pub fn node_back(&mut self, node: NodeId) {
+        self.away.remove(&node);
+    }
+
+    pub(super) fn resume(
+        &mut self,
+        id: TableId,
+        legs: &Legs,
+        clean: Option<&[u8]>,
+        fresh: bool,
+        touched: &mut Touched,
+    ) {
+        let alone = self.others(id).next().is_none();
+        let Some(table) = self.tables.get_mut(&id) else {
+            return;
+        };
+        let (new, make) = (table.phase == Phase::Loaded, table.make.clone());
+        let at_risk = std::mem::take(&mut table.at_risk);
+        table.phase = Phase::Running;
+        table.legs.clone_from(legs);
+        table.idle = false;
+        table.search = 0;
+        table.failed.clear();
+        if fresh {
+            table.resumed = self.time;
+        } else {
+            (table.resumed, table.tainted) = (0, true);
+        }
+        // Others may have copied meanwhile what this one still writes to leg 0 alone.
+        at_risk.ones().for_each(|at| self.make_stale(at as u64));
+        if !fresh || !at_risk.is_clear() {
+            let others = self.tables.iter_mut().filter(|(other, _)| **other != id);
+            others.for_each(|(_, other)| other.void = other.copies.is_some());
+        }
+        let newborn = !self.born;
+        if newborn {
+            self.be_born(id, &make, legs, clean, fresh);
+            *touched = Touched::All;
+        } else if self.is_fitting(id, &make, legs) {
+            self.fitting.insert(id);
+            legs.iter().for_each(|legs| self.legs.add(id.node, legs));
+            if new && alone && make.word == Word::Sync {
+                self.all_stale(touched);
+            }
+        } else {
+            self.fitting.remove(&id);
+        }
+        // Of what it wrote to leg 0 alone nobody knows; what is clean on a disk it did not.
+        let from_disk = newborn && clean.is_some();
+        let tainted = self.tables.get(&id).is_some_and(|table| table.tainted);
+        if !fresh && !from_disk || tainted && !self.fits(id) {
+            self.all_stale(touched);
+        }
+    }
+
+    /// The first table of all runs.
+    fn be_born(
+        &mut self,
+        id: TableId,
+        make: &Make,
+        legs: &Legs,
+        clean: Option<&[u8]>,
+        fresh: bool,
+    ) {
+        self.born = true;
+        self.become_of(id, make, legs);
+        self.unsynced = all(self.geometry);
+        match (make.word, clean) {
+            (Word::Sync, _) => {}
+            (_, Some(clean)) => {
+                for region in 0..self.regions() {
+                    let is_clean = disklog::is_clean(clean, region);
+                    self.unsynced.set(region as usize, !is_clean);
+                }
+            }
+            // What was said of the legs once is not so after they were written.
+            (Word::NoSync, None) if fresh => self.unsynced.clear(),
+            (Word::NoSync | Word::Log, None) => {}
+        }
+        self.all_since = self.time;
+    }
+
+    fn become_of(&mut self, id: TableId, make: &Make, legs: &Legs) {
+        self.geometry = make.geometry;
+        self.legs
+            .become_of(id.node, legs.as_deref().unwrap_or_default());
+        self.fitting.clear();
+        self.fitting.insert(id);
+        self.wanted.clear();
+    }
+
+    fn is_fitting(&self, id: TableId, make: &Make, legs: &Legs) -> bool {
+        let relation = |legs: &Vec<String>| self.legs.relation(id.node, legs);
+        make.geometry == self.geometry && legs.as_ref().map(relation) == Some(Relation::Same)
+    }
+
+    /// Where no table that runs has the size and the legs that the state is of, it is of
+    /// those of one that does.
+    pub(super) fn take_over(&mut self, touched: &mut Touched) {
+        let mut live = self.tables.iter().filter(|(_, table)| table.is_live());
+        let next = live.clone().next().map(|(id, table)| (*id, table.clone()));
+        if !self.born || live.any(|(id, _)| self.fits(*id)) {
+            return;
+        }
+        let Some((id, table)) = next else { return };
+        let relation = |legs: &Vec<String>| self.legs.relation(id.node, legs);
+        let same = table.make.geometry == self.geometry;
+        let stays = same
+            && table
+                .legs
+                .as_ref()
+                .map(relation)
+                .is_some_and(|it| it != Relation::Other);
+        self.become_of(id, &table.make, &table.legs);
+        if !stays {
+            self.all_stale(touched);
+        }
+        // Its kernel asked about each region until now.
+        if let Some(table) = self.tables.get_mut(&id).filter(|table| !table.tainted) {
+            table.resumed = self.time;
+        }
+        let waiting: Vec<TableId> = self.tables.keys().copied().collect();
+        for id in waiting {
+            self.join(id);
+        }
+    }
+
+    /// A table that did not fit may do so now.
+    fn join(&mut self, id: TableId) {
+        let Some(table) = self.tables.get(&id).filter(|table| table.is_live()) else {
+            return;
+        };
+        let (make, legs) = (table.make.clone(), table.legs.clone());
+        if !self.fits(id) && self.is_fitting(id, &make, &legs) {
+            self.fitting.insert(id);
+            legs.iter().for_each(|legs| self.legs.add(id.node, legs));
+            if let Some(table) = self.tables.get_mut(&id).filter(|table| !table.tainted) {
+                table.resumed = self.time;
+            }
+        }
+    }
+
+    pub(super) fn presuspend(&mut self, id: TableId, touched: &mut Touched) {
+        let (fits, all_in_sync) = (self.fits(id), self.unsynced.is_clear());
+        let running = |table: &&mut Table| table.phase == Phase::Running;
+        let Some(table) = self.tables.get_mut(&id).filter(running) else {
+            return;
+        };
+        table.phase = Phase::Suspending;
+        let (tainted, marks) = (table.tainted, table.marks.clone());
+        // It writes what it holds back to leg 0 alone now.
+        table.tainted |= !fits || !all_in_sync;
+        match (fits, tainted) {
+            (true, _) => {}
+            (false, false) => self.mark_other_legs(id, &marks),
+            (false, true) => self.all_stale(touched),
+        }
+    }
+
+    pub(super) fn postsuspend(&mut self, id: TableId) {
+        let fits = self.fits(id);
+        let unsynced = &self.unsynced;
+        if let Some(table) = self.tables.get_mut(&id).filter(|table| table.is_live()) {
+            table.phase = Phase::Suspended;
+            (table.copies, table.void) = (None, false);
+            if table.tainted {
+                table.at_risk = if fits {
+                    unsynced.clone()
+                } else {
+                    all(self.geometry)
+                };
+            }
+        }
+    }
+
+    pub(super) fn destroy(&mut self, id: TableId, touched: &mut Touched) {
+        self.fitting.remove(&id);
+        let Some(table) = self.tables.remove(&id) else {
+            return;
+        };
+        for region in table.marks {
+            // Nothing was written any more when it was suspended.
+            if table.phase != Phase::Suspended {
+                self.make_stale(region);
+            }
+            touched.add(region);
+        }
+    }
+}

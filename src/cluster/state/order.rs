@@ -1,0 +1,94 @@
+//! What changes the state of a log. Every machine applies the same orders in the same
+//! sequence, and so comes to the same state.
+
+use serde::{Deserialize, Serialize};
+
+/// A machine of the cluster.
+pub type NodeId = u32;
+
+/// A table with this log in the kernel of one machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TableId {
+    /// The machine.
+    pub node: NodeId,
+    /// What its kernel calls the table's log.
+    pub luid: u64,
+}
+
+/// Of what size the log is. Two tables with another one have no region in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Geometry {
+    /// Sectors of the target.
+    pub length: u64,
+    /// Sectors of a region.
+    pub region: u64,
+}
+
+impl Geometry {
+    /// How many regions there are.
+    pub fn regions(self) -> u64 {
+        self.length.div_ceil(self.region.max(1))
+    }
+}
+
+/// What is said of the legs when a log has no state yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Word {
+    /// What the disk log says; nothing is in sync where there is none.
+    Log,
+    /// `sync`: all is to be copied.
+    Sync,
+    /// `nosync`: the legs are equal.
+    NoSync,
+}
+
+/// What a table is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Make {
+    /// Its size.
+    pub geometry: Geometry,
+    /// Its sync word.
+    pub word: Word,
+}
+
+/// The legs of a running table, in their order, each by a name that is the same whenever
+/// that machine sees the same disk. None where they could not be found out.
+pub type Legs = Option<Vec<String>>;
+
+/// A change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Order {
+    /// A table was loaded.
+    Construct(Make),
+    /// It is gone.
+    Destroy,
+    /// It is running.
+    Resume {
+        /// What its legs are.
+        legs: Legs,
+        /// Which regions the disk log has as clean, where the machine that resumes found
+        /// no state in the group.
+        clean: Option<Vec<u8>>,
+        /// Whether its kernel has resumed indeed, and not only its link to the server.
+        fresh: bool,
+    },
+    /// It is about to be suspended.
+    Presuspend,
+    /// It is suspended: no write is under way.
+    Postsuspend,
+    /// These regions are about to be written.
+    Mark(Vec<u64>),
+    /// These are not being written any more.
+    Clear(Vec<u64>),
+    /// A region was copied, or a write of it has failed.
+    SetSync {
+        /// The region.
+        region: u64,
+        /// Whether it is the same on all legs.
+        in_sync: bool,
+    },
+    /// It asks for a region to copy.
+    Work,
+    /// It wants to write a region that is not in sync.
+    Write(u64),
+}
