@@ -266,8 +266,8 @@ impl Snapshot {
     }
 
     /// What its legs are.
-    pub fn leg_devices(&self) -> Vec<DeviceRef> {
-        self.legs.iter().map(|leg| leg.device.clone()).collect()
+    pub fn leg_devices(&self) -> impl Iterator<Item = &DeviceRef> + Clone {
+        self.legs.iter().map(|leg| &leg.device)
     }
 
     /// What lies on leg 0 alone; nothing where the targets are not segments of one mirror.

@@ -5,12 +5,14 @@
 use std::fmt;
 
 use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+
 use crate::text::device::DeviceRef;
 use crate::text::name::MAX_UUID;
 use crate::text::words::{Words, cut, is_digits, quote};
 
 /// What a log's last word declares the legs to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Sync {
     /// `sync`: forget what the log says and copy everything.
     Sync,
@@ -27,7 +29,11 @@ impl Sync {
         row.map(|(sync, _)| *sync)
     }
 
-    fn parse(word: &str) -> Result<Self> {
+    /// The word; an error that says what it is not.
+    ///
+    /// # Errors
+    /// It is neither (`EINVAL`).
+    pub fn parse(word: &str) -> Result<Self> {
         Sync::find(word).ok_or_else(|| {
             refused(
                 "unrecognised sync argument to dirty region log",
@@ -219,8 +225,11 @@ fn region_and_sync(args: &[&str], length: u64) -> Result<(u64, Option<Sync>)> {
     }
 }
 
-/// `_check_region_size`, dm-log.c
-fn region_size(word: &str, length: u64) -> Result<u64> {
+/// The sectors of a region (`_check_region_size`, dm-log.c).
+///
+/// # Errors
+/// A target of `length` sectors cannot have such regions (`EINVAL`).
+pub fn region_size(word: &str, length: u64) -> Result<u64> {
     let region = word.parse::<u32>().ok().filter(|_| is_digits(word));
     let region = region.map(u64::from);
     let region = region.filter(|size| size.is_power_of_two() && (2..=length).contains(size));

@@ -45,13 +45,14 @@ impl State {
     }
 
     /// A region is not the same on all legs any more.
-    pub(super) fn make_stale(&mut self, region: u64) {
+    pub(super) fn make_stale(&mut self, region: u64, touched: &mut Touched) {
         let Ok(at) = usize::try_from(region) else {
             return;
         };
         if at < self.unsynced.len() && !self.unsynced.contains(at) {
             self.unsynced.insert(at);
             self.since.insert(region, self.time);
+            touched.add(region);
         }
     }
 
@@ -68,7 +69,7 @@ impl State {
         };
         table.marks.extend(regions);
         regions.iter().for_each(|region| touched.add(*region));
-        self.mark_other_legs(id, regions);
+        self.mark_other_legs(id, regions, touched);
     }
 
     /// What is written to the legs of a table that has not those of the state is not equal
@@ -77,11 +78,11 @@ impl State {
         &mut self,
         id: TableId,
         regions: impl IntoIterator<Item = &'a u64>,
+        touched: &mut Touched,
     ) {
         if !self.fits(id) {
-            regions
-                .into_iter()
-                .for_each(|region| self.make_stale(*region));
+            let regions = regions.into_iter();
+            regions.for_each(|region| self.make_stale(*region, touched));
         }
     }
 
@@ -122,7 +123,7 @@ impl State {
             // A write of it has failed on a leg.
             (false, false) => {
                 table.tainted = true;
-                self.make_stale(region);
+                self.make_stale(region, touched);
             }
             // What it was not given to copy is not known to be copied.
             (false, true) => {}

@@ -31,7 +31,8 @@ impl State {
             return (!lets_go(table) || hindered, 0);
         }
         let lowest = self.lowest();
-        if self.is_free(id, table) {
+        if table.tainted && table.phase == Phase::Running && !hindered {
+            // It writes what is not in sync to leg 0 alone, and nobody copies.
             return (false, lowest.max(self.regions().saturating_sub(1)));
         }
         let waits = if suspending {
@@ -40,12 +41,6 @@ impl State {
             table.tainted || self.knows(table, region)
         };
         (waits && self.is_unsynced(region), lowest)
-    }
-
-    /// Whether a table may write what is not in sync to leg 0 alone: nobody copies then.
-    fn is_free(&self, id: TableId, table: &Table) -> bool {
-        let running = table.tainted && table.phase == Phase::Running;
-        running && self.is_copied_by_no_other(id)
     }
 
     /// Whether a write of this region is to be ordered before it is answered: it may be that
@@ -57,11 +52,10 @@ impl State {
 
     /// Whether a table may become the one that writes what is not in sync.
     pub(super) fn may_be_freed(&self, id: TableId) -> bool {
-        let tainted = |table: &Table| table.tainted;
         let own = self.tables.get(&id);
         self.fits(id)
             && own.is_some_and(|own| !own.tainted && own.phase == Phase::Running)
-            && !self.others(id).any(|(_, other)| tainted(other))
+            && !self.others(id).any(|(_, other)| other.tainted)
     }
 
     /// Whether no other table copies anything. One that is to be suspended waits for that: it

@@ -1,11 +1,12 @@
 //! The lives of tables and of their machines.
 
 use super::legs::Relation;
-use super::order::{Legs, Make, NodeId, TableId, Word};
+use super::order::{Legs, Make, NodeId, TableId};
 use super::table::{Phase, Table};
 use super::touched::Touched;
 use super::{State, all};
 use crate::text::disklog;
+use crate::text::log::Sync;
 
 impl State {
     /// A machine is gone for good: what it was writing is to be copied again.
@@ -22,7 +23,7 @@ impl State {
             self.fitting.remove(&id);
             let marks = self.tables.remove(&id).map(|table| table.marks);
             for region in marks.into_iter().flatten() {
-                self.make_stale(region);
+                self.make_stale(region, &mut touched);
                 touched.add(region);
             }
         }
@@ -70,7 +71,8 @@ impl State {
             (table.resumed, table.tainted) = (0, true);
         }
         // Others may have copied meanwhile what this one still writes to leg 0 alone.
-        at_risk.ones().for_each(|at| self.make_stale(at as u64));
+        let regions = at_risk.ones();
+        regions.for_each(|at| self.make_stale(at as u64, touched));
         if !fresh || !at_risk.is_clear() {
             let others = self.tables.iter_mut().filter(|(other, _)| **other != id);
             others.for_each(|(_, other)| other.void = other.copies.is_some());
@@ -79,10 +81,9 @@ impl State {
         if newborn {
             self.be_born(id, &make, legs, clean, fresh);
             *touched = Touched::All;
-        } else if self.is_fitting(id, &make, legs) {
-            self.fitting.insert(id);
-            legs.iter().for_each(|legs| self.legs.add(id.node, legs));
-            if new && alone && make.word == Word::Sync {
+        } else if self.relation(id, &make, legs) == Relation::Same {
+            self.fit_in(id, legs);
+            if new && alone && make.sync == Some(Sync::Sync) {
                 self.all_stale(touched);
             }
         } else {
@@ -108,8 +109,8 @@ impl State {
         self.born = true;
         self.become_of(id, make, legs);
         self.unsynced = all(self.geometry);
-        match (make.word, clean) {
-            (Word::Sync, _) => {}
+        match (make.sync, clean) {
+            (Some(Sync::Sync), _) => {}
             (_, Some(clean)) => {
                 for region in 0..self.regions() {
                     let is_clean = disklog::is_clean(clean, region);
@@ -117,8 +118,8 @@ impl State {
                 }
             }
             // What was said of the legs once is not so after they were written.
-            (Word::NoSync, None) if fresh => self.unsynced.clear(),
-            (Word::NoSync | Word::Log, None) => {}
+            (Some(Sync::NoSync), None) if fresh => self.unsynced.clear(),
+            (Some(Sync::NoSync) | None, None) => {}
         }
         self.all_since = self.time;
     }
@@ -132,36 +133,37 @@ impl State {
         self.wanted.clear();
     }
 
-    fn is_fitting(&self, id: TableId, make: &Make, legs: &Legs) -> bool {
-        let relation = |legs: &Vec<String>| self.legs.relation(id.node, legs);
-        make.geometry == self.geometry && legs.as_ref().map(relation) == Some(Relation::Same)
+    /// A table has the size and the legs that the state is of.
+    fn fit_in(&mut self, id: TableId, legs: &Legs) {
+        self.fitting.insert(id);
+        legs.iter().for_each(|legs| self.legs.add(id.node, legs));
+    }
+
+    /// What a table is beside those that the state is of. Of another size it is another one,
+    /// and where its legs are not known.
+    fn relation(&self, id: TableId, make: &Make, legs: &Legs) -> Relation {
+        match legs {
+            Some(legs) if make.geometry == self.geometry => self.legs.relation(id.node, legs),
+            _ => Relation::Other,
+        }
     }
 
     /// Where no table that runs has the size and the legs that the state is of, it is of
     /// those of one that does.
     pub(super) fn take_over(&mut self, touched: &mut Touched) {
         let mut live = self.tables.iter().filter(|(_, table)| table.is_live());
-        let next = live.clone().next().map(|(id, table)| (*id, table.clone()));
+        let first = live.clone().next();
         if !self.born || live.any(|(id, _)| self.fits(*id)) {
             return;
         }
-        let Some((id, table)) = next else { return };
-        let relation = |legs: &Vec<String>| self.legs.relation(id.node, legs);
-        let same = table.make.geometry == self.geometry;
-        let stays = same
-            && table
-                .legs
-                .as_ref()
-                .map(relation)
-                .is_some_and(|it| it != Relation::Other);
-        self.become_of(id, &table.make, &table.legs);
-        if !stays {
+        let Some((&id, table)) = first else { return };
+        let (make, legs) = (table.make.clone(), table.legs.clone());
+        let relation = self.relation(id, &make, &legs);
+        self.become_of(id, &make, &legs);
+        if relation == Relation::Other {
             self.all_stale(touched);
         }
-        // Its kernel asked about each region until now.
-        if let Some(table) = self.tables.get_mut(&id).filter(|table| !table.tainted) {
-            table.resumed = self.time;
-        }
+        self.asked_until_now(id);
         let waiting: Vec<TableId> = self.tables.keys().copied().collect();
         for id in waiting {
             self.join(id);
@@ -174,12 +176,16 @@ impl State {
             return;
         };
         let (make, legs) = (table.make.clone(), table.legs.clone());
-        if !self.fits(id) && self.is_fitting(id, &make, &legs) {
-            self.fitting.insert(id);
-            legs.iter().for_each(|legs| self.legs.add(id.node, legs));
-            if let Some(table) = self.tables.get_mut(&id).filter(|table| !table.tainted) {
-                table.resumed = self.time;
-            }
+        if !self.fits(id) && self.relation(id, &make, &legs) == Relation::Same {
+            self.fit_in(id, &legs);
+            self.asked_until_now(id);
+        }
+    }
+
+    /// The kernel of one that did not fit asked about each region until now.
+    fn asked_until_now(&mut self, id: TableId) {
+        if let Some(table) = self.tables.get_mut(&id).filter(|table| !table.tainted) {
+            table.resumed = self.time;
         }
     }
 
@@ -195,7 +201,7 @@ impl State {
         table.tainted |= !fits || !all_in_sync;
         match (fits, tainted) {
             (true, _) => {}
-            (false, false) => self.mark_other_legs(id, &marks),
+            (false, false) => self.mark_other_legs(id, &marks, touched),
             (false, true) => self.all_stale(touched),
         }
     }
@@ -224,7 +230,7 @@ impl State {
         for region in table.marks {
             // Nothing was written any more when it was suspended.
             if table.phase != Phase::Suspended {
-                self.make_stale(region);
+                self.make_stale(region, touched);
             }
             touched.add(region);
         }

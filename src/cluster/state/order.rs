@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::log::Sync;
+
 /// A machine of the cluster.
 pub type NodeId = u32;
 
@@ -31,24 +33,14 @@ impl Geometry {
     }
 }
 
-/// What is said of the legs when a log has no state yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Word {
-    /// What the disk log says; nothing is in sync where there is none.
-    Log,
-    /// `sync`: all is to be copied.
-    Sync,
-    /// `nosync`: the legs are equal.
-    NoSync,
-}
-
 /// What a table is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Make {
     /// Its size.
     pub geometry: Geometry,
-    /// Its sync word.
-    pub word: Word,
+    /// Its sync word. Where a log has no state yet and there is none, that is what the disk
+    /// log says.
+    pub sync: Option<Sync>,
 }
 
 /// The legs of a running table, in their order, each by a name that is the same whenever

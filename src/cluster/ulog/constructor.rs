@@ -4,7 +4,8 @@
 
 use crate::error::{Error, Result};
 use crate::text::device::DeviceRef;
-use crate::text::words::quote;
+use crate::text::log::{Sync, region_size};
+use crate::text::words::{Words, quote};
 
 /// A log that is to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,8 +16,8 @@ pub struct Constructor {
     pub region: u64,
     /// The device of a log on a disk.
     pub device: Option<DeviceRef>,
-    /// Whether the legs are to be copied, or are equal; none where neither was said.
-    pub sync: Option<bool>,
+    /// The sync word, if any.
+    pub sync: Option<Sync>,
 }
 
 impl Constructor {
@@ -25,41 +26,20 @@ impl Constructor {
     /// # Errors
     /// The word that is none, or is not as it has to be.
     pub fn parse(words: &str) -> Result<Constructor> {
-        let mut words = words.split_ascii_whitespace();
-        let length = number(words.next(), "the length")?;
-        let kind = words.next().unwrap_or_default();
-        let device = match kind {
-            "clustered-core" | "clustered_core" => None,
-            "clustered-disk" | "clustered_disk" => Some(device(words.next())?),
-            _ => {
-                return Err(Error::invalid(format!(
-                    "{} is no log: clustered-core or clustered-disk",
-                    quote(kind)
-                )));
-            }
-        };
-        let region = number(words.next(), "the region size")?;
-        let fits = region.is_power_of_two() && region >= 2 && region <= length;
-        // What the bits of a log are counted by in the kernel (`region_count`).
-        if !fits || length.div_ceil(region) > u64::from(u32::MAX) {
-            return Err(Error::invalid(format!(
-                "a region of {region} sectors: a power of two up to the length, {length}"
-            )));
+        let mut words = Words::new(words);
+        let length = words.number("the length")?;
+        if length == 0 {
+            return Err(Error::invalid("the length is 0 sectors"));
         }
+        let device = device(&mut words)?;
+        let region = region_size(words.next("the region size")?, length)?;
         let mut sync = None;
-        for word in words {
-            match word {
-                "sync" => sync = Some(true),
-                "nosync" => sync = Some(false),
-                // What old tables have: the kernel decides what is done about errors now.
-                "block_on_error" => {}
-                _ => {
-                    return Err(Error::invalid(format!(
-                        "{} is no word of a log: sync or nosync",
-                        quote(word)
-                    )));
-                }
+        while let Some(word) = words.peek() {
+            // What old tables have: the kernel decides what is done about errors now.
+            if word != "block_on_error" {
+                sync = Some(Sync::parse(word)?);
             }
+            words.next("a word of the log")?;
         }
         Ok(Constructor {
             length,
@@ -78,16 +58,20 @@ impl Constructor {
     }
 }
 
-fn number(word: Option<&str>, what: &str) -> Result<u64> {
-    let word = word.unwrap_or_default();
-    let number = word.parse().ok().filter(|number| *number > 0);
-    number.ok_or_else(|| Error::invalid(format!("{what} is {}: not a number", quote(word))))
-}
-
-fn device(word: Option<&str>) -> Result<DeviceRef> {
-    let word = word.unwrap_or_default();
-    let device = word.parse::<DeviceRef>();
-    device.map_err(|error| error.context("the device of the log"))
+/// The device of the log, where its type has one.
+fn device(words: &mut Words<'_>) -> Result<Option<DeviceRef>> {
+    match words.next("clustered-core or clustered-disk")? {
+        "clustered-core" | "clustered_core" => Ok(None),
+        "clustered-disk" | "clustered_disk" => {
+            let device = words.next("the device of the log")?.parse();
+            let device = device.map_err(|error: Error| error.context("the device of the log"));
+            device.map(Some)
+        }
+        kind => Err(Error::invalid(format!(
+            "{} is no log: clustered-core or clustered-disk",
+            quote(kind)
+        ))),
+    }
 }
 
 #[cfg(test)]
@@ -99,10 +83,16 @@ mod tests {
         let words = "4096 clustered-disk 253:1 1024 nosync block_on_error";
         let made = Constructor::parse(words).unwrap();
         assert_eq!((made.length, made.region), (4096, 1024));
-        assert_eq!((made.sync, made.kind()), (Some(false), "clustered-disk"));
+        assert_eq!(
+            (made.sync, made.kind()),
+            (Some(Sync::NoSync), "clustered-disk")
+        );
         assert_eq!(made.device.unwrap().to_string(), "253:1");
         let made = Constructor::parse("4096 clustered_core 8 sync").unwrap();
-        assert_eq!((made.sync, made.kind()), (Some(true), "clustered-core"));
+        assert_eq!(
+            (made.sync, made.kind()),
+            (Some(Sync::Sync), "clustered-core")
+        );
         assert!(made.device.is_none());
         assert_eq!(
             Constructor::parse("16 clustered-core 8").unwrap().sync,
@@ -120,7 +110,7 @@ mod tests {
             ("16 clustered-core", "the region size"),
             ("16 clustered-core 3", "3 sectors"),
             ("16 clustered-core 32", "32 sectors"),
-            ("18446744073709551615 clustered-core 2", "2 sectors"),
+            ("18446744073709551615 clustered-core 2", "region size 2:"),
             ("16 clustered-disk", "the device of the log"),
             ("16 clustered-disk x 8", "the device of the log"),
             ("16 clustered-core 8 maybe", "\"maybe\""),

@@ -7,10 +7,6 @@ use nix::errno::Errno;
 /// The connector's address of userspace logs (`CN_IDX_DM`, `CN_VAL_DM_USERSPACE_LOG`).
 pub const ADDRESS: (u32, u32) = (7, 1);
 
-/// The most that a message to or from the kernel has, in bytes: what it makes room for
-/// is 512 less the header of the connector (`DM_ULOG_PREALLOCED_SIZE`).
-pub const MOST: usize = 1024;
-
 /// `NLMSG_DONE`, the only type that the connector sends and takes.
 const DONE: u16 = 3;
 

@@ -114,16 +114,23 @@ fn words(bytes: &[u8]) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn asked(kind: u32, numbers: &[u64]) -> Option<Question> {
-        let numbers = numbers.iter();
+    fn question(kind: u32, data: Vec<u8>) -> Option<Question> {
         Question::of(&Packet {
             luid: 1,
             uuid: "u".into(),
             version: 3,
             seq: 1,
             kind,
-            data: numbers.flat_map(|number| number.to_ne_bytes()).collect(),
+            data,
         })
+    }
+
+    fn asked(kind: u32, numbers: &[u64]) -> Option<Question> {
+        let numbers = numbers.iter();
+        question(
+            kind,
+            numbers.flat_map(|number| number.to_ne_bytes()).collect(),
+        )
     }
 
     #[test]
@@ -141,21 +148,9 @@ mod tests {
 
     #[test]
     fn a_constructor_ends_at_its_zero() {
-        let packet = Packet {
-            luid: 1,
-            uuid: "u".into(),
-            version: 3,
-            seq: 1,
-            kind: 1,
-            data: b"4096 clustered-core 8\0".to_vec(),
-        };
         let words = Question::Construct("4096 clustered-core 8".into());
-        assert_eq!(Question::of(&packet), Some(words));
-        let cut = Packet {
-            kind: 7,
-            data: vec![0; 9],
-            ..packet
-        };
-        assert_eq!(Question::of(&cut), None);
+        let sent = b"4096 clustered-core 8\0".to_vec();
+        assert_eq!(question(1, sent), Some(words));
+        assert_eq!(question(7, vec![0; 9]), None);
     }
 }

@@ -43,7 +43,7 @@ pub(super) fn beside(
 
 /// The devices of its legs and logs.
 pub(super) fn devices(snapshot: &Snapshot) -> impl Iterator<Item = &DeviceRef> {
-    let legs = snapshot.legs.iter().map(|leg| &leg.device);
+    let legs = snapshot.leg_devices();
     legs.chain(snapshot.logs.iter().filter_map(|log| log.device.as_ref()))
 }
 

@@ -157,10 +157,8 @@ impl Entry {
 
     /// What of what is set aside is not to be tried again by itself.
     pub(crate) fn tried(&self, snapshot: &Snapshot) -> Vec<Spot> {
-        union(
-            &self.aside_tried,
-            self.refused.twice(&snapshot.leg_devices()),
-        )
+        let refused = self.refused.twice(snapshot.leg_devices());
+        union(&self.aside_tried, refused)
     }
 
     /// It is not there, or no more: of what was seen of a device nothing stays.

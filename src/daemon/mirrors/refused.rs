@@ -14,10 +14,14 @@ pub(crate) struct Refused {
 
 impl Refused {
     /// These spots are set aside since a target did not take them.
-    pub(crate) fn note(&mut self, legs: &[DeviceRef], spots: &[Spot]) {
-        if self.legs != legs {
+    pub(crate) fn note<'a>(
+        &mut self,
+        legs: impl Iterator<Item = &'a DeviceRef> + Clone,
+        spots: &[Spot],
+    ) {
+        if !self.legs.iter().eq(legs.clone()) {
             *self = Refused {
-                legs: legs.to_vec(),
+                legs: legs.cloned().collect(),
                 ..Refused::default()
             };
         }
@@ -26,8 +30,12 @@ impl Refused {
     }
 
     /// What these legs are not to try again by themselves.
-    pub(crate) fn twice(&self, legs: &[DeviceRef]) -> &[Spot] {
-        if self.legs == legs { &self.twice } else { &[] }
+    pub(crate) fn twice<'a>(&self, legs: impl Iterator<Item = &'a DeviceRef>) -> &[Spot] {
+        if self.legs.iter().eq(legs) {
+            &self.twice
+        } else {
+            &[]
+        }
     }
 }
 
@@ -41,13 +49,13 @@ mod tests {
         let legs = |names: [&str; 2]| names.map(|name| DeviceRef::Path(name.into()));
         let (old, new) = (legs(["/dev/a", "/dev/b"]), legs(["/dev/a", "/dev/c"]));
         let mut refused = Refused::default();
-        refused.note(&old, &spots(0));
-        refused.note(&old, &spots(64));
-        assert!(refused.twice(&old).is_empty());
-        refused.note(&old, &spots(64));
-        assert_eq!(refused.twice(&old), spots(64));
-        assert!(refused.twice(&new).is_empty());
-        refused.note(&new, &spots(64));
-        assert!(refused.twice(&new).is_empty() && refused.twice(&old).is_empty());
+        refused.note(old.iter(), &spots(0));
+        refused.note(old.iter(), &spots(64));
+        assert!(refused.twice(old.iter()).is_empty());
+        refused.note(old.iter(), &spots(64));
+        assert_eq!(refused.twice(old.iter()), spots(64));
+        assert!(refused.twice(new.iter()).is_empty());
+        refused.note(new.iter(), &spots(64));
+        assert!(refused.twice(new.iter()).is_empty() && refused.twice(old.iter()).is_empty());
     }
 }

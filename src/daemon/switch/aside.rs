@@ -149,7 +149,7 @@ impl Switcher {
     ) -> Option<Refused> {
         self.registry.update(mirror_id, |entry| {
             let before = entry.refused.clone();
-            entry.refused.note(&snapshot.leg_devices(), found);
+            entry.refused.note(snapshot.leg_devices(), found);
             before
         })
     }

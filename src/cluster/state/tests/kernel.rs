@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::super::State;
 use super::super::order::{Order, TableId};
+use super::disk::Log;
 
 /// Blocks of a region.
 pub const BLOCKS: usize = 2;
@@ -75,7 +76,7 @@ impl Kernel {
     }
 
     /// Try the first write that is held (`do_writes`).
-    pub fn try_write(&mut self, state: &mut State) {
+    pub fn try_write(&mut self, state: &mut Log) {
         let Some((block, value)) = self.held.pop_front() else {
             return;
         };
@@ -128,7 +129,7 @@ impl Kernel {
     }
 
     /// Tell that nothing is written any more where that is so (`dm_rh_update_states`).
-    pub fn clear(&mut self, state: &mut State) {
+    pub fn clear(&mut self, state: &mut Log) {
         let dirty = |kernel: &Kernel, region: &u64| {
             kernel.hash.get(region) == Some(&Region::Dirty) && !kernel.pending(*region)
         };
@@ -147,7 +148,7 @@ impl Kernel {
     }
 
     /// Ask for a region to copy, read it, write it, one of these.
-    pub fn copy(&mut self, state: &mut State, legs: &mut [Vec<u64>; 3]) {
+    pub fn copy(&mut self, state: &mut Log, legs: &mut [Vec<u64>; 3]) {
         let regions = state.regions();
         match self.copy.take() {
             None if !self.suspending && self.hint < regions => {

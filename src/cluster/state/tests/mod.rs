@@ -1,6 +1,7 @@
 //! The state of a log beside kernels that behave as drivers/md/dm-raid1.c and
 //! dm-region-hash.c do, over legs that are numbers.
 
+mod disk;
 mod kernel;
 mod world;
 

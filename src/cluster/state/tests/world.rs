@@ -1,8 +1,8 @@
 //! Some machines, a log, two legs.
 
-use super::super::State;
 use super::super::cure::Cure;
-use super::super::order::{Geometry, Make, NodeId, Order, TableId, Word};
+use super::super::order::{Geometry, Make, NodeId, Order, TableId};
+use super::disk::Log;
 use super::kernel::{BLOCKS, Kernel};
 
 const REGIONS: u64 = 4;
@@ -10,7 +10,7 @@ const BLOCKS_IN_ALL: u64 = REGIONS * BLOCKS as u64;
 
 /// All there is.
 pub struct World {
-    state: State,
+    state: Log,
     kernels: Vec<Kernel>,
     legs: [Vec<u64>; 3],
     /// The disk that is to be leg 1.
@@ -27,7 +27,7 @@ impl World {
             region: 8,
         };
         let mut world = World {
-            state: State::new(geometry),
+            state: Log::new(geometry),
             kernels: Vec::new(),
             legs: [
                 (1..=BLOCKS_IN_ALL).collect(),
@@ -50,7 +50,7 @@ impl World {
         };
         Make {
             geometry,
-            word: Word::Log,
+            sync: None,
         }
     }
 
@@ -85,9 +85,7 @@ impl World {
 
     /// All servers end, and nobody knows any more what was; the log on a disk is there.
     fn lose(&mut self) {
-        let regions = (0..REGIONS).filter(|region| self.state.is_clean(*region));
-        let clean = vec![regions.fold(0, |bits, region| bits | 1_u8 << region)];
-        self.state = State::new(self.state.geometry());
+        let clean = self.state.lose();
         for at in 0..self.kernels.len() {
             if self.kernels[at].running {
                 let clean = (self.machines == 1).then(|| clean.clone());
@@ -208,6 +206,7 @@ impl World {
 
     /// What is in sync, and not being written, is equal.
     pub fn check(&self) {
+        self.state.check();
         for region in 0..REGIONS {
             let at = region as usize * BLOCKS;
             let written = self.kernels.iter().any(|kernel| kernel.pending(region));
