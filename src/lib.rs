@@ -11,7 +11,7 @@
 //! 7. [`tree`]: the files, a row each
 //! 8. [`fuse`]: FUSE's requests handed through
 //! 9. [`command`]: the command line, the mount, the background
-//! 10. [`cluster`]: the log of a mirror that several machines write; no I/O
+//! 10. [`cluster`]: the log of a mirror that several machines write, and its server
 //!
 //! A module may use those with a smaller number, never those with a larger one.
 

@@ -5,6 +5,7 @@ mod anonymous;
 mod bad;
 mod beside;
 mod checks;
+mod cluster;
 mod command;
 mod crowd;
 pub mod differential;
@@ -136,6 +137,7 @@ pub fn all() -> Vec<(&'static str, &'static Case)> {
         ("nbd", nbd::CASES),
         ("load", load::CASES),
         ("survival", survival::CASES),
+        ("cluster", cluster::CASES),
         ("rollback", rollback::CASES),
         ("security", security::CASES),
         ("security_rows", security::rows::CASES),

@@ -11,6 +11,7 @@ pub mod fragile;
 pub mod guest;
 pub mod kernlog;
 pub mod left;
+pub mod logd;
 pub mod mount;
 pub mod perform;
 pub mod served;

@@ -1,6 +1,15 @@
 //! The log of a mirror that several machines write: what the kernel hands to a process
-//! (`userspace` log, drivers/md/dm-log-userspace-base.c). So far the kernel's protocol and the
-//! state of such a log, both pure; nothing serves one yet.
+//! (`userspace` log, drivers/md/dm-log-userspace-base.c).
+//!
+//! Its rooms, of which each may use those with a smaller number:
+//!
+//! 1. [`ulog`]: what the kernel asks and how it is answered, as bytes and text; no I/O
+//! 2. [`state`]: which regions are the same on all legs, who writes and copies which; no I/O
+//! 3. [`serve`]: what is to be done for what was asked; no I/O
+//! 4. [`run`](crate::cluster): the process `mirrorfs-logd`, which does it
 
+#[cfg(feature = "cluster")]
+pub mod run;
+pub mod serve;
 pub mod state;
 pub mod ulog;

@@ -6,7 +6,7 @@ pub mod config;
 pub mod dispositions;
 pub mod engines;
 pub mod generate;
-mod hardening;
+pub(crate) mod hardening;
 pub mod logging;
 pub mod manual;
 pub mod mount_option;

@@ -26,8 +26,8 @@ impl State {
                     .or_insert_with(|| Table::new(make.clone()));
             }
             Order::Destroy => self.destroy(id, &mut applied.touched),
-            Order::Resume { legs, clean, fresh } => {
-                self.resume(id, legs, clean.as_deref(), *fresh, &mut applied.touched);
+            Order::Resume { legs, clean, heard } => {
+                self.resume(id, legs, clean.as_deref(), *heard, &mut applied.touched);
             }
             Order::Presuspend => self.presuspend(id, &mut applied.touched),
             Order::Postsuspend => self.postsuspend(id),

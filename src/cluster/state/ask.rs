@@ -64,6 +64,12 @@ impl State {
         !self.others(id).any(|(_, other)| other.copies.is_some())
     }
 
+    /// Whether a table was told that there is nothing to copy, and it is still so.
+    pub fn is_idle(&self, id: TableId) -> bool {
+        let idle = self.tables.get(&id).is_some_and(|table| table.idle);
+        idle && self.next_work(id).is_none()
+    }
+
     /// How many regions a table is to call in sync.
     pub fn sync_count(&self, id: TableId) -> u64 {
         if self.fits(id) { self.in_sync() } else { 0 }

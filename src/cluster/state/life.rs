@@ -1,7 +1,7 @@
 //! The lives of tables and of their machines.
 
 use super::legs::Relation;
-use super::order::{Legs, Make, NodeId, TableId};
+use super::order::{Heard, Legs, Make, NodeId, TableId};
 use super::table::{Phase, Table};
 use super::touched::Touched;
 use super::{State, all};
@@ -51,7 +51,7 @@ impl State {
         id: TableId,
         legs: &Legs,
         clean: Option<&[u8]>,
-        fresh: bool,
+        heard: Heard,
         touched: &mut Touched,
     ) {
         let alone = self.others(id).next().is_none();
@@ -65,21 +65,21 @@ impl State {
         table.idle = false;
         table.search = 0;
         table.failed.clear();
-        if fresh {
-            table.resumed = self.time;
-        } else {
-            (table.resumed, table.tainted) = (0, true);
+        match heard {
+            Heard::AtOnce => table.resumed = self.time,
+            Heard::Late => table.resumed = 0,
+            Heard::Again => (table.resumed, table.tainted) = (0, true),
         }
+        let again = heard == Heard::Again;
         // Others may have copied meanwhile what this one still writes to leg 0 alone.
         let regions = at_risk.ones();
         regions.for_each(|at| self.make_stale(at as u64, touched));
-        if !fresh || !at_risk.is_clear() {
+        if heard != Heard::AtOnce || !at_risk.is_clear() {
             let others = self.tables.iter_mut().filter(|(other, _)| **other != id);
             others.for_each(|(_, other)| other.void = other.copies.is_some());
         }
-        let newborn = !self.born;
-        if newborn {
-            self.be_born(id, &make, legs, clean, fresh);
+        if !self.born {
+            self.be_born(id, &make, legs, clean, heard);
             *touched = Touched::All;
         } else if self.relation(id, &make, legs) == Relation::Same {
             self.fit_in(id, legs);
@@ -89,10 +89,9 @@ impl State {
         } else {
             self.fitting.remove(&id);
         }
-        // Of what it wrote to leg 0 alone nobody knows; what is clean on a disk it did not.
-        let from_disk = newborn && clean.is_some();
+        // Of what it wrote to leg 0 alone nobody knows.
         let tainted = self.tables.get(&id).is_some_and(|table| table.tainted);
-        if !fresh && !from_disk || tainted && !self.fits(id) {
+        if again || tainted && !self.fits(id) {
             self.all_stale(touched);
         }
     }
@@ -104,12 +103,12 @@ impl State {
         make: &Make,
         legs: &Legs,
         clean: Option<&[u8]>,
-        fresh: bool,
+        heard: Heard,
     ) {
         self.born = true;
         self.become_of(id, make, legs);
         self.unsynced = all(self.geometry);
-        match (make.sync, clean) {
+        match (make.sync, clean.filter(|_| heard == Heard::AtOnce)) {
             (Some(Sync::Sync), _) => {}
             (_, Some(clean)) => {
                 for region in 0..self.regions() {
@@ -118,7 +117,7 @@ impl State {
                 }
             }
             // What was said of the legs once is not so after they were written.
-            (Some(Sync::NoSync), None) if fresh => self.unsynced.clear(),
+            (Some(Sync::NoSync), None) if heard != Heard::Again => self.unsynced.clear(),
             (Some(Sync::NoSync) | None, None) => {}
         }
         self.all_since = self.time;

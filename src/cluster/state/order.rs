@@ -47,6 +47,19 @@ pub struct Make {
 /// that machine sees the same disk. None where they could not be found out.
 pub type Legs = Option<Vec<String>>;
 
+/// How it was heard that a table runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Heard {
+    /// At once: from now on its kernel asks about each region.
+    AtOnce,
+    /// Later, since nobody listened then: its kernel may have been told meanwhile that it need
+    /// not ask about some regions.
+    Late,
+    /// From the kernel alone, which runs it while nobody knows since when: what it has in mind
+    /// was said by somebody whose state is lost.
+    Again,
+}
+
 /// A change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
@@ -59,10 +72,11 @@ pub enum Order {
         /// What its legs are.
         legs: Legs,
         /// Which regions the disk log has as clean, where the machine that resumes found
-        /// no state in the group.
+        /// no state in the group. A log does not say of which legs it is: it counts only
+        /// for a table that was heard at once.
         clean: Option<Vec<u8>>,
-        /// Whether its kernel has resumed indeed, and not only its link to the server.
-        fresh: bool,
+        /// How it was heard.
+        heard: Heard,
     },
     /// It is about to be suspended.
     Presuspend,

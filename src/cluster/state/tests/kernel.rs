@@ -47,6 +47,10 @@ pub struct Kernel {
     pub copy: Option<Copy>,
     pub running: bool,
     pub suspending: bool,
+    /// Whether somebody heard that it is to be suspended, and whether nobody heard that it
+    /// was resumed.
+    pub told: bool,
+    pub unheard: bool,
 }
 
 impl Kernel {
@@ -61,6 +65,8 @@ impl Kernel {
             copy: None,
             running: false,
             suspending: false,
+            told: false,
+            unheard: false,
         }
     }
 

@@ -1,7 +1,8 @@
 //! Some machines, a log, two legs.
 
 use super::super::cure::Cure;
-use super::super::order::{Geometry, Make, NodeId, Order, TableId};
+use super::super::order::{Geometry, Heard, Make, NodeId, Order, TableId};
+use super::super::table::Phase;
 use super::disk::Log;
 use super::kernel::{BLOCKS, Kernel};
 
@@ -66,30 +67,64 @@ impl World {
         self.kernels.len() - 1
     }
 
-    fn resume(&mut self, at: usize) {
+    fn resume(&mut self, at: usize, heard: bool) {
         let kernel = &mut self.kernels[at];
         (kernel.running, kernel.suspending, kernel.hint) = (true, false, 0);
         let known = self.state.tables().contains_key(&kernel.id);
-        self.tell_resumed(at, known, None);
+        kernel.unheard = !heard && known;
+        if !kernel.unheard {
+            self.forget_others(at);
+            let heard = if known { Heard::AtOnce } else { Heard::Again };
+            self.tell_resumed(at, heard, None);
+        }
+    }
+
+    /// A table that asks and is thought not to run was resumed while there was no server.
+    /// One that is to be suspended asks for nothing to copy.
+    fn hear(&mut self, at: usize) {
+        let kernel = &mut self.kernels[at];
+        let unheard = std::mem::take(&mut kernel.unheard);
+        let thought = self.state.tables().get(&kernel.id);
+        let copies = thought.is_some_and(|table| table.phase == Phase::Suspending);
+        let copies = copies && kernel.copy.is_none() && !kernel.suspending;
+        if unheard && thought.is_some_and(|table| !table.is_live()) || copies {
+            self.forget_others(at);
+            self.tell_resumed(at, Heard::Late, None);
+        }
+    }
+
+    /// Others of the machine that are thought to run are gone, and nobody heard it.
+    fn forget_others(&mut self, at: usize) {
+        let own = self.kernels[at].id;
+        self.forget(|id| id.node == own.node && id != own);
+    }
+
+    fn forget(&mut self, which: impl Fn(TableId) -> bool) {
+        let tables = self.state.tables().iter();
+        let live = tables.filter(|(id, table)| which(**id) && table.is_live());
+        let live: Vec<TableId> = live.map(|(id, _)| *id).collect();
+        for id in live {
+            self.state.apply(id, &Order::Destroy);
+        }
     }
 
     /// What the server tells of a table that runs; one that it did not know is made again.
-    fn tell_resumed(&mut self, at: usize, fresh: bool, clean: Option<Vec<u8>>) {
+    fn tell_resumed(&mut self, at: usize, heard: Heard, clean: Option<Vec<u8>>) {
         let (id, second) = (self.kernels[at].id, self.kernels[at].second);
-        if !fresh {
+        if heard == Heard::Again {
             self.state.apply(id, &Order::Construct(self.make()));
         }
         let legs = Some(vec!["a".to_owned(), second.to_string()]);
-        self.state.apply(id, &Order::Resume { legs, clean, fresh });
+        self.state.apply(id, &Order::Resume { legs, clean, heard });
     }
 
     /// All servers end, and nobody knows any more what was; the log on a disk is there.
     fn lose(&mut self) {
         let clean = self.state.lose();
         for at in 0..self.kernels.len() {
+            self.kernels[at].unheard = false;
             if self.kernels[at].running {
-                let clean = (self.machines == 1).then(|| clean.clone());
-                self.tell_resumed(at, false, clean);
+                self.tell_resumed(at, Heard::Again, Some(clean.clone()));
             }
         }
     }
@@ -97,40 +132,47 @@ impl World {
     fn start(&mut self, node: NodeId) {
         if !self.kernels.iter().any(|kernel| kernel.id.node == node) {
             let at = self.load(node);
-            self.resume(at);
+            self.resume(at, true);
         }
     }
 
-    fn presuspend(&mut self, at: usize) {
+    fn presuspend(&mut self, at: usize, heard: bool) {
         let kernel = &mut self.kernels[at];
         if kernel.running && !kernel.suspending && kernel.copy.is_none() {
-            kernel.suspending = true;
-            self.state.apply(kernel.id, &Order::Presuspend);
+            (kernel.suspending, kernel.told) = (true, heard);
+            if heard {
+                self.state.apply(kernel.id, &Order::Presuspend);
+            }
         }
     }
 
     /// The end of a suspend, once nothing is under way.
-    fn postsuspend(&mut self, at: usize) {
+    fn postsuspend(&mut self, at: usize, heard: bool) {
         let kernel = &mut self.kernels[at];
         let idle = kernel.writes.is_empty() && kernel.held.is_empty();
-        if kernel.suspending && idle && self.state.is_copied_by_no_other(kernel.id) {
+        let may = !kernel.told || self.state.is_copied_by_no_other(kernel.id);
+        if kernel.suspending && idle && may {
             (kernel.running, kernel.suspending) = (false, false);
-            self.state.apply(kernel.id, &Order::Postsuspend);
+            if heard {
+                self.state.apply(kernel.id, &Order::Postsuspend);
+            }
         }
     }
 
     /// A suspended one goes on, or another table in its place.
-    fn go_on(&mut self, at: usize, reload: bool) {
+    fn go_on(&mut self, at: usize, reload: bool, heard: bool) {
         if self.kernels[at].running {
             return;
         }
         if !reload {
-            return self.resume(at);
+            return self.resume(at, heard);
         }
         let old = self.kernels[at].id;
         let new = self.load(old.node);
-        self.resume(new);
-        self.state.apply(old, &Order::Destroy);
+        self.resume(new, heard);
+        if heard {
+            self.state.apply(old, &Order::Destroy);
+        }
         self.kernels.remove(at);
     }
 
@@ -145,6 +187,11 @@ impl World {
         let Some(at) = usize::from(which).checked_rem(self.kernels.len()) else {
             return self.start(node);
         };
+        if self.kernels[at].running && matches!(what % 32, 4..10 | 18..23) {
+            self.hear(at);
+        }
+        // Now and then there is no server to hear the kernel.
+        let heard = more % 8 < 6;
         let kernel = &mut self.kernels[at];
         match what % 32 {
             0..4 if !kernel.suspending => self.submit(at, u64::from(more)),
@@ -153,13 +200,13 @@ impl World {
             16..18 if kernel.running => kernel.clear(&mut self.state),
             18..23 if kernel.running => kernel.copy(&mut self.state, &mut self.legs),
             23 => kernel.ask_count(&self.state),
-            24 => self.presuspend(at),
-            25 | 26 => self.postsuspend(at),
+            24 => self.presuspend(at, heard),
+            25 | 26 => self.postsuspend(at, heard),
             27 => {
                 if more % 16 == 1 {
                     self.second = 3 - self.second;
                 }
-                self.go_on(at, more % 2 == 1);
+                self.go_on(at, more % 2 == 1, heard);
             }
             28 if more % 4 == 0 => self.die(node),
             29 => self.start(node),
@@ -253,27 +300,32 @@ impl World {
     }
 
     fn reload(&mut self, at: usize) {
+        // Somebody else suspends it, and nobody has heard so: it ends once others are cured.
+        if self.kernels[at].suspending && !self.kernels[at].told {
+            return;
+        }
         while self.kernels[at].copy.is_some() {
             self.work(at);
         }
-        self.presuspend(at);
+        self.presuspend(at, true);
         for _ in 0..200 {
             self.all_work();
-            self.postsuspend(at);
+            self.postsuspend(at, true);
         }
         let (state, kernels) = (&self.state, &self.kernels);
         assert!(
             !kernels[at].running,
             "no end of a suspend: {state:#?} {kernels:#?}"
         );
-        self.go_on(at, true);
+        self.go_on(at, true, true);
     }
 
     fn work(&mut self, at: usize) {
-        let kernel = &mut self.kernels[at];
-        if !kernel.running {
+        if !self.kernels[at].running {
             return;
         }
+        self.hear(at);
+        let kernel = &mut self.kernels[at];
         kernel.try_write(&mut self.state);
         kernel.write_a_leg(&mut self.legs, 0);
         kernel.write_a_leg(&mut self.legs, 0);
@@ -287,16 +339,25 @@ impl World {
 
     /// All that hangs goes on: in the end all is in sync, and nobody waits.
     pub fn come_to_rest(&mut self) {
+        // A server that is started sees which devices there are.
+        let there: Vec<NodeId> = self.kernels.iter().map(|kernel| kernel.id.node).collect();
+        self.forget(|id| !there.contains(&id.node));
+        // A suspend that nobody heard of may not end: who waits for it tries once more.
+        let unheard = self.kernels.iter_mut();
+        for kernel in unheard.filter(|kernel| kernel.suspending && !kernel.told) {
+            kernel.told = true;
+            self.state.apply(kernel.id, &Order::Presuspend);
+        }
         for _ in 0..60 {
             for _ in 0..30 {
                 self.all_work();
                 self.check();
             }
             for at in 0..self.kernels.len() {
-                self.postsuspend(at);
+                self.postsuspend(at, true);
             }
             for at in (0..self.kernels.len()).rev() {
-                self.go_on(at, false);
+                self.go_on(at, false, true);
             }
             self.cure();
         }
