@@ -169,7 +169,6 @@ impl Keeper {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::serve::record::Kept;
 
     fn words(luid: u64) -> Record {
         Record::Words(luid, format!("8 clustered-core {luid}"))
@@ -180,7 +179,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut keeper = Keeper::open(folder.path()).unwrap();
         assert!(keeper.add("a/b", &words(1)), "nothing to add to");
-        keeper.replace("a/b", &Record::All(Kept::default()));
+        keeper.replace("a/b", &Record::All(Box::default()));
         keeper.replace("gone", &words(9));
         assert!(!keeper.add("a/b", &words(2)));
         keeper.forget("gone");
@@ -188,7 +187,7 @@ mod tests {
         assert_eq!(busy.errno(), Errno::EBUSY, "{busy}");
         drop(keeper);
         let keeper = Keeper::open(folder.path()).unwrap();
-        let all = vec![Record::All(Kept::default()), words(2)];
+        let all = vec![Record::All(Box::default()), words(2)];
         assert_eq!(keeper.load(), Ok(vec![("a/b".into(), all)]));
     }
 

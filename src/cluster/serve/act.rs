@@ -3,23 +3,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use super::record::Record;
+use crate::cluster::group::Message;
 use crate::cluster::state::cure::Cure;
-use crate::cluster::state::order::{Legs, Order};
+use crate::cluster::state::order::Legs;
 use crate::text::device::DeviceRef;
-
-/// What is said to all machines that have the log; the group tells by whom.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Message {
-    /// What its sender knows it by.
-    pub ticket: u64,
-    /// What the sender's kernel calls the log of the table that it is of.
-    pub luid: u64,
-    /// The change.
-    pub order: Order,
-}
 
 /// Something to do. Those of one answer are done in their order.
 #[derive(Debug, Clone, PartialEq)]

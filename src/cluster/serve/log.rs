@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::act::{Act, Message};
+use super::act::Act;
 use super::disk::Disk;
 use super::entry::Entry;
 use super::record::{Kept, Record};
-use super::replica::Replica;
 use super::reply::Asked;
 use super::rest::Rest;
 use super::waiting::{For, Request, Waiting};
+use crate::cluster::group::{Message, Replica};
 use crate::cluster::state::apply::Applied;
 use crate::cluster::state::order::{NodeId, Order, TableId};
 use crate::cluster::ulog::answer::Answer;

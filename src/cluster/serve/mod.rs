@@ -8,7 +8,6 @@ mod life;
 mod log;
 mod on_disk;
 pub mod record;
-mod replica;
 mod reply;
 mod rest;
 mod waiting;
@@ -18,9 +17,10 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use self::act::{Act, Done, Looked, Message};
+use self::act::{Act, Done, Looked};
 use self::log::Log;
 use self::record::{Kept, Record};
+use super::group::Message;
 use super::state::order::NodeId;
 use super::ulog::answer::Answer;
 use super::ulog::packet::Packet;
@@ -57,7 +57,9 @@ impl Server {
 
     /// All that is to be kept of a log.
     pub fn kept(&self, name: &str) -> Option<Record> {
-        self.logs.get(name).map(|log| Record::All(log.kept()))
+        self.logs
+            .get(name)
+            .map(|log| Record::All(Box::new(log.kept())))
     }
 
     /// The kernel asks.

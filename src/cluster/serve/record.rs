@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::replica::Replica;
+use crate::cluster::group::Replica;
 use crate::cluster::state::order::{Order, TableId};
 
 /// What is kept at once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Record {
     /// All that was known then.
-    All(Kept),
+    All(Box<Kept>),
     /// The words with which this machine's kernel makes a table's log.
     Words(u64, String),
     /// An order that was applied, and how many were then.
@@ -34,7 +34,7 @@ impl Kept {
         let mut kept = Kept::default();
         for record in records {
             match record {
-                Record::All(all) => kept = all,
+                Record::All(all) => kept = *all,
                 Record::Words(luid, words) => drop(kept.words.insert(luid, words)),
                 // All at once may have been kept after it.
                 Record::Order(orders, ..) if orders <= kept.replica.orders => {}
@@ -123,7 +123,7 @@ mod tests {
         let (state, orders) = (kept.replica.state.clone().unwrap(), kept.replica.orders);
         assert_eq!((orders, state.in_sync()), (3, 64));
         assert!(!state.is_clean(3) && state.is_clean(4) && !state.is_clean(70));
-        let bytes = to_bytes(&Record::All(kept.clone())).unwrap();
+        let bytes = to_bytes(&Record::All(Box::new(kept.clone()))).unwrap();
         let again = records().split_off(2);
         assert_eq!(Kept::of(parse(&bytes).into_iter().chain(again)), kept);
     }

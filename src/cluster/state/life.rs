@@ -34,6 +34,17 @@ impl State {
         touched
     }
 
+    /// Nobody knows what was written: all is to be copied again.
+    pub fn doubt(&mut self) -> Touched {
+        self.time += 1;
+        let mut touched = Touched::default();
+        self.all_stale(&mut touched);
+        for table in self.tables.values_mut() {
+            table.void = table.copies.is_some();
+        }
+        touched
+    }
+
     /// Nobody answers the kernel of a machine: what it writes and copies stays so.
     pub fn node_away(&mut self, node: NodeId) {
         if self.tables.keys().any(|id| id.node == node) {

@@ -16,6 +16,15 @@ impl Default for Touched {
 }
 
 impl Touched {
+    /// These and those.
+    pub fn join(&mut self, other: Touched) {
+        match (&mut *self, other) {
+            (Touched::Some(own), Touched::Some(others)) => own.extend(others),
+            (own, Touched::All) => *own = Touched::All,
+            (Touched::All, _) => {}
+        }
+    }
+
     pub(super) fn add(&mut self, region: u64) {
         if let Touched::Some(regions) = self {
             regions.push(region);

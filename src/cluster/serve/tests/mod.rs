@@ -93,7 +93,7 @@ fn what_is_kept_at_any_time_is_what_is_known_then() {
         kernel.done(1, 13, &[region, (region % 3).min(1)]);
         kernel.done(1, 9, &[region]);
         let known = kernel.server.kept("log");
-        let kept = Record::All(Kept::of(kernel.records.clone()));
+        let kept = Record::All(Box::new(Kept::of(kernel.records.clone())));
         assert_eq!(Some(kept), known, "{region}");
     }
     kernel.done(1, 3, &[]);
