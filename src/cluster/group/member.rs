@@ -74,6 +74,11 @@ impl Member {
         self.settled
     }
 
+    /// The machines that hear each other.
+    pub fn machines(&self) -> &BTreeSet<NodeId> {
+        &self.machines
+    }
+
     /// The members of the group.
     pub fn members(&self) -> &BTreeSet<NodeId> {
         &self.tag.members

@@ -72,6 +72,14 @@ impl Keeper {
         })
     }
 
+    /// A number of this boot.
+    pub fn boot(&self) -> u64 {
+        let digest = Sha256::digest(self.boot.as_bytes());
+        digest
+            .first_chunk()
+            .map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    }
+
     /// What a server before has kept, of each log.
     ///
     /// # Errors

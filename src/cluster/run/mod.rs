@@ -7,7 +7,9 @@ mod look;
 pub mod options;
 mod write;
 
-use std::collections::VecDeque;
+use std::collections::hash_map::RandomState;
+use std::collections::{BTreeSet, VecDeque};
+use std::hash::{BuildHasher, Hasher};
 use std::sync::{Arc, Weak};
 use std::thread::sleep;
 use std::time::Duration;
@@ -18,6 +20,7 @@ use self::keep::Keeper;
 use self::link::Link;
 use self::options::Options;
 use self::write::Writers;
+use super::group::Ring;
 use super::serve::Server;
 use super::serve::act::{Act, Done, Look};
 use super::state::cure::Cure;
@@ -93,7 +96,7 @@ fn open(keeper: Keeper) -> Result<Arc<Shared>> {
             }
         };
         let core = Core {
-            server: Server::new(ALONE),
+            server: alone(keeper.boot()),
             keeper,
             writers: Writers::new(Arc::new(told)),
             shared: weak.clone(),
@@ -104,6 +107,19 @@ fn open(keeper: Keeper) -> Result<Arc<Shared>> {
             core: Mutex::new(core),
         }
     }))
+}
+
+/// The server of a machine that no other one hears.
+fn alone(boot: u64) -> Server {
+    let name = RandomState::new().build_hasher().finish();
+    let mut server = Server::new(ALONE, boot, name);
+    let ring = Ring {
+        seq: 1,
+        node: ALONE,
+    };
+    server.ring(ring, BTreeSet::from([ALONE]));
+    server.quorum(ring, true);
+    server
 }
 
 /// Go on from what a server before has kept. A log that no table has is none any more:
@@ -156,9 +172,10 @@ impl Core {
         let mut acts = VecDeque::from(acts);
         while let Some(act) = acts.pop_front() {
             match act {
-                Act::Send(log, message) => {
-                    acts.extend(self.server.delivered(&log, ALONE, &message));
+                Act::Join(log) => {
+                    acts.extend(self.server.joined(&log, BTreeSet::from([ALONE])));
                 }
+                Act::Send(log, wire) => acts.extend(self.server.heard(&log, ALONE, *wire)),
                 Act::Keep(log, record) => {
                     if self.keeper.add(&log, &record) {
                         self.keep_all(&log);
@@ -189,12 +206,12 @@ impl Core {
                     });
                 }
             }
-            Act::Forget(log) => {
+            Act::Leave(log) => {
                 self.keeper.forget(&log);
                 self.writers.forget(&log);
             }
             Act::Warn(sentence) => log::warn!("{sentence}"),
-            Act::Send(..) | Act::Keep(..) | Act::Answer(_) => {}
+            Act::Join(_) | Act::Send(..) | Act::Keep(..) | Act::Answer(_) => {}
         }
     }
 

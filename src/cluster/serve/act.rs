@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::record::Record;
-use crate::cluster::group::Message;
+use crate::cluster::group::Wire;
 use crate::cluster::state::cure::Cure;
 use crate::cluster::state::order::Legs;
 use crate::text::device::DeviceRef;
@@ -14,12 +14,14 @@ use crate::text::device::DeviceRef;
 pub enum Act {
     /// Send this message to the kernel.
     Answer(Vec<u8>),
+    /// Become one of those who have the log.
+    Join(String),
+    /// Be one of them no longer, and keep nothing of it.
+    Leave(String),
     /// Say this to all that have the log.
-    Send(String, Message),
+    Send(String, Box<Wire>),
     /// Keep this for a server that is started later.
     Keep(String, Record),
-    /// Nothing of the log is to be kept any more.
-    Forget(String),
     /// Find out what is below the running device with the log, for this table of it.
     Look(String, Look),
     /// Write this on the disk log.

@@ -160,9 +160,9 @@ impl Log {
                 clean: looked.clean.clone().filter(|_| of_disk),
                 heard,
             };
-            let ticket = self.send(luid, resume, out);
+            let key = self.send(luid, resume, out);
             for request in waits.drain(..) {
-                self.waiting.back(request.awaiting(For::Order(ticket)));
+                self.waiting.back(request.awaiting(For::Order(key)));
             }
         }
         self.settle(out);
@@ -228,6 +228,7 @@ impl Log {
     /// Time has gone by, a second or so: regions become clean on the disk, and devices are
     /// cured.
     pub fn tick(&mut self, out: &mut Vec<Act>) {
+        self.tick_group(out);
         self.clean_disk(out);
         let Some(state) = &self.replica.state else {
             return;

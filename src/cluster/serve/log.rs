@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use super::act::Act;
 use super::disk::Disk;
 use super::entry::Entry;
-use super::record::{Kept, Record};
+use super::orders::Orders;
+use super::record::Kept;
 use super::reply::Asked;
 use super::rest::Rest;
 use super::waiting::{For, Request, Waiting};
-use crate::cluster::group::{Message, Replica};
-use crate::cluster::state::apply::Applied;
+use crate::cluster::group::{Member, Replica};
 use crate::cluster::state::order::{NodeId, Order, TableId};
 use crate::cluster::ulog::answer::Answer;
 use crate::cluster::ulog::constructor::Constructor;
@@ -28,14 +28,21 @@ pub struct Log {
     pub(super) entries: BTreeMap<u64, Entry>,
     pub(super) waiting: Waiting,
     pub(super) disk: Option<Disk>,
-    /// Of orders and jobs, so that each is known when it is done.
+    /// Of jobs, so that each is known when it is done.
     numbers: u64,
+    pub(super) member: Member,
+    pub(super) orders: Orders,
+    /// What was asked while the members had not agreed.
+    pub(super) held: Vec<Packet>,
+    /// How long they have not, and since when somebody is not heard, in ticks.
+    pub(super) ticks: u32,
+    pub(super) unheard: BTreeMap<NodeId, u32>,
     pub(super) rest: Rest,
 }
 
 impl Log {
     /// One of which this is known.
-    pub fn new(name: &str, node: NodeId, kept: Kept) -> Log {
+    pub fn new(name: &str, node: NodeId, member: Member, kept: Kept) -> Log {
         let entry = |(luid, words): (u64, String)| {
             let made = Constructor::parse(&words).ok()?;
             let known = Entry {
@@ -53,6 +60,11 @@ impl Log {
             waiting: Waiting::default(),
             disk: None,
             numbers: 0,
+            member,
+            orders: Orders::default(),
+            held: Vec::new(),
+            ticks: 0,
+            unheard: BTreeMap::new(),
             rest: Rest::default(),
         };
         let replica = &log.replica;
@@ -72,9 +84,9 @@ impl Log {
         }
     }
 
-    /// Whether there is nothing to know of it.
+    /// Whether this machine has nothing to do with it.
     pub fn is_over(&self) -> bool {
-        self.replica.state.is_none() && self.entries.is_empty()
+        self.entries.is_empty() && self.held.is_empty() && self.orders.is_empty()
     }
 
     /// The kernel asks.
@@ -86,6 +98,10 @@ impl Log {
         if self.waiting.is_repeated(&packet) {
             return;
         }
+        let tells = matches!(question, Question::StatusInfo | Question::StatusTable);
+        if !self.member.is_settled() && !tells {
+            return self.hold(packet);
+        }
         let luid = packet.luid;
         match &question {
             Question::Construct(words) => {
@@ -96,16 +112,29 @@ impl Log {
                 self.entries.remove(&luid);
                 answer(&packet, Some(&question), &Answer::Done, out);
             }
-            _ if !self.entries.contains_key(&luid) || self.is_unheard(luid, &question) => {
+            Question::RegionSize if self.entries.contains_key(&luid) => {
+                self.size(packet, question, out);
+            }
+            _ if !self.is_known(luid) || self.is_unheard(luid, &question) => {
                 answer(&packet, Some(&question), &Answer::Unknown, out);
             }
-            Question::RegionSize => self.size(packet, question, out),
             Question::Resume => self.resume(packet, question, out),
             _ => match self.order_of(&question, luid) {
                 Some(order) => self.ordered(packet, question, order, out),
                 None => self.reply(Request::new(packet, question), out),
             },
         }
+    }
+
+    fn is_known(&self, luid: u64) -> bool {
+        self.entries.contains_key(&luid) && self.replica.has(self.id(luid))
+    }
+
+    /// Answer it once the members have agreed; what was sent again is answered once.
+    fn hold(&mut self, packet: Packet) {
+        let what = |packet: &Packet| (packet.luid, packet.kind, packet.data.clone());
+        self.held.retain(|before| what(before) != what(&packet));
+        self.held.push(packet);
     }
 
     /// The order that a question is, if it is one.
@@ -144,20 +173,8 @@ impl Log {
         order: Order,
         out: &mut Vec<Act>,
     ) {
-        let ticket = self.send(packet.luid, order, out);
-        self.waiting.add(packet, question, For::Order(ticket));
-    }
-
-    /// Say an order to the group.
-    pub(super) fn send(&mut self, luid: u64, order: Order, out: &mut Vec<Act>) -> u64 {
-        let ticket = self.number();
-        let message = Message {
-            ticket,
-            luid,
-            order,
-        };
-        out.push(Act::Send(self.name.clone(), message));
-        ticket
+        let key = self.send(packet.luid, order, out);
+        self.waiting.add(packet, question, For::Order(key));
     }
 
     pub(super) fn number(&mut self) -> u64 {
@@ -165,59 +182,27 @@ impl Log {
         self.numbers
     }
 
-    /// The group says an order, which all machines hear in the same sequence.
-    pub fn delivered(&mut self, node: NodeId, message: &Message, out: &mut Vec<Act>) {
-        let id = TableId {
-            node,
-            luid: message.luid,
+    /// A table is not known, or not any more: what was asked of it has done nothing, and its
+    /// kernel makes it again.
+    pub(super) fn not_there(&mut self, luid: u64, out: &mut Vec<Act>) {
+        let waits = |request: &Request| {
+            let ordered = matches!(request.awaits, For::Order(_));
+            let gone = request.question == Question::Destroy;
+            request.packet.luid == luid && ordered && !gone
         };
-        let applied = self.replica.apply(id, &message.order);
-        let record = Record::Order(self.replica.orders, id, message.order.clone());
-        out.push(Act::Keep(self.name.clone(), record));
-        let own = node == self.node;
-        if own && matches!(message.order, Order::Resume { .. }) {
-            self.open_disk(message.luid);
-        }
-        if let (Some(state), Some(disk)) = (&self.replica.state, &mut self.disk) {
-            disk.touch(&applied.touched, state);
-        }
-        if own {
-            self.came_back(message, &applied, out);
-        }
-        self.settle(out);
-    }
-
-    /// An order of this machine has come back.
-    fn came_back(&mut self, message: &Message, applied: &Applied, out: &mut Vec<Act>) {
-        let ticket = For::Order(message.ticket);
-        let waited = self.waiting.take(|request| request.awaits == ticket);
-        let gone = |request: &Request| request.question == Question::Destroy;
-        if waited.iter().any(gone) {
-            self.entries.remove(&message.luid);
-            self.close_disk();
-        }
-        for request in waited {
-            let request = Request {
-                work: applied.work,
-                ..request
-            };
-            let lasts = matches!(
-                request.question,
-                Question::Resume | Question::Mark(_) | Question::Flush(_)
+        for request in self.waiting.take(waits) {
+            answer(
+                &request.packet,
+                Some(&request.question),
+                &Answer::Unknown,
+                out,
             );
-            match request.question {
-                Question::Presuspend => self.waiting.back(request.awaiting(For::Others)),
-                _ if lasts && self.has_disk() => {
-                    let order = self.replica.orders;
-                    self.waiting.back(request.awaiting(For::Disk(order)));
-                }
-                _ => self.reply(request, out),
-            }
         }
     }
 
     /// Go on with what waits, as far as that is.
     pub(super) fn settle(&mut self, out: &mut Vec<Act>) {
+        self.all_know(out);
         let orders = self.replica.orders;
         let number = self.number();
         let job = self.disk.as_mut();

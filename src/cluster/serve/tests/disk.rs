@@ -1,8 +1,7 @@
 //! The disk log: what is there before an answer, and what may only come later.
 
-use super::kernel::Kernel;
-use super::{ALONE, DISK};
-use crate::cluster::serve::Server;
+use super::DISK;
+use super::kernel::{Kernel, alone};
 use crate::cluster::serve::act::{Act, Done};
 use crate::text::disklog;
 
@@ -108,7 +107,7 @@ fn the_disk_says_what_a_log_has_that_nobody_remembers() {
     kernel.done(1, 9, &[7]);
     let bits = disklog::bits(&kernel.medium, 64);
     let fresh = |clean, words: &str| {
-        let mut kernel = Kernel::new(Server::new(ALONE));
+        let mut kernel = Kernel::new(alone());
         kernel.looked.clean = clean;
         kernel.load(1, words);
         kernel.resume(1);

@@ -1,5 +1,8 @@
 //! A kernel that asks a server, and what does what the server wants done.
 
+use std::collections::BTreeSet;
+
+use crate::cluster::group::{Ring, Wire};
 use crate::cluster::serve::Server;
 use crate::cluster::serve::act::{Act, Done, Job, Look, Looked};
 use crate::cluster::serve::record::Record;
@@ -8,6 +11,18 @@ use crate::cluster::ulog::packet::Packet;
 
 /// The machine.
 pub const ALONE: NodeId = 1;
+
+/// Its server, which no other one hears.
+pub fn alone() -> Server {
+    let mut server = Server::new(ALONE, 1, 1);
+    let ring = Ring {
+        seq: 1,
+        node: ALONE,
+    };
+    server.ring(ring, BTreeSet::from([ALONE]));
+    server.quorum(ring, true);
+    server
+}
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +46,8 @@ pub struct Kernel {
     pub jobs: Vec<Job>,
     /// What is on the disk.
     pub medium: Vec<u8>,
+    /// What is to be said to all, where others hear it.
+    pub said: Option<Vec<Wire>>,
     answers: Vec<(u32, Answer)>,
     seq: u32,
 }
@@ -51,6 +68,7 @@ impl Kernel {
             disk: Some(Done::Written),
             jobs: Vec::new(),
             medium: Vec::new(),
+            said: None,
             answers: Vec::new(),
             seq: 0,
         }
@@ -93,12 +111,20 @@ impl Kernel {
                     self.hear(&message);
                     Vec::new()
                 }
-                Act::Send(log, message) => self.server.delivered(&log, ALONE, &message),
+                Act::Join(_) if self.said.is_some() => Vec::new(),
+                Act::Send(_, wire) if self.said.is_some() => {
+                    self.said
+                        .iter_mut()
+                        .for_each(|said| said.push((*wire).clone()));
+                    Vec::new()
+                }
+                Act::Join(log) => self.server.joined(&log, BTreeSet::from([ALONE])),
+                Act::Send(log, wire) => self.server.heard(&log, ALONE, *wire),
                 Act::Keep(_, record) => {
                     self.records.push(record);
                     Vec::new()
                 }
-                Act::Forget(_) => {
+                Act::Leave(_) => {
                     self.records.clear();
                     Vec::new()
                 }
@@ -163,7 +189,7 @@ impl Kernel {
 
     /// The server is killed, and another one started.
     pub fn restart(&mut self) {
-        self.server = Server::new(ALONE);
+        self.server = alone();
         self.jobs.clear();
         let acts = self.server.take_over("log", self.records.clone());
         self.perform(acts);

@@ -1,9 +1,8 @@
 //! Tables that come and go, and those whose log is made once more.
 
 use super::disk::clean;
-use super::kernel::{Kernel, zero_ended};
-use super::{ALONE, CORE, DISK};
-use crate::cluster::serve::Server;
+use super::kernel::{Kernel, alone, zero_ended};
+use super::{CORE, DISK};
 use crate::cluster::serve::act::{Act, Done};
 use crate::cluster::state::cure::Cure;
 
@@ -75,7 +74,7 @@ fn of_a_log_that_nobody_remembers_all_is_copied_by_a_table_that_is_new() {
     for words in [CORE, DISK] {
         let mut kernel = Kernel::running(words);
         copy(&mut kernel, 1);
-        kernel.server = Server::new(ALONE);
+        kernel.server = alone();
         assert_eq!(kernel.ask(1, 8, &[0; 8]).unwrap().errno, -3);
         let made = kernel.ask(1, 1, &zero_ended(words)).unwrap();
         if made.data.is_empty() {
