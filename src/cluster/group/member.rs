@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::replica::{Epoch, Replica};
 use super::ring::Ring;
-use super::wire::{Hello, Message, Tag, Wire};
+use super::wire::{Hello, Message, Wire};
 use crate::cluster::state::order::NodeId;
 
 /// What is to be done.
@@ -30,10 +30,13 @@ pub struct Member {
     node: NodeId,
     boot: u64,
     name: u64,
-    tag: Tag,
+    ring: Ring,
+    members: BTreeSet<NodeId>,
     machines: BTreeSet<NodeId>,
     /// The ring of which it was last said whether it has quorum.
     quorum: Option<(Ring, bool)>,
+    /// By which this epoch is known, once the lowest member has said so.
+    begun: Option<u64>,
     hellos: BTreeMap<NodeId, Hello>,
     /// The state that was given in this epoch.
     given: Option<Replica>,
@@ -44,6 +47,8 @@ pub struct Member {
     is_sure: bool,
     /// What was said in this epoch and waits until it is settled.
     said: Vec<(NodeId, Wire)>,
+    /// The name of the last epoch that was agreed on.
+    epoch: u64,
     /// How many orders each member has applied.
     seen: BTreeMap<NodeId, u64>,
 }
@@ -56,15 +61,18 @@ impl Member {
             node,
             boot,
             name,
-            tag: Tag::default(),
+            ring: Ring::default(),
+            members: BTreeSet::new(),
             machines: BTreeSet::new(),
             quorum: None,
+            begun: None,
             hellos: BTreeMap::new(),
             given: None,
             settled: false,
             begins: false,
             is_sure: false,
             said: Vec::new(),
+            epoch: 0,
             seen: BTreeMap::new(),
         }
     }
@@ -81,29 +89,29 @@ impl Member {
 
     /// The members of the group.
     pub fn members(&self) -> &BTreeSet<NodeId> {
-        &self.tag.members
+        &self.members
     }
 
     /// Another ring.
-    pub fn ring(&mut self, ring: Ring, machines: BTreeSet<NodeId>, own: &Replica) -> Vec<Step> {
-        if (self.tag.ring, &self.machines) == (ring, &machines) {
+    pub fn ring(&mut self, ring: Ring, machines: BTreeSet<NodeId>) -> Vec<Step> {
+        if (self.ring, &self.machines) == (ring, &machines) {
             return Vec::new();
         }
         // In a ring without quorum nothing is heard of those who have it.
-        self.is_sure &= self.quorum == Some((self.tag.ring, true));
+        self.is_sure &= self.quorum == Some((self.ring, true));
         self.machines = machines;
-        (self.tag.ring, self.tag.round) = (ring, 0);
-        self.tag.members.retain(|node| self.machines.contains(node));
-        self.begin(own)
+        self.ring = ring;
+        self.members.retain(|node| self.machines.contains(node));
+        self.begin()
     }
 
     /// The members of the group are these now.
-    pub fn joined(&mut self, members: BTreeSet<NodeId>, own: &Replica) -> Vec<Step> {
-        if self.tag.members == members {
+    pub fn joined(&mut self, members: BTreeSet<NodeId>) -> Vec<Step> {
+        if self.members == members {
             return Vec::new();
         }
-        (self.tag.members, self.tag.round) = (members, 0);
-        self.begin(own)
+        self.members = members;
+        self.begin()
     }
 
     /// Whether a ring has quorum.
@@ -112,54 +120,58 @@ impl Member {
         self.settle()
     }
 
-    fn begin(&mut self, own: &Replica) -> Vec<Step> {
-        (self.settled, self.given) = (false, None);
-        // One that was here before may have said the same of another epoch.
+    fn begin(&mut self) -> Vec<Step> {
+        (self.settled, self.given, self.begun) = (false, None, None);
         self.hellos.clear();
         self.said.clear();
-        if !self.tag.members.contains(&self.node) {
+        if self.members.first() != Some(&self.node) {
             return Vec::new();
         }
         self.name = self.name.wrapping_add(1);
-        let hello = Hello {
-            tag: self.tag.clone(),
+        vec![Step::Send(Wire::Begin(self.name))]
+    }
+
+    /// The epoch has begun with all: what this one has.
+    fn hello(&self, epoch: u64, own: &Replica) -> Step {
+        Step::Send(Wire::Hello(Hello {
+            epoch,
             orders: own.is_known().then_some(own.orders),
             epochs: own.epochs(),
-            last: own.last().clone(),
+            boots: own.boots().clone(),
             is_sure: self.is_sure,
-            name: self.name,
             boot: self.boot,
-        };
-        vec![Step::Send(Wire::Hello(hello))]
+        }))
     }
 
     /// Say that all are to begin again, where the members do not agree for long.
     pub fn again(&self) -> Option<Step> {
-        let waits = !self.settled && self.quorum == Some((self.tag.ring, true));
-        let is_in = self.tag.members.contains(&self.node);
-        (waits && is_in).then(|| Step::Send(Wire::Again(self.tag.clone())))
+        let waits = !self.settled && self.quorum == Some((self.ring, true));
+        let begun = self.begun.filter(|_| waits);
+        begun.map(|epoch| Step::Send(Wire::Again(epoch)))
     }
 
     /// A message of a machine has come, as it has to all.
     pub fn heard(&mut self, node: NodeId, wire: Wire, own: &Replica) -> Vec<Step> {
         match wire {
-            Wire::Hello(hello) if hello.tag == self.tag && !self.settled => {
+            // The first one counts with all: one that was said before it may come after it.
+            Wire::Begin(epoch) if self.begun.is_none() && self.members.first() == Some(&node) => {
+                self.begun = Some(epoch);
+                let is_in = self.members.contains(&self.node);
+                is_in.then(|| self.hello(epoch, own)).into_iter().collect()
+            }
+            Wire::Hello(hello) if self.is_of(hello.epoch) && !self.settled => {
                 self.hellos.insert(node, hello);
                 let mut steps = self.give(own);
                 steps.extend(self.settle());
                 steps
             }
-            Wire::Again(tag) if tag == self.tag => {
-                self.tag.round += 1;
-                self.begin(own)
-            }
-            Wire::State(tag, replica) if tag == self.tag && !self.settled => {
-                self.given = Some(*replica);
+            Wire::Again(epoch) if self.is_of(epoch) => self.begin(),
+            Wire::State(epoch, replica) if self.is_of(epoch) && !self.settled => {
+                self.given.get_or_insert(*replica);
                 self.settle()
             }
             // Of an epoch that is over.
-            // Of an epoch that is over.
-            Wire::Hello(_) | Wire::Again(_) | Wire::State(..) => Vec::new(),
+            Wire::Begin(_) | Wire::Hello(_) | Wire::Again(_) | Wire::State(..) => Vec::new(),
             wire if self.settled => self.apply(node, wire).into_iter().collect(),
             wire => {
                 self.said.push((node, wire));
@@ -171,16 +183,20 @@ impl Member {
     /// The one that has most gives it, once all have said what they have.
     fn give(&self, own: &Replica) -> Vec<Step> {
         if !self.settled && self.have_all() && !self.are_equal() && self.best() == Some(self.node) {
-            let state = Wire::State(self.tag.clone(), Box::new(own.clone()));
+            let state = Wire::State(self.begun.unwrap_or_default(), Box::new(own.clone()));
             return vec![Step::Send(state)];
         }
         Vec::new()
     }
 
+    fn is_of(&self, epoch: u64) -> bool {
+        self.begun == Some(epoch)
+    }
+
     fn have_all(&self) -> bool {
-        let mut members = self.tag.members.iter();
+        let mut members = self.members.iter();
         let all = members.all(|node| self.hellos.contains_key(node));
-        all && !self.tag.members.is_empty()
+        all && !self.members.is_empty()
     }
 
     fn best(&self) -> Option<NodeId> {
@@ -204,7 +220,7 @@ impl Member {
 
     /// Go on as far as that is.
     fn settle(&mut self) -> Vec<Step> {
-        let quorate = self.quorum == Some((self.tag.ring, true));
+        let quorate = self.quorum == Some((self.ring, true));
         let known = self.have_all() && (self.are_equal() || self.given.is_some());
         if self.settled || !quorate || !known || self.best().is_none() && !self.may_begin() {
             return Vec::new();
@@ -217,11 +233,12 @@ impl Member {
         let doubtful = divided || self.is_outdated();
         let own = self.hellos.iter().find_map(|(_, hello)| hello.orders);
         let orders = given.as_ref().map(|given| given.orders).or(own);
-        let members = self.tag.members.iter();
+        let members = self.members.iter();
         self.seen = members.map(|node| (*node, orders.unwrap_or(0))).collect();
         let boots = self.hellos.iter().map(|(node, hello)| (*node, hello.boot));
+        self.epoch = self.begun.unwrap_or_default();
         let epoch = Epoch {
-            name: self.hellos.iter().next().map_or(0, |(_, hello)| hello.name),
+            name: self.epoch,
             machines: self.machines.clone(),
             boots: boots.collect(),
             doubtful,
@@ -235,7 +252,7 @@ impl Member {
     }
 
     /// Whether somebody may have gone on from the state of the one that has most, and be gone:
-    /// one that agreed on it, and is not here with what it has.
+    /// one that had part in it, and is not here with what it has.
     fn is_outdated(&self) -> bool {
         let best = self.best().and_then(|best| self.hellos.get(&best));
         let Some(best) = best.filter(|best| !best.is_sure) else {
@@ -246,13 +263,13 @@ impl Member {
             hellos
                 .any(|(other, hello)| other == node && hello.boot == boot && hello.orders.is_some())
         };
-        best.last.iter().any(|(node, boot)| !here(node, *boot))
+        best.boots.iter().any(|(node, boot)| !here(node, *boot))
     }
 
     /// Whether there is nothing to know: somebody who is heard and runs no server may have
     /// the log, and be writing.
     fn may_begin(&self) -> bool {
-        self.begins || self.machines == self.tag.members
+        self.begins || self.machines == self.members
     }
 
     /// Those who are heard and run no server have not the log: begin it without them.
@@ -264,7 +281,7 @@ impl Member {
     /// The machines that are waited for: they are heard, run no server, and may have the log.
     pub fn silent(&self) -> BTreeSet<NodeId> {
         let nothing = !self.settled && self.have_all() && self.best().is_none();
-        let silent = self.machines.difference(&self.tag.members);
+        let silent = self.machines.difference(&self.members);
         silent.filter(|_| nothing).copied().collect()
     }
 
@@ -281,13 +298,21 @@ impl Member {
     fn apply(&mut self, node: NodeId, wire: Wire) -> Option<Step> {
         match wire {
             Wire::Order(message) => Some(Step::Apply(node, message)),
-            Wire::Down(gone) => Some(Step::Down(gone)),
-            Wire::Seen(orders) => {
-                self.seen.insert(node, orders);
+            // It may be heard again by now.
+            Wire::Down(gone) => (!self.machines.contains(&gone)).then_some(Step::Down(gone)),
+            Wire::Seen(epoch, orders) => {
+                if epoch == self.epoch {
+                    self.seen.insert(node, orders);
+                }
                 None
             }
-            Wire::Hello(_) | Wire::State(..) | Wire::Again(_) => None,
+            Wire::Begin(_) | Wire::Hello(_) | Wire::State(..) | Wire::Again(_) => None,
         }
+    }
+
+    /// What this one says once it has applied so many orders.
+    pub fn seen(&self, orders: u64) -> Wire {
+        Wire::Seen(self.epoch, orders)
     }
 
     /// Whether all members have applied so many orders: whoever dies then, what they say is

@@ -23,9 +23,8 @@ pub struct Replica {
     count: u64,
     /// The epochs in which they have, the latest last.
     epochs: Vec<u64>,
-    /// The members that agreed on it last, each with what tells its boot.
-    last: BTreeMap<NodeId, u64>,
-    /// What tells the boot of each machine that has had part in it.
+    /// What tells the boot of each machine that may go on from it: the members that agreed on
+    /// it last, and those that have tables.
     boots: BTreeMap<NodeId, u64>,
 }
 
@@ -87,7 +86,6 @@ impl Replica {
         self.epochs.push(epoch.name);
         let many = self.epochs.len().saturating_sub(EPOCHS);
         self.epochs.drain(..many);
-        self.last.clone_from(&epoch.boots);
         for (node, boot) in &epoch.boots {
             let before = self.boots.insert(*node, *boot);
             if before.is_some_and(|before| before != *boot) {
@@ -107,6 +105,10 @@ impl Replica {
                 touched.join(state.doubt());
             }
         }
+        let tables = self.state.iter().flat_map(|state| state.tables().keys());
+        let having: BTreeSet<NodeId> = tables.map(|id| id.node).collect();
+        self.boots
+            .retain(|node, _| epoch.boots.contains_key(node) || having.contains(node));
         touched
     }
 
@@ -115,9 +117,9 @@ impl Replica {
         (self.count, self.epochs.last().copied().unwrap_or_default())
     }
 
-    /// The members that agreed on it last, each with what tells its boot.
-    pub fn last(&self) -> &BTreeMap<NodeId, u64> {
-        &self.last
+    /// The machines that may go on from it, each with what tells its boot.
+    pub fn boots(&self) -> &BTreeMap<NodeId, u64> {
+        &self.boots
     }
 
     /// Whether it comes from what was agreed on in an epoch.

@@ -1,11 +1,10 @@
 //! What the machines of a group say to each other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::replica::Replica;
-use super::ring::Ring;
 use crate::cluster::state::order::{NodeId, Order};
 
 /// A change, as a machine says it to all that have the log; the group tells which machine.
@@ -19,33 +18,19 @@ pub struct Message {
     pub order: Order,
 }
 
-/// By which an epoch is known.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tag {
-    /// The ring.
-    pub ring: Ring,
-    /// The members of the group.
-    pub members: BTreeSet<NodeId>,
-    /// How often they have begun again.
-    pub round: u32,
-}
-
 /// What a member has when an epoch begins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
     /// The epoch.
-    pub tag: Tag,
+    pub epoch: u64,
     /// How many orders it has applied; none where it has no state.
     pub orders: Option<u64>,
     /// How many epochs its state has been agreed on in, and the last of them.
     pub epochs: (u64, u64),
-    /// The members that agreed then, each with what tells its boot.
-    pub last: BTreeMap<NodeId, u64>,
+    /// The machines that may have gone on from that, each with what tells its boot.
+    pub boots: BTreeMap<NodeId, u64>,
     /// Whether nobody can have gone on without it since.
     pub is_sure: bool,
-    /// By which this epoch is to be known, if it is the lowest member: nobody else has this
-    /// number.
-    pub name: u64,
     /// What tells its boot from the one before.
     pub boot: u64,
 }
@@ -53,16 +38,19 @@ pub struct Hello {
 /// A message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Wire {
+    /// An epoch begins, says the lowest member: by this number, which nobody else has.
+    Begin(u64),
     /// What the sender has.
     Hello(Hello),
     /// The state, for those in this epoch that have not all of it.
-    State(Tag, Box<Replica>),
+    State(u64, Box<Replica>),
     /// A change.
     Order(Message),
-    /// The sender has applied so many orders.
-    Seen(u64),
+    /// The sender has applied so many orders, in the epoch of this name: in another one they
+    /// are others.
+    Seen(u64, u64),
     /// Somebody has missed what was said in this epoch: all begin it again.
-    Again(Tag),
+    Again(u64),
     /// A machine that is in no ring any more has been given time enough to hold its writers.
     Down(NodeId),
 }

@@ -43,6 +43,9 @@ struct Core {
     server: Server,
     keeper: Keeper,
     writers: Writers,
+    /// What no thread could be had for, and the jobs that nobody has written.
+    later: Vec<Act>,
+    failed: Vec<(String, u64)>,
     shared: Weak<Shared>,
 }
 
@@ -99,6 +102,8 @@ fn open(keeper: Keeper) -> Result<Arc<Shared>> {
             server: alone(keeper.boot()),
             keeper,
             writers: Writers::new(Arc::new(told)),
+            later: Vec::new(),
+            failed: Vec::new(),
             shared: weak.clone(),
         };
         Shared {
@@ -153,7 +158,7 @@ fn hear(shared: &Shared) -> Result<()> {
 fn tick(shared: &Shared) {
     loop {
         sleep(TICK);
-        shared.does(Server::tick);
+        shared.core.lock().tick(&shared.link);
     }
 }
 
@@ -195,15 +200,16 @@ impl Core {
     /// Do what may take its time: on another thread.
     fn start(&mut self, act: Act) {
         match act {
-            Act::Look(log, what) => self.apart("look", move |shared| shared.look(&log, &what)),
-            Act::Cure(log, what) => self.apart("cure", move |shared| shared.cure(&log, what)),
+            Act::Look(..) | Act::Cure(..) => {
+                let again = act.clone();
+                if !self.apart("look", move |shared| shared.does_apart(act)) {
+                    self.later.push(again);
+                }
+            }
             Act::Write(log, job) => {
                 let (number, sent) = (job.number, self.writers.write(&log, job));
                 if !sent {
-                    // Who waits is told, though not from within.
-                    self.apart("disk log", move |shared| {
-                        shared.does(|server| server.written(&log, number, Done::Failed));
-                    });
+                    self.failed.push((log, number));
                 }
             }
             Act::Leave(log) => {
@@ -215,8 +221,8 @@ impl Core {
         }
     }
 
-    /// Where no thread can be had, the kernel asks again in 15 s.
-    fn apart(&self, name: &str, what: impl FnOnce(&Shared) + Send + 'static) {
+    /// False where no thread can be had.
+    fn apart(&self, name: &str, what: impl FnOnce(&Shared) + Send + 'static) -> bool {
         let shared = self.shared.clone();
         let body = move || {
             ordinary();
@@ -224,7 +230,18 @@ impl Core {
                 what(&shared);
             }
         };
-        spawn(name, body).unwrap_or_else(|error| log::warn!("{error}"));
+        let started = spawn(name, body).inspect_err(|error| log::warn!("{error}"));
+        started.is_ok()
+    }
+
+    /// A second has gone by: what could not be begun is tried again.
+    fn tick(&mut self, link: &Link) {
+        let mut acts = std::mem::take(&mut self.later);
+        for (log, number) in std::mem::take(&mut self.failed) {
+            acts.extend(self.server.written(&log, number, Done::Failed));
+        }
+        acts.extend(self.server.tick());
+        self.perform(link, acts);
     }
 
     /// Keep all that is known of a log, and nothing else of it.
@@ -236,6 +253,14 @@ impl Core {
 }
 
 impl Shared {
+    fn does_apart(&self, act: Act) {
+        match act {
+            Act::Look(log, what) => self.look(&log, &what),
+            Act::Cure(log, what) => self.cure(&log, what),
+            _ => {}
+        }
+    }
+
     fn look(&self, log: &str, what: &Look) {
         let looked = look::look(&self.engine, &Looped::default(), log, what);
         log::debug!("the log {log}: {looked:?}");

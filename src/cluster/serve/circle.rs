@@ -24,13 +24,13 @@ const SILENCE: u32 = 30;
 impl Log {
     /// Another ring of machines that hear each other.
     pub fn ring(&mut self, ring: Ring, machines: &BTreeSet<NodeId>, out: &mut Vec<Act>) {
-        let steps = self.member.ring(ring, machines.clone(), &self.replica);
+        let steps = self.member.ring(ring, machines.clone());
         self.take(steps, out);
     }
 
     /// These machines have the log.
     pub fn joined(&mut self, members: BTreeSet<NodeId>, out: &mut Vec<Act>) {
-        let steps = self.member.joined(members, &self.replica);
+        let steps = self.member.joined(members);
         self.take(steps, out);
     }
 
@@ -47,7 +47,6 @@ impl Log {
     }
 
     fn take(&mut self, steps: Vec<Step>, out: &mut Vec<Act>) {
-        let before = self.replica.orders;
         let mut others = false;
         for step in steps {
             match step {
@@ -74,8 +73,8 @@ impl Log {
                 }
             }
         }
-        if others && self.replica.orders > before {
-            let seen = Wire::Seen(self.replica.orders);
+        if others {
+            let seen = self.member.seen(self.replica.orders);
             out.push(Act::Send(self.name.clone(), Box::new(seen)));
         }
         self.settle(out);
@@ -174,11 +173,11 @@ impl Log {
         } else {
             self.ticks + 1
         };
-        if self.ticks > 0 && self.ticks.is_multiple_of(PATIENCE) {
+        let silent = self.member.silent();
+        if silent.is_empty() && self.ticks > 0 && self.ticks.is_multiple_of(PATIENCE) {
             let again = self.member.again().into_iter().collect();
             self.take(again, out);
         }
-        let silent = self.member.silent();
         if self.ticks == SILENCE && !silent.is_empty() {
             let (name, silent) = (&self.name, &silent);
             let sentence = format!(

@@ -44,8 +44,12 @@ impl State {
         applied
     }
 
-    /// A region is not the same on all legs any more.
+    /// A region is not the same on all legs any more: what is being copied of it is not the
+    /// last word either.
     pub(super) fn make_stale(&mut self, region: u64, touched: &mut Touched) {
+        for table in self.tables.values_mut() {
+            table.void |= table.copies == Some(region);
+        }
         let Ok(at) = usize::try_from(region) else {
             return;
         };
@@ -57,6 +61,9 @@ impl State {
     }
 
     pub(super) fn all_stale(&mut self, touched: &mut Touched) {
+        for table in self.tables.values_mut() {
+            table.void = table.copies.is_some();
+        }
         self.unsynced = all(self.geometry);
         self.since.clear();
         self.all_since = self.time;

@@ -2,7 +2,7 @@
 
 use super::legs::Relation;
 use super::order::{Heard, Legs, Make, NodeId, TableId};
-use super::table::{Phase, Table};
+use super::table::Phase;
 use super::touched::Touched;
 use super::{State, all};
 use crate::text::disklog;
@@ -39,9 +39,8 @@ impl State {
         self.time += 1;
         let mut touched = Touched::default();
         self.all_stale(&mut touched);
-        for table in self.tables.values_mut() {
-            table.void = table.copies.is_some();
-        }
+        // Nor does the word of the first table that runs count any more.
+        self.born = true;
         touched
     }
 
@@ -73,6 +72,7 @@ impl State {
         let at_risk = std::mem::take(&mut table.at_risk);
         table.phase = Phase::Running;
         table.legs.clone_from(legs);
+        let leaving = std::mem::take(&mut table.leaving);
         table.idle = false;
         table.search = 0;
         table.failed.clear();
@@ -104,6 +104,9 @@ impl State {
         let tainted = self.tables.get(&id).is_some_and(|table| table.tainted);
         if again || tainted && !self.fits(id) {
             self.all_stale(touched);
+        }
+        if heard == Heard::Late && leaving {
+            self.presuspend(id, touched);
         }
     }
 
@@ -201,10 +204,13 @@ impl State {
 
     pub(super) fn presuspend(&mut self, id: TableId, touched: &mut Touched) {
         let (fits, all_in_sync) = (self.fits(id), self.unsynced.is_clear());
-        let running = |table: &&mut Table| table.phase == Phase::Running;
-        let Some(table) = self.tables.get_mut(&id).filter(running) else {
+        let Some(table) = self.tables.get_mut(&id) else {
             return;
         };
+        table.leaving = !table.is_live();
+        if table.phase != Phase::Running {
+            return;
+        }
         table.phase = Phase::Suspending;
         let (tainted, marks) = (table.tainted, table.marks.clone());
         // It writes what it holds back to leg 0 alone now.
@@ -219,6 +225,9 @@ impl State {
     pub(super) fn postsuspend(&mut self, id: TableId) {
         let fits = self.fits(id);
         let unsynced = &self.unsynced;
+        if let Some(table) = self.tables.get_mut(&id) {
+            table.leaving = false;
+        }
         if let Some(table) = self.tables.get_mut(&id).filter(|table| table.is_live()) {
             table.phase = Phase::Suspended;
             (table.copies, table.void) = (None, false);

@@ -27,6 +27,8 @@ pub struct Table {
     pub make: Make,
     /// How far it is.
     pub phase: Phase,
+    /// Whether it is to be suspended, and nobody had heard that it ran.
+    pub leaving: bool,
     /// Its legs, since it ran.
     pub legs: Legs,
     /// The time at which its kernel last began to ask about each region.
@@ -57,6 +59,7 @@ impl Table {
         Table {
             make,
             phase: Phase::Loaded,
+            leaving: false,
             legs: None,
             resumed: 0,
             tainted: false,

@@ -93,8 +93,8 @@ impl Machine {
         };
         let own = &self.replica;
         let steps = match event {
-            Event::Ring(ring, machines) => member.ring(ring, machines, own),
-            Event::Members(members) => member.joined(members, own),
+            Event::Ring(ring, machines) => member.ring(ring, machines),
+            Event::Members(members) => member.joined(members),
             Event::Said(node, wire) => member.heard(node, wire, own),
         };
         self.perform(steps)
@@ -126,8 +126,8 @@ impl Machine {
                 Step::Down(node) => drop(self.replica.down(node)),
             }
         }
-        if seen {
-            out.push(Wire::Seen(self.replica.orders));
+        if let Some(member) = self.member.as_ref().filter(|_| seen) {
+            out.push(member.seen(self.replica.orders));
         }
         self.acknowledge();
         out
@@ -150,7 +150,9 @@ impl Machine {
 
     /// Who has waited for something says it again; who is not known any more comes anew.
     fn again(&mut self) -> Vec<Wire> {
-        if self.luid > 0 && !self.replica.has(self.id()) && !self.is_coming() {
+        let makes = |(message, _): &(Message, _)| matches!(message.order, Order::Construct(_));
+        let made = self.luid > 0 && !self.waits.iter().any(makes);
+        if made && !self.replica.has(self.id()) {
             // Its writers were held meanwhile: they go on with another table.
             self.waits.clear();
             return self.come();
@@ -166,10 +168,10 @@ impl Machine {
             .collect()
     }
 
+    /// Whether it is not said yet that its table is there, and that it runs.
     pub fn is_coming(&self) -> bool {
         let mut waits = self.waits.iter();
-        waits
-            .any(|(message, _)| matches!(message.order, Order::Construct(_) | Order::Resume { .. }))
+        waits.any(|(message, _)| matches!(message.order, Order::Resume { .. }))
     }
 
     /// A table is loaded and goes on.
