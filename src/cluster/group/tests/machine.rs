@@ -66,8 +66,11 @@ impl Machine {
         self.up && self.member.as_ref().is_some_and(Member::is_settled)
     }
 
-    /// A server starts; it knows what one before has kept.
+    /// A server starts; it knows what one before has kept, where this machine has a table.
     pub fn start(&mut self) {
+        if !self.replica.has(self.id()) {
+            self.replica = Replica::default();
+        }
         self.starts += 1;
         let name = u64::from(self.node) << 48 | self.boot << 32 | self.starts << 16;
         self.member = Some(Member::new(self.node, self.boot, name));
