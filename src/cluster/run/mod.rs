@@ -20,7 +20,6 @@ use self::keep::Keeper;
 use self::link::Link;
 use self::options::Options;
 use self::write::Writers;
-use super::group::Ring;
 use super::serve::Server;
 use super::serve::act::{Act, Done, Look};
 use super::state::cure::Cure;
@@ -91,6 +90,7 @@ fn serve(options: &Options) -> Result<()> {
 
 fn open(keeper: Keeper) -> Result<Arc<Shared>> {
     let (link, engine) = (Link::open()?, Kernel::open()?);
+    let name = RandomState::new().build_hasher().finish();
     Ok(Arc::new_cyclic(|weak: &Weak<Shared>| {
         let shared = weak.clone();
         let told = move |log: &str, number, done: Done| {
@@ -99,7 +99,7 @@ fn open(keeper: Keeper) -> Result<Arc<Shared>> {
             }
         };
         let core = Core {
-            server: alone(keeper.boot()),
+            server: Server::alone(ALONE, keeper.boot(), name),
             keeper,
             writers: Writers::new(Arc::new(told)),
             later: Vec::new(),
@@ -112,19 +112,6 @@ fn open(keeper: Keeper) -> Result<Arc<Shared>> {
             core: Mutex::new(core),
         }
     }))
-}
-
-/// The server of a machine that no other one hears.
-fn alone(boot: u64) -> Server {
-    let name = RandomState::new().build_hasher().finish();
-    let mut server = Server::new(ALONE, boot, name);
-    let ring = Ring {
-        seq: 1,
-        node: ALONE,
-    };
-    server.ring(ring, BTreeSet::from([ALONE]));
-    server.quorum(ring, true);
-    server
 }
 
 /// Go on from what a server before has kept. A log that no table has is none any more:

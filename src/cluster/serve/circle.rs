@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::act::Act;
+use super::disk::Disk;
 use super::log::Log;
 use super::record::Record;
 use super::waiting::For;
@@ -87,7 +88,12 @@ impl Log {
 
     fn touch(&mut self, touched: &Touched) {
         if let (Some(state), Some(disk)) = (&self.replica.state, &mut self.disk) {
-            disk.touch(touched, state);
+            if disk.regions() == state.regions() {
+                disk.touch(touched, state);
+            } else {
+                // A table of another size, on the same device: nothing there is of it.
+                *disk = Disk::new(disk.device().clone(), state, None);
+            }
         }
     }
 

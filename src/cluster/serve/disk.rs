@@ -29,6 +29,7 @@ struct UnderWay {
 #[derive(Debug, Clone)]
 pub struct Disk {
     device: DeviceRef,
+    regions: u64,
     /// How long it is, in bytes.
     size: u64,
     /// What it has, or has once what is under way is written.
@@ -60,6 +61,7 @@ impl Disk {
         bytes[..16].copy_from_slice(&header.to_bytes());
         let mut disk = Disk {
             device,
+            regions,
             size,
             bytes: Arc::new(bytes),
             pending: (0..blocks).collect(),
@@ -79,6 +81,11 @@ impl Disk {
     /// Its device.
     pub fn device(&self) -> &DeviceRef {
         &self.device
+    }
+
+    /// How many regions it is of.
+    pub fn regions(&self) -> u64 {
+        self.regions
     }
 
     /// Whether it could not be written.

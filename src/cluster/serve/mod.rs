@@ -57,6 +57,15 @@ impl Server {
         }
     }
 
+    /// The same of a machine that no other one hears, and that is enough for itself.
+    pub fn alone(node: NodeId, boot: u64, name: u64) -> Server {
+        let mut server = Server::new(node, boot, name);
+        let ring = Ring { seq: 1, node };
+        server.ring(ring, BTreeSet::from([node]));
+        server.quorum(ring, true);
+        server
+    }
+
     /// A log that this machine has from now on.
     fn begin(&mut self, name: &str, kept: Kept, out: &mut Vec<Act>) {
         // Each has many epochs before the next one's begin.

@@ -163,6 +163,18 @@ fn a_log_that_moves_is_written_where_it_is_and_left_alone_where_it_was() {
 }
 
 #[test]
+fn a_log_of_another_size_is_written_anew_on_the_same_device() {
+    let mut kernel = clean();
+    kernel.load(2, "512 clustered-disk 7:1 16");
+    kernel.suspend(1);
+    kernel.resume(2);
+    kernel.done(1, 2, &[]);
+    assert_eq!(disklog::bits(&kernel.medium, 64), None, "that of before");
+    let bits = disklog::bits(&kernel.medium, 32).expect("a log");
+    assert_eq!(disklog::clean_regions(&bits, 32), 0);
+}
+
+#[test]
 fn a_table_that_is_only_loaded_makes_nobody_wait_for_its_disk() {
     let mut kernel = Kernel::running(super::CORE);
     kernel.load(2, DISK);

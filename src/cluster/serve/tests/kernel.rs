@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::cluster::group::{Ring, Wire};
+use crate::cluster::group::Wire;
 use crate::cluster::serve::Server;
 use crate::cluster::serve::act::{Act, Done, Job, Look, Looked};
 use crate::cluster::serve::record::Record;
@@ -14,14 +14,7 @@ pub const ALONE: NodeId = 1;
 
 /// Its server, which no other one hears.
 pub fn alone() -> Server {
-    let mut server = Server::new(ALONE, 1, 1);
-    let ring = Ring {
-        seq: 1,
-        node: ALONE,
-    };
-    server.ring(ring, BTreeSet::from([ALONE]));
-    server.quorum(ring, true);
-    server
+    Server::alone(ALONE, 1, 1)
 }
 
 /// An answer.
